@@ -1,0 +1,28 @@
+"""What a check found: the one form in which findings travel to annotations and to the summary."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    """How much a finding weighs; the values are the runner's own annotation commands."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that a check has to say.
+
+    `message` is a sentence for a data engineer, without markup; it may hold text from files and from the platform, which
+    whoever prints it must escape. `file` is relative to the repository's root, with `/`; `line` and `column` count
+    from 1. A finding about something other than a file has none of the three.
+    """
+
+    level: Level
+    message: str
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
