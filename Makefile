@@ -1,0 +1,58 @@
+# Needs Python 3.11 or newer and make; Docker only for `make e2e`. All else goes into .venv, once.
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Newer than the files that it was set up from: then there is nothing to do.
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
+	--custom-compile-command 'make lock' pyproject.toml
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test e2e bench check fmt lock
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## run the action against a simulated platform (SCENARIO=failure and others: see README)
+	@$(BIN)/python -m matatika_simulator.demo $(SCENARIO)
+
+test: $(READY) ## run the unit and integration tests: no network, no container engine
+	$(BIN)/pytest
+
+e2e: $(READY) ## build the image and run it under docker and act (needs a container engine)
+	$(BIN)/pytest tests/e2e
+
+bench: $(READY) ## measure, and write the tables of BENCHMARKS.md
+	$(BIN)/python -m benchmarks
+
+check: $(READY) ## lint, type-check, and validate the action, its image and its workflows
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/zizmor --offline --persona=pedantic .
+
+fmt: $(READY) ## format the code, and mend what the linter can
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+lock: $(READY) ## write the lock files anew (UPGRADE=1: with the newest versions)
+	$(LOCK) --output-file requirements.txt
+	$(LOCK) --output-file requirements-dev.txt --extra dev --constraint requirements.txt
+
+$(READY): pyproject.toml requirements-dev.txt
+	@$(BIN)/python -c '' 2>/dev/null || { \
+		for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+			$$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+			python=; \
+		done; \
+		[ -n "$$python" ] || { echo 'make: needs Python 3.11 or newer with its venv module, and found none' >&2; exit 1; }; \
+		echo "Setting up $(VENV) with $$($$python --version) ..."; \
+		$$python -m venv --clear $(VENV); \
+	}
+	@$(PIP) --require-hashes --requirement requirements-dev.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
