@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 # Newer than the files that it was set up from: then there is nothing to do.
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(if $(UPGRADE),--upgrade) \
-	--custom-compile-command 'make lock' pyproject.toml
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -40,8 +40,10 @@ fmt: $(READY) ## format the code, and mend what the linter can
 	$(BIN)/ruff format
 
 lock: $(READY) ## write the lock files anew (UPGRADE=1: with the newest versions)
-	$(LOCK) --output-file requirements.txt
-	$(LOCK) --output-file requirements-dev.txt --extra dev --constraint requirements.txt
+	$(LOCK) --output-file requirements.txt pyproject.toml
+	$(LOCK) --output-file requirements-build.txt --group build
+	$(LOCK) --output-file requirements-dev.txt --extra dev --group build pyproject.toml \
+		--constraint requirements.txt --constraint requirements-build.txt
 
 $(READY): pyproject.toml requirements-dev.txt
 	@$(BIN)/python -c '' 2>/dev/null || { \
