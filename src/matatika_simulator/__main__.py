@@ -1,0 +1,62 @@
+"""The simulator as a program: `python -m matatika_simulator --port 0 --scenario success`."""
+
+import argparse
+import ipaddress
+import signal
+import sys
+from pathlib import Path
+
+from matatika_simulator.scenario import names
+from matatika_simulator.section import ScenarioError
+from matatika_simulator.server import Simulator
+
+_ENDING = {signal.SIGINT, signal.SIGTERM}
+
+
+def main() -> int:
+    """Serve until SIGINT or SIGTERM. The first line on standard output is the address."""
+    parser = _parser()
+    arguments = parser.parse_args()
+    # Blocked before any thread is started, so that they reach `sigwait` and nothing else, even as PID 1.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        simulator = Simulator(
+            arguments.scenario,
+            host=arguments.host,
+            port=arguments.port,
+            journal_file=arguments.journal,
+            tls=tuple(arguments.tls) if arguments.tls else None,
+            speed=arguments.speed,
+        )
+    except (ScenarioError, OSError) as error:
+        parser.error(str(error))  # exit code 2
+    with simulator:
+        sys.stdout.write(f"{simulator.url}\n")
+        sys.stdout.flush()
+        signal.sigwait(_ENDING)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m matatika_simulator", description=__doc__)
+    parser.add_argument("--scenario", default="success", metavar="NAME|FILE", help=f"one of {', '.join(names())}")
+    parser.add_argument("--port", type=int, default=0, help="0 (default): any free one")
+    parser.add_argument(
+        "--host", type=_host, default="127.0.0.1", metavar="ADDRESS", help="a loopback or private address"
+    )
+    parser.add_argument("--journal", type=Path, metavar="FILE", help="append each request to it, as a line of JSON")
+    parser.add_argument("--tls", nargs=2, type=Path, metavar=("CERTIFICATE", "KEY"), help="serve HTTPS; PEM files")
+    parser.add_argument("--speed", type=float, default=1.0, help="how many times as fast as real time (default 1)")
+    return parser
+
+
+def _host(text: str) -> str:
+    """An address that the open network cannot reach: its credentials are known to everyone."""
+    address = ipaddress.ip_address(text)
+    if address.is_unspecified or not (address.is_loopback or address.is_private):
+        raise argparse.ArgumentTypeError(f"{text} is neither a loopback nor a private address")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

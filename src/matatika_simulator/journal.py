@@ -1,0 +1,84 @@
+"""What was asked, and what was answered. Credentials are never written down, only how they were given."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+
+@dataclass
+class Entry:
+    """One request. `status` is None as long as none was sent, and for good if none ever was."""
+
+    number: int
+    time: float
+    """Arrival, in simulated seconds since 1970."""
+    client: str
+    """Address and port, which tell connections apart."""
+    call: str | None
+    """The call's name, as in `faults.CALLS`; None if there is no such call."""
+    method: str
+    path: str
+    query: str
+    authorization: str | None
+    """The scheme, such as `Bearer`."""
+    authorised: bool | None
+    """Whether token, API key or signature was accepted; None if that was not looked at."""
+    signed: bool
+    """Whether there was an `X-Hub-Signature`."""
+    user_agent: str | None
+    accept: str | None
+    content_type: str | None
+    content_length: int
+    body_sha256: str
+    fault: str | None = None
+    status: int | None = None
+
+
+class Journal:
+    """The entries in order of arrival. Written by the server's thread, read by any."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        """With `file`, each entry is appended to it as one line of JSON once its answer is decided."""
+        self._entries: list[Entry] = []
+        self._file: IO[str] | None = file.open("a", encoding="utf-8") if file else None
+        self._grown = threading.Condition()
+
+    def entries(self) -> list[Entry]:
+        """All entries so far, also of requests that wait for their answer."""
+        with self._grown:
+            return list(self._entries)
+
+    def arrived(self, **facts: Any) -> Entry:
+        """A new entry, for a request that has come in."""
+        with self._grown:
+            entry = Entry(number=len(self._entries) + 1, **facts)
+            self._entries.append(entry)
+            self._grown.notify_all()
+        return entry
+
+    def decided(self, entry: Entry, status: int | None) -> None:
+        """Note the status that is about to be sent; None if there will be no answer."""
+        with self._grown:
+            entry.status = status
+            self._grown.notify_all()
+        if self._file is not None:
+            self._file.write(json.dumps(asdict(entry)) + "\n")
+            self._file.flush()
+
+    def wait_for(self, condition: Callable[[list[Entry]], bool], timeout: float) -> bool:
+        """Block (in real seconds) until the entries fulfil a condition; return whether they do."""
+        deadline = time.monotonic() + timeout
+        with self._grown:
+            while not condition(self._entries):
+                if not self._grown.wait(max(deadline - time.monotonic(), 0)):
+                    return condition(self._entries)
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()

@@ -1,0 +1,216 @@
+"""A job's log as a function of time: how much of it is written, where a line starts, what stands there.
+
+Nothing here is ever held in memory twice, and generated lines are not held at all, so that a log may have a gigabyte.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Protocol
+
+PIECE = 256 * 1024  # bytes that are read at once, at most
+
+
+class Part(Protocol):
+    """A stretch of a log. Times are seconds since the job began to run, positions are bytes from the part's start."""
+
+    @property
+    def begins(self) -> float:
+        """When its first byte is written."""
+
+    @property
+    def ends(self) -> float:
+        """When its last byte is written."""
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+
+    @property
+    def newlines(self) -> int:
+        """LF bytes in all."""
+
+    def written(self, elapsed: float) -> int:
+        """Bytes written by that time."""
+
+    def next_write(self, elapsed: float) -> float:
+        """When the next bytes after that time are written; infinity after the last."""
+
+    def after_newline(self, number: int) -> int:
+        """Position right after the LF of that number, counted from 1."""
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop`, in pieces."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """Bytes that are written all at once."""
+
+    at: float
+    data: bytes
+
+    @property
+    def begins(self) -> float:  # noqa: D102 (see Part; likewise below)
+        return self.at
+
+    @property
+    def ends(self) -> float:  # noqa: D102
+        return self.at
+
+    @property
+    def size(self) -> int:  # noqa: D102
+        return len(self.data)
+
+    @property
+    def newlines(self) -> int:  # noqa: D102
+        return len(self._line_ends)
+
+    def written(self, elapsed: float) -> int:  # noqa: D102
+        return len(self.data) if elapsed >= self.at else 0
+
+    def next_write(self, elapsed: float) -> float:  # noqa: D102
+        return self.at if elapsed < self.at else float("inf")
+
+    def after_newline(self, number: int) -> int:  # noqa: D102
+        return self._line_ends[number - 1]
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:  # noqa: D102
+        for position in range(start, stop, PIECE):
+            yield self.data[position : min(position + PIECE, stop)]
+
+    @cached_property
+    def _line_ends(self) -> list[int]:
+        return [match.end() for match in re.finditer(b"\n", self.data)]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Numbered lines of equal length, written evenly over a time.
+
+    `prefix`, the line's number from 0 with leading zeros, `suffix`, LF. Equal lengths make every position plain
+    arithmetic.
+    """
+
+    at: float
+    over: float
+    count: int
+    prefix: bytes
+    suffix: bytes
+
+    _BLOCK_DIGITS = 3
+
+    @property
+    def begins(self) -> float:  # noqa: D102
+        return self.at
+
+    @property
+    def ends(self) -> float:  # noqa: D102
+        return self.at + self.over
+
+    @property
+    def size(self) -> int:  # noqa: D102
+        return self.count * self.line_size
+
+    @property
+    def newlines(self) -> int:  # noqa: D102
+        return self.count
+
+    @cached_property
+    def line_size(self) -> int:
+        """Bytes of one line, with its LF."""
+        return len(self.prefix) + self._digits + len(self.suffix) + 1
+
+    def written(self, elapsed: float) -> int:  # noqa: D102
+        return self._lines_written(elapsed) * self.line_size
+
+    def next_write(self, elapsed: float) -> float:  # noqa: D102
+        lines = self._lines_written(elapsed)
+        return float("inf") if lines >= self.count else self._time_of(lines)
+
+    def after_newline(self, number: int) -> int:  # noqa: D102
+        return number * self.line_size
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:  # noqa: D102
+        block_size = self.line_size * 10**self._BLOCK_DIGITS
+        for number in range(start // block_size, -(-stop // block_size)):
+            offset = number * block_size
+            block = self._block(number)[max(start - offset, 0) : stop - offset]
+            for position in range(0, len(block), PIECE):
+                yield block[position : position + PIECE]
+
+    @cached_property
+    def _digits(self) -> int:
+        return max(len(str(self.count - 1)), self._BLOCK_DIGITS)
+
+    def _time_of(self, line: int) -> float:
+        return self.at + self.over * line / self.count
+
+    def _lines_written(self, elapsed: float) -> int:
+        if elapsed < self.at:
+            return 0
+        if elapsed >= self.ends:
+            return self.count
+        lines = int((elapsed - self.at) / self.over * self.count) + 1
+        # The division may land a hair beside `_time_of`, which says when a line is due.
+        while lines < self.count and self._time_of(lines) <= elapsed:
+            lines += 1
+        while self._time_of(lines - 1) > elapsed:
+            lines -= 1
+        return lines
+
+    def _block(self, number: int) -> bytes:
+        """A thousand lines that differ from those of another block in their leading digits alone.
+
+        Replacing these in a ready-made block is an order of magnitude faster than formatting each line.
+        """
+        leading = self._digits - self._BLOCK_DIGITS
+        return self._template.replace(b"\0" * leading, b"%0*d" % (leading, number)) if leading else self._template
+
+    @cached_property
+    def _template(self) -> bytes:
+        head = self.prefix + b"\0" * (self._digits - self._BLOCK_DIGITS)
+        lines = min(self.count, 10**self._BLOCK_DIGITS)
+        return b"".join(b"%b%0*d%b\n" % (head, self._BLOCK_DIGITS, line, self.suffix) for line in range(lines))
+
+
+class Log:
+    """Parts, one after the other. Times are seconds since the job began to run, positions bytes from the start."""
+
+    def __init__(self, parts: Sequence[Part] = ()) -> None:
+        """Raise `ValueError` if a part begins before the one in front of it is written."""
+        for earlier, later in pairwise(parts):
+            if later.begins < earlier.ends:
+                raise ValueError(
+                    f"what is written at {later.begins:g} s comes after what is written at {earlier.ends:g} s"
+                )
+        self.parts = tuple(parts)
+
+    def written(self, elapsed: float) -> int:
+        """Bytes written by that time."""
+        return sum(part.written(elapsed) for part in self.parts)
+
+    def next_write(self, elapsed: float) -> float:
+        """When the next bytes after that time are written; infinity after the last."""
+        return min((part.next_write(elapsed) for part in self.parts), default=float("inf"))
+
+    def start_of_line(self, number: int) -> int | None:
+        """Where the line of that number (from 0) starts, or None if the log never gets so far."""
+        offset = 0
+        for part in self.parts:
+            if number <= part.newlines:
+                return offset + (part.after_newline(number) if number else 0)
+            number -= part.newlines
+            offset += part.size
+        return None if number else offset
+
+    def read(self, start: int, stop: int) -> Iterator[bytes]:
+        """The bytes from `start` up to `stop`, in pieces of `PIECE` bytes at most."""
+        offset = 0
+        for part in self.parts:
+            first, last = max(start - offset, 0), min(stop - offset, part.size)
+            if first < last:
+                yield from part.read(first, last)
+            offset += part.size

@@ -1,0 +1,165 @@
+"""The simulator as a server on a thread of its own."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+
+from matatika_simulator import scenario as scenarios
+from matatika_simulator import wire
+from matatika_simulator.app import App, JobState, job_states
+from matatika_simulator.clock import Clock
+from matatika_simulator.journal import Entry, Journal
+from matatika_simulator.platform import Platform
+
+
+class _Server(uvicorn.Server):
+    """A server that is told to end rather than looking ten times a second, and that then ends at once.
+
+    Whoever still holds a stream open loses its connection: that is what a platform that goes away looks like.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told: asyncio.Event | None = None
+
+    def wait_until_ready(self) -> None:
+        self._ready.wait()
+
+    def tell_to_end(self) -> None:
+        if self._loop is not None and self._told is not None:
+            self._loop.call_soon_threadsafe(self._told.set)
+
+    async def main_loop(self) -> None:
+        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        self._ready.set()
+        await self._told.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 (uvicorn's signature)
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # let the requests learn that their clients are gone
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        for server in self.servers:
+            await server.wait_closed()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield  # signals are the business of whoever runs the thread
+
+
+class Simulator:
+    """The platform on a free port of this machine, from `with` to the end of the block.
+
+    >>> with Simulator("success") as simulator:
+    ...     requests.get(f"{simulator.api_url}/workspaces/…")
+    ...     simulator.journal[-1].status
+    """
+
+    def __init__(
+        self,
+        scenario: "str | Path | Mapping[str, Any] | scenarios.Scenario" = "success",
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        journal_file: Path | None = None,
+        tls: tuple[Path, Path] | None = None,
+        clock: Callable[[], float] | None = None,
+        speed: float = 1.0,
+    ) -> None:
+        """Take the port; nothing is answered before `with`.
+
+        `scenario` is a name, a file, the content of one, or a `Scenario`. `tls` is a certificate and its key, as PEM
+        files. Time runs `speed` times as fast as the real one, or as `clock` says (seconds since 1970).
+
+        Raises `ScenarioError`, or `OSError` if the port cannot be taken or a file cannot be read.
+        """
+        self.scenario = scenarios.load(scenario)
+        self._clock = Clock(clock, speed)
+        self._platform = Platform(self.scenario, self._clock)
+        self._journal = Journal(journal_file)
+        self._socket = socket.create_server((host, port))
+        scheme = "https" if tls else "http"
+        self.url = f"{scheme}://{host}:{self._socket.getsockname()[1]}"
+        certificate, key = tls or (None, None)
+        self._server = _Server(
+            uvicorn.Config(
+                App(self._platform, self._journal),
+                http=wire.Protocol,
+                ws="none",
+                loop="asyncio",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=60,
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
+            )
+        )
+        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="simulator")
+
+    @property
+    def api_url(self) -> str:
+        """The API's root."""
+        return f"{self.url}/api"
+
+    @property
+    def auth_url(self) -> str:
+        """The token endpoint."""
+        return f"{self.url}/oauth/token"
+
+    @property
+    def journal(self) -> list[Entry]:
+        """Every request so far."""
+        return self._journal.entries()
+
+    @property
+    def jobs(self) -> list[JobState]:
+        """The true state of every job so far, deleted ones included."""
+        return job_states(self._platform)
+
+    @property
+    def issued_tokens(self) -> list[str]:
+        """Every access token that was issued for the API key."""
+        return list(self._platform.tokens.issued)
+
+    def calls(self, name: str) -> list[Entry]:
+        """The requests of one call, such as `trigger`."""
+        return [entry for entry in self.journal if entry.call == name]
+
+    def wait_for(self, call: str, count: int = 1, timeout: float = 10.0) -> Entry:
+        """The `count`th request of a call; raises `TimeoutError` if it has not come in so many real seconds."""
+        if not self._journal.wait_for(lambda seen: sum(e.call == call for e in seen) >= count, timeout):
+            raise TimeoutError(f"{call}: {len(self.calls(call))} requests instead of {count} in {timeout:g} s")
+        return self.calls(call)[count - 1]
+
+    def __enter__(self) -> Self:
+        """Begin to answer."""
+        self._thread.start()
+        self._server.wait_until_ready()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Break off whatever is under way, and end."""
+        self._server.tell_to_end()
+        self._thread.join()
+        self._socket.close()
+        self._journal.close()

@@ -1,0 +1,109 @@
+"""What happens to an answer on its way: dates, and the harm that faults do below the level of HTTP.
+
+An ASGI application cannot close a connection, since its `send` knows only whole answers. So the protocol class hands
+the connection's transport to the application in the scope's `state`, which uvicorn copies into each request
+(https://asgi.readthedocs.io/en/latest/specs/lifespan.html#lifespan-state). Whoever broke a connection, or wants
+silence, waits until the client is gone: uvicorn then takes the request as abandoned and complains of nothing.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import MutableMapping
+from email.utils import formatdate
+from typing import Any, Literal
+
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Protocol(H11Protocol):
+    """HTTP/1.1 whose applications can reach the transport: `scope["state"]["transport"]`."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Remember the transport beside the rest of the application's state."""
+        self.app_state = {**self.app_state, "transport": transport}
+        super().connection_made(transport)
+
+
+async def gone(receive: Receive) -> None:
+    """Wait until the client is gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def drop(scope: Scope, receive: Receive, how: Literal["close", "reset"]) -> None:
+    """Close the connection after what was sent so far, or break it with a reset."""
+    transport: asyncio.Transport = scope["state"]["transport"]
+    if how == "reset":
+        connection: socket.socket = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        transport.abort()
+    else:
+        transport.close()
+    await gone(receive)
+
+
+def dated(send: Send, now: float) -> Send:
+    """A `send` that adds the platform's `Date` to the answer."""
+
+    async def sender(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            date = (b"date", formatdate(now, usegmt=True).encode())
+            message = {**message, "headers": [date, *message["headers"]]}
+        await send(message)
+
+    return sender
+
+
+def limited(scope: Scope, receive: Receive, send: Send, *, cut: int | None, stall: int | None) -> Send:
+    """A `send` that, after so many bytes of the body, closes the connection or falls silent for good."""
+    limit = cut if cut is not None else stall
+    if limit is None:
+        return send
+    left = limit
+
+    async def sender(message: Message) -> None:
+        nonlocal left
+        if message["type"] != "http.response.body":
+            await send(message)
+            return
+        body = message.get("body", b"")
+        if len(body) <= left:
+            left -= len(body)
+            await send(message)
+            return
+        await send({**message, "body": body[:left], "more_body": True})
+        if cut is not None:
+            await drop(scope, receive, "close")
+        await gone(receive)
+
+    return sender
+
+
+async def discard(message: Message) -> None:
+    """A `send` for an answer that nobody is to see."""
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """The request's body, or None if the client went away before its end."""
+    pieces = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(pieces)
+
+
+def replayed(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives a body which was read already, then whatever comes."""
+    messages: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receiver() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receiver
