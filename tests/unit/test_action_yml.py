@@ -1,0 +1,74 @@
+"""`action.yml` says what the program reads, and keeps within the marketplace's limits."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from matatika_deploy.errors import BadInput
+from matatika_deploy.settings import DEFAULTS, read_settings
+
+ROOT = Path(__file__).parents[2]
+ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+
+
+class _Recorder(Mapping[str, str]):
+    """An empty environment that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_declares_the_inputs_that_are_read() -> None:
+    environ = _Recorder()
+    with pytest.raises(BadInput):
+        read_settings(environ)
+    asked = {name.removeprefix("INPUT_") for name in environ.asked if name.startswith("INPUT_")}
+    assert {name.replace("_", "-").lower() for name in asked} == set(ACTION["inputs"])
+
+
+def test_declares_the_defaults_that_hold() -> None:
+    assert {name: about["default"] for name, about in ACTION["inputs"].items() if "default" in about} == DEFAULTS
+
+
+def test_requires_the_workspace_alone() -> None:
+    assert [name for name, about in ACTION["inputs"].items() if about["required"]] == ["workspace-id"]
+
+
+@pytest.mark.parametrize("name", ACTION["inputs"])
+def test_each_input_says_its_default(name: str) -> None:
+    about = ACTION["inputs"][name]
+    expected = "Required" if about["required"] else "Default is"
+    assert expected in about["description"]
+    # A URL is named by what it leads to.
+    default = about.get("default", "")
+    if not default.startswith("https://"):
+        assert default in about["description"]
+
+
+@pytest.mark.parametrize("name", ["timeout", "poll-interval"])
+def test_each_duration_says_its_unit(name: str) -> None:
+    assert "in seconds or as" in ACTION["inputs"][name]["description"]
+
+
+def test_keeps_within_the_limits_of_the_marketplace() -> None:
+    assert len(ACTION["description"]) < 125
+    assert ACTION["branding"].keys() == {"icon", "color"}
+
+
+def test_cleans_up_only_after_a_step_that_did_not_succeed() -> None:
+    assert ACTION["runs"]["post-if"] == "cancelled() || failure()"
+    # The arguments are shared by the main and the post step: neither takes any.
+    assert "args" not in ACTION["runs"]

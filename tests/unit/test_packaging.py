@@ -1,0 +1,60 @@
+"""The lock files hold what `pyproject.toml` asks for, with hashes, and name no index."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[2]
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WANTED: dict[str, list[str]] = {
+    "requirements.txt": PROJECT["project"]["dependencies"],
+    "requirements-build.txt": PROJECT["build-system"]["requires"],
+    "requirements-dev.txt": [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["dev"],
+        *PROJECT["dependency-groups"]["build"],
+    ],
+}
+
+
+def _locked(name: str) -> dict[str, str]:
+    """The locked version of each distribution in a lock file."""
+    lines = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", "").splitlines()
+    locked = {}
+    for line in lines:
+        if line.lstrip().startswith("#"):
+            continue
+        pinned, *hashes = line.split("--hash=sha256:")
+        requirement = Requirement(pinned)
+        (specifier,) = requirement.specifier
+        assert specifier.operator == "=="
+        assert hashes
+        locked[requirement.name] = specifier.version
+    return locked
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_lock_satisfies_the_project(name: str) -> None:
+    locked = _locked(name)
+    for requirement in map(Requirement, WANTED[name]):
+        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), str(requirement)
+
+
+@pytest.mark.parametrize("name", WANTED)
+def test_lock_names_no_index(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "--index-url" not in text
+
+
+def test_locks_agree_with_each_other() -> None:
+    development = _locked("requirements-dev.txt")
+    assert {**_locked("requirements.txt"), **_locked("requirements-build.txt")}.items() <= development.items()
+
+
+def test_build_is_locked_as_the_project_builds() -> None:
+    assert PROJECT["dependency-groups"]["build"] == PROJECT["build-system"]["requires"]
