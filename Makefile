@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Newer than the files that it was set up from: then there is nothing to do.
 READY := $(VENV)/.ready
+WORKFLOWS := $(wildcard .github/workflows/*.yml tests/e2e/workflows/*.yml)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
@@ -32,7 +33,9 @@ check: $(READY) ## lint, type-check, and validate the action, its image and its 
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile
+	$(BIN)/actionlint -shellcheck= -pyflakes= $(WORKFLOWS)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
 	$(BIN)/zizmor --offline --persona=pedantic .
 
 fmt: $(READY) ## format the code, and mend what the linter can

@@ -1,0 +1,90 @@
+"""The action against the simulator, as the runner would run it: `python -m matatika_simulator.demo [scenario]`.
+
+Shows the step's log as it comes, then its outputs and its summary, and ends with its exit code. Ctrl-C cancels it.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from matatika_simulator import constants
+from matatika_simulator.runner import CommandFiles, input_environ, state_environ
+from matatika_simulator.scenario import names
+from matatika_simulator.server import Simulator
+
+ROOT = Path(__file__).parents[2]
+MAIN = (sys.executable, str(ROOT / "entrypoint.py"))
+POST = (sys.executable, "-m", "matatika_deploy.post")
+
+# Where the defaults would make a demo long.
+INPUTS: Mapping[str, Mapping[str, str]] = {
+    "queued-forever": {"timeout": "10s"},
+}
+
+
+def main() -> int:
+    """Run one scenario; give the exit code of the step."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("scenario", nargs="?", default="success", choices=names())
+    scenario = parser.parse_args().scenario
+    # Ctrl-C reaches the step by itself; a handler, unlike an ignored signal, is not handed on to it.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    with tempfile.TemporaryDirectory() as folder, Simulator(scenario) as simulator:
+        workspace, files = Path(folder, "workspace"), CommandFiles(Path(folder))
+        workspace.mkdir()
+        inputs = {
+            "workspace-id": constants.WORKSPACE_ID,
+            "token": constants.TOKEN,
+            "api-url": simulator.api_url,
+            "auth-url": simulator.auth_url,
+            **INPUTS.get(scenario, {}),
+        }
+        environ = _environ(workspace, files) | input_environ(ROOT / "action.yml", inputs)
+        _heading(f"Log of the step (scenario {scenario})")
+        code = subprocess.run(MAIN, cwd=workspace, env=environ, stdin=subprocess.DEVNULL).returncode
+        if code != 0:
+            _heading("Log of the post step")
+            subprocess.run(POST, cwd=workspace, env=environ | state_environ(files.state), stdin=subprocess.DEVNULL)
+        _heading("Outputs")
+        _show("\n".join(f"{name}={value}" for name, value in files.outputs.items()))
+        _heading("Summary")
+        _show(files.summary.rstrip())
+        _heading(f"Exit code {code}")
+    return code
+
+
+def _environ(workspace: Path, files: CommandFiles) -> dict[str, str]:
+    """The runner's environment, for a push to the branch that the simulated workspace deploys."""
+    event = workspace.with_name("event.json")
+    event.write_text("{}", encoding="utf-8")
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(workspace.parent),
+        "CI": "true",
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": "push",
+        "GITHUB_EVENT_PATH": str(event),
+        "GITHUB_REF": f"refs/heads/{constants.REPOSITORY_BRANCH}",
+        "GITHUB_REPOSITORY": constants.REPOSITORY_URL.removeprefix("https://github.com/"),
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_SHA": constants.COMMIT_ID,
+        "GITHUB_WORKSPACE": str(workspace),
+        **files.environ(),
+    }
+
+
+def _heading(text: str) -> None:
+    _show(f"\n── {text} ".ljust(100, "─"))
+
+
+def _show(text: str) -> None:
+    print(text, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
