@@ -1,6 +1,6 @@
 """The platform on loopback, for the demo, the tests and the benchmarks. See README.md beside this file."""
 
-from matatika_simulator.app import JobState
+from matatika_simulator.jobs import JobState
 from matatika_simulator.journal import Entry
 from matatika_simulator.scenario import Scenario
 from matatika_simulator.section import ScenarioError

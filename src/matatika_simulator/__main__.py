@@ -1,6 +1,7 @@
 """The simulator as a program: `python -m matatika_simulator --port 0 --scenario success`."""
 
 import argparse
+import contextlib
 import ipaddress
 import signal
 import sys
@@ -19,18 +20,20 @@ def main() -> int:
     arguments = parser.parse_args()
     # Blocked before any thread is started, so that they reach `sigwait` and nothing else, even as PID 1.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
-    try:
-        simulator = Simulator(
-            arguments.scenario,
-            host=arguments.host,
-            port=arguments.port,
-            journal_file=arguments.journal,
-            tls=tuple(arguments.tls) if arguments.tls else None,
-            speed=arguments.speed,
-        )
-    except (ScenarioError, OSError) as error:
-        parser.error(str(error))  # exit code 2
-    with simulator:
+    with contextlib.ExitStack() as stack:
+        try:
+            simulator = stack.enter_context(
+                Simulator(
+                    arguments.scenario,
+                    host=arguments.host,
+                    port=arguments.port,
+                    journal_file=arguments.journal,
+                    tls=tuple(arguments.tls) if arguments.tls else None,
+                    speed=arguments.speed,
+                )
+            )
+        except (ScenarioError, OSError) as error:
+            parser.error(str(error))  # exit code 2
         sys.stdout.write(f"{simulator.url}\n")
         sys.stdout.flush()
         signal.sigwait(_ENDING)
@@ -52,7 +55,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _host(text: str) -> str:
     """An address that the open network cannot reach: its credentials are known to everyone."""
-    address = ipaddress.ip_address(text)
+    try:
+        address = ipaddress.IPv4Address(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no IPv4 address") from None
     if address.is_unspecified or not (address.is_loopback or address.is_private):
         raise argparse.ArgumentTypeError(f"{text} is neither a loopback nor a private address")
     return text

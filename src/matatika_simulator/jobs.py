@@ -105,6 +105,23 @@ class Job:
         return now - (self.created + self.plan.queued)
 
 
+@dataclass(frozen=True)
+class JobState:
+    """What is true of a job at a time, whatever the API says of it. Times are simulated seconds since 1970."""
+
+    id: str
+    workspace_id: str
+    type: str
+    status: str
+    triggered_by: str
+    """`token`, `webhook`, or `other`: somebody else."""
+    created: float
+    started: float | None
+    ended: float | None
+    withdrawn: bool
+    deleted: bool
+
+
 class Jobs:
     """Every job of every workspace, in the order in which they were added."""
 
@@ -115,23 +132,37 @@ class Jobs:
         """Make a job known."""
         self._jobs.append(job)
 
-    def all(self) -> list[Job]:
-        """Every job that was ever added, deleted ones and ones of the future included."""
-        return list(self._jobs)
-
-    def visible(self, now: float) -> list[Job]:
-        """The jobs that the platform would admit to at that time."""
-        return [job for job in self._jobs if job.created <= now and job.deleted is None]
+    def states(self, now: float) -> list[JobState]:
+        """Every job that there ever was by then, deleted ones included."""
+        return [_state(job, now) for job in list(self._jobs) if job.created <= now]
 
     def find(self, job_id: str, now: float) -> Job | None:
-        """The visible job of that id."""
-        return next((job for job in self.visible(now) if job.id == job_id), None)
+        """The job of that id, unless it is deleted."""
+        return next((job for job in self._visible(now) if job.id == job_id), None)
 
     def of_workspace(self, workspace_id: str, now: float) -> list[Job]:
-        """The visible jobs of a workspace."""
-        return [job for job in self.visible(now) if job.workspace_id == workspace_id]
+        """The jobs of a workspace, without deleted ones."""
+        return [job for job in self._visible(now) if job.workspace_id == workspace_id]
 
     def deploying(self, workspace_id: str, now: float) -> Job | None:
         """The first deployment of a workspace that is queued or running."""
         jobs = self.of_workspace(workspace_id, now)
         return next((job for job in jobs if job.type == DEPLOYMENT and not job.status(now).is_final), None)
+
+    def _visible(self, now: float) -> list[Job]:
+        return [job for job in self._jobs if job.created <= now and job.deleted is None]
+
+
+def _state(job: Job, now: float) -> JobState:
+    return JobState(
+        id=job.id,
+        workspace_id=job.workspace_id,
+        type=job.type,
+        status=job.status(now).value,
+        triggered_by=job.triggered_by,
+        created=job.created,
+        started=job.started(now),
+        ended=job.ended(now),
+        withdrawn=job.withdrawn is not None,
+        deleted=job.deleted is not None,
+    )

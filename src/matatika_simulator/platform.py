@@ -27,7 +27,6 @@ class Platform:
             if job.since == "start":
                 self._add_other(job, self.started)
 
-    @property
     def time(self) -> float:
         """The time that the platform tells the world, in seconds since 1970."""
         return self.clock.now() + self.scenario.clock_skew

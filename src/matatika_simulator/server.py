@@ -12,11 +12,12 @@ from typing import Any, Self
 import uvicorn
 
 from matatika_simulator import scenario as scenarios
-from matatika_simulator import wire
-from matatika_simulator.app import App, JobState, job_states
+from matatika_simulator.app import application
 from matatika_simulator.clock import Clock
+from matatika_simulator.jobs import JobState
 from matatika_simulator.journal import Entry, Journal
 from matatika_simulator.platform import Platform
+from matatika_simulator.wire import Protocol
 
 
 class _Server(uvicorn.Server):
@@ -29,17 +30,26 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._told: asyncio.Event | None = None
+        self._told = asyncio.Event()
+
+    def run(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            super().run(sockets)
+        finally:
+            self._ready.set()
 
     def wait_until_ready(self) -> None:
+        """Block until requests are answered; raise `RuntimeError` if they never will be."""
         self._ready.wait()
+        if self._loop is None:
+            raise RuntimeError("the simulator could not start")
 
     def tell_to_end(self) -> None:
-        if self._loop is not None and self._told is not None:
+        if self._loop is not None:
             self._loop.call_soon_threadsafe(self._told.set)
 
     async def main_loop(self) -> None:
-        self._loop, self._told = asyncio.get_running_loop(), asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._ready.set()
         await self._told.wait()
 
@@ -79,40 +89,40 @@ class Simulator:
         clock: Callable[[], float] | None = None,
         speed: float = 1.0,
     ) -> None:
-        """Take the port; nothing is answered before `with`.
+        """Read the scenario: a name, a file, the content of one, or a `Scenario`.
 
-        `scenario` is a name, a file, the content of one, or a `Scenario`. `tls` is a certificate and its key, as PEM
-        files. Time runs `speed` times as fast as the real one, or as `clock` says (seconds since 1970).
-
-        Raises `ScenarioError`, or `OSError` if the port cannot be taken or a file cannot be read.
+        `host` is an IPv4 address. `tls` is a certificate and its key, as PEM files. Time runs `speed` times as fast as
+        the real one, or as `clock` says (seconds since 1970). Raises `ScenarioError`.
         """
         self.scenario = scenarios.load(scenario)
-        self._clock = Clock(clock, speed)
-        self._platform = Platform(self.scenario, self._clock)
-        self._journal = Journal(journal_file)
-        self._socket = socket.create_server((host, port))
-        scheme = "https" if tls else "http"
-        self.url = f"{scheme}://{host}:{self._socket.getsockname()[1]}"
-        certificate, key = tls or (None, None)
-        self._server = _Server(
-            uvicorn.Config(
-                App(self._platform, self._journal),
-                http=wire.Protocol,
-                ws="none",
-                loop="asyncio",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                date_header=False,
-                proxy_headers=False,
-                timeout_keep_alive=60,
-                ssl_certfile=certificate,
-                ssl_keyfile=key,
-            )
-        )
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="simulator")
+        self._address = (host, port)
+        self._journal_file = journal_file
+        self._tls = tls
+        self._platform = Platform(self.scenario, Clock(clock, speed))
+        self._open = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        """Begin to answer. Raises `OSError` if the port cannot be taken or a file cannot be used."""
+        with contextlib.ExitStack() as stack:
+            self._journal = stack.enter_context(contextlib.closing(Journal(self._journal_file)))
+            listener = stack.enter_context(socket.create_server(self._address))
+            server = _Server(self._config())
+            server.config.load()  # here, where a certificate that cannot be used is an error that someone sees
+            thread = threading.Thread(target=server.run, args=([listener],), name="simulator")
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.tell_to_end)
+            server.wait_until_ready()
+            host, port = listener.getsockname()
+            self.url = f"{'https' if self._tls else 'http'}://{host}:{port}"
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Break off whatever is under way, and end."""
+        self._open.close()
 
     @property
     def api_url(self) -> str:
@@ -132,7 +142,7 @@ class Simulator:
     @property
     def jobs(self) -> list[JobState]:
         """The true state of every job so far, deleted ones included."""
-        return job_states(self._platform)
+        return self._platform.jobs.states(self._platform.clock.now())
 
     @property
     def issued_tokens(self) -> list[str]:
@@ -149,17 +159,21 @@ class Simulator:
             raise TimeoutError(f"{call}: {len(self.calls(call))} requests instead of {count} in {timeout:g} s")
         return self.calls(call)[count - 1]
 
-    def __enter__(self) -> Self:
-        """Begin to answer."""
-        self._thread.start()
-        self._server.wait_until_ready()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Break off whatever is under way, and end."""
-        self._server.tell_to_end()
-        self._thread.join()
-        self._socket.close()
-        self._journal.close()
+    def _config(self) -> uvicorn.Config:
+        certificate, key = self._tls or (None, None)
+        return uvicorn.Config(
+            application(self._platform, self._journal),
+            http=Protocol,
+            ws="none",
+            loop="asyncio",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            timeout_keep_alive=60,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
+        )

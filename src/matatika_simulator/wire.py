@@ -9,7 +9,7 @@ silence, waits until the client is gone: uvicorn then takes the request as aband
 import asyncio
 import socket
 import struct
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from email.utils import formatdate
 from typing import Any, Literal
 
@@ -34,6 +34,15 @@ async def gone(receive: Receive) -> None:
         pass
 
 
+def keeping(answer: list[Message]) -> Send:
+    """A `send` that sends nothing, but keeps the answer's messages for later."""
+
+    async def sender(message: Message) -> None:
+        answer.append(message)
+
+    return sender
+
+
 async def drop(scope: Scope, receive: Receive, how: Literal["close", "reset"]) -> None:
     """Close the connection after what was sent so far, or break it with a reset."""
     transport: asyncio.Transport = scope["state"]["transport"]
@@ -46,12 +55,12 @@ async def drop(scope: Scope, receive: Receive, how: Literal["close", "reset"]) -
     await gone(receive)
 
 
-def dated(send: Send, now: float) -> Send:
-    """A `send` that adds the platform's `Date` to the answer."""
+def dated(send: Send, now: Callable[[], float]) -> Send:
+    """A `send` that adds a `Date` to the answer, from a clock of seconds since 1970."""
 
     async def sender(message: Message) -> None:
         if message["type"] == "http.response.start":
-            date = (b"date", formatdate(now, usegmt=True).encode())
+            date = (b"date", formatdate(now(), usegmt=True).encode())
             message = {**message, "headers": [date, *message["headers"]]}
         await send(message)
 
@@ -81,10 +90,6 @@ def limited(scope: Scope, receive: Receive, send: Send, *, cut: int | None, stal
         await gone(receive)
 
     return sender
-
-
-async def discard(message: Message) -> None:
-    """A `send` for an answer that nobody is to see."""
 
 
 async def read_body(receive: Receive) -> bytes | None:
