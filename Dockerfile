@@ -16,13 +16,14 @@ RUN python -m venv tools \
 
 COPY LICENSE README.md pyproject.toml ./
 COPY src/matatika_deploy src/matatika_deploy
-# What goes: the virtual environment's scripts; debug information; the compiled parts of charset-normalizer, which guess
+# What goes: the virtual environment's scripts; packages' own tests; debug information; the compiled parts of charset-normalizer, which guess
 # encodings faster than the Python beside them, but cost more to load than the action, which guesses none, ever gets back.
 # The bytecode is taken as it is, whatever the time stamps of the sources become on the way into a layer.
 # The post step's entry point is one path, without arguments: a file that starts Python as the main step's does.
 RUN tools/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir dist . \
     && tools/bin/pip --python /opt/action install --no-compile --no-deps --no-index dist/*.whl \
     && find /opt/action/bin -type f -delete \
+    && find /opt/action/lib -type d -name tests -prune -exec rm -r {} + \
     && find /opt/action -path '*/charset_normalizer/*.so' -delete \
     && find /opt/action -name '*.so' -exec strip --strip-unneeded {} + \
     && /opt/action/bin/python -I -m compileall -q --invalidation-mode unchecked-hash /opt/action/lib \

@@ -1,0 +1,45 @@
+"""What the end-to-end tests share: an engine, the image, a copy of the work tree."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.containers import DOCKER, Engine
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine that `docker` finds; without one the run ends here, and fails."""
+    if DOCKER is None:
+        pytest.exit("the end-to-end tests need a container engine: there is no `docker` on PATH", returncode=1)
+    answer = subprocess.run([DOCKER, "version"], capture_output=True, text=True)
+    if answer.returncode != 0:
+        pytest.exit(f"the end-to-end tests need a container engine: {answer.stderr.strip()}", returncode=1)
+    return Engine(DOCKER)
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The work tree as a commit of it would be: without what git ignores."""
+    copy = tmp_path_factory.mktemp("checkout")
+    listing = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        check=True,
+    )
+    for name in listing.stdout.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def image(engine: Engine, checkout: Path) -> str:
+    """The action's image, built from the Dockerfile."""
+    return engine.build(checkout, "matatika-deploy-action:e2e")
