@@ -24,7 +24,7 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The work tree as a commit of it would be: without what git ignores."""
+    """A repository whose one commit is the work tree, without what git ignores."""
     copy = tmp_path_factory.mktemp("checkout")
     listing = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
@@ -36,6 +36,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name and (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
+    identity = ("-c", "user.name=e2e", "-c", "user.email=e2e@localhost")
+    for command in (("init", "--initial-branch=main"), ("add", "--all"), (*identity, "commit", "--message=Work tree")):
+        subprocess.run(["git", *command], cwd=copy, capture_output=True, check=True)
     return copy
 
 

@@ -1,0 +1,70 @@
+"""A workflow under act, which runs it as GitHub would, in containers of this machine.
+
+Reference: https://nektosact.com/usage/index.html
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.containers import PATIENCE, Engine
+
+ACT = Path(sys.executable).with_name("act")
+# The one is there on machines without a registry; the other is act's own default.
+LOCAL_RUNNER = "localhost/act-runner:latest"
+PUBLIC_RUNNER = "catthehacker/ubuntu:act-latest"
+
+
+@dataclass(frozen=True)
+class WorkflowRun:
+    """What act reported: its exit code, and its log as objects (`msg`, `step`, `stepResult`, `command`, ...)."""
+
+    code: int
+    log: list[dict[str, Any]]
+
+    def printed_by(self, step: str) -> list[str]:
+        """The lines that a step's programs printed, without those that act took for commands."""
+        return [entry["msg"].rstrip("\r\n") for entry in self.log if entry.get("raw_output") and entry["step"] == step]
+
+    def commands_of(self, step: str) -> list[str]:
+        """The names of the workflow commands that act took from a step's output, in order."""
+        return [entry["command"] for entry in self.log if entry.get("command") and entry["step"] == step]
+
+    def result_of(self, step: str) -> str | None:
+        """`success`, `failure` or `skipped`; None for a step that never came."""
+        results = [
+            entry["stepResult"]
+            for entry in self.log
+            if entry.get("stepResult") and entry["step"] == step and entry["stage"] == "Main"
+        ]
+        return results[-1] if results else None
+
+
+def run_workflow(
+    engine: Engine, checkout: Path, workflow: str, variables: Mapping[str, str], secrets: Mapping[str, str]
+) -> WorkflowRun:
+    """Run a workflow of `tests/e2e/workflows` for a push, in a copy of the work tree."""
+    local = engine.has_image(LOCAL_RUNNER)
+    arguments = [
+        *("push", "--workflows", f"tests/e2e/workflows/{workflow}", "--json"),
+        *(
+            "--platform",
+            f"ubuntu-latest={LOCAL_RUNNER if local else PUBLIC_RUNNER}",
+            f"--pull={str(not local).lower()}",
+        ),
+        # The job needs no engine of its own.
+        *("--container-daemon-socket", "-", "--rm"),
+        *(argument for variable in variables.items() for argument in ("--var", "=".join(variable))),
+        *(argument for secret in secrets.items() for argument in ("--secret", "=".join(secret))),
+    ]
+    process = subprocess.run(
+        [ACT, *arguments], cwd=checkout, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE
+    )
+    lines = process.stdout.decode().splitlines()
+    log = [json.loads(line) for line in lines if line.startswith("{")]
+    assert log, process.stderr.decode()
+    return WorkflowRun(process.returncode, log)
