@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 MAIN = (sys.executable, str(ROOT / "entrypoint.py"))
 POST = (sys.executable, "-m", "matatika_deploy.post")
 
-# Where the defaults would make a demo long.
+# What a scenario needs beside, or instead of, what all of them get.
 INPUTS: Mapping[str, Mapping[str, str]] = {
+    "expired-token": {"token": "", "client-id": constants.CLIENT_ID, "client-secret": constants.CLIENT_SECRET},
     "queued-forever": {"timeout": "10s"},
 }
 

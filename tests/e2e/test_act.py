@@ -1,0 +1,121 @@
+"""The action in real workflows, under act."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matatika_simulator import Simulator, constants
+from tests.e2e.containers import Engine
+from tests.e2e.workflow_run import WorkflowRun, run_workflow
+
+DEPLOY = "Deploy the workspace"
+QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}}
+FAILING = {"job": {"runs": "0.5s", "ends": "ERROR", "log": [{"text": "ERROR No such data component"}]}}
+LONG = {"job": {"runs": "forever"}}
+HOSTILE_LINES = [
+    "::set-output name=stolen::from-the-log",
+    "::set-env name=STOLEN::from-the-log",
+    "::add-path::/stolen",
+    "::add-mask::e",
+    "::error file=workspace.yml,line=1::from the log",
+    "::stop-commands::x",
+    "::x::",
+    "in mid-line ##[error]from the log",
+    "##[set-output name=stolen;]from-the-log",
+    "\r::warning::from the log\r",
+    "::save-state name=stolen::from-the-log",
+]
+"""Commands, as a deployment's log could hold them."""
+
+
+def _run(
+    engine: Engine, checkout: Path, simulator: Simulator, workflow: str = "deploy.yml", wait: str = "", **secrets: str
+) -> WorkflowRun:
+    variables = {
+        "WORKSPACE_ID": constants.WORKSPACE_ID,
+        "API_URL": simulator.api_url,
+        "AUTH_URL": simulator.auth_url,
+        "WAIT": wait,
+        "CLIENT_ID": constants.CLIENT_ID if "CLIENT_SECRET" in secrets else "",
+    }
+    return run_workflow(engine, checkout, workflow, variables, secrets)
+
+
+def _outputs(run: WorkflowRun) -> Any:
+    """What the workflow's next step saw."""
+    text = "\n".join(run.printed_by("Show the outputs"))
+    return json.loads(text.removeprefix("outputs "))
+
+
+def test_success(engine: Engine, checkout: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        run = _run(engine, checkout, simulator, TOKEN=constants.TOKEN)
+        (job,) = simulator.jobs
+    assert run.code == 0
+    assert run.result_of(DEPLOY) == "success"
+    assert run.result_of("Clean up after a failure") == "skipped"
+    outputs = _outputs(run)
+    assert outputs["outcome"] == "success"
+    assert outputs["status"] == "COMPLETE"
+    assert outputs["job-id"] == job.id
+    assert outputs["job-url"] == f"{simulator.api_url}/jobs/{job.id}"
+    assert outputs["workspace-url"] == f"{simulator.url}/workspaces/{constants.WORKSPACE_ID}"
+    assert outputs["commit-id"] == constants.COMMIT_ID
+    assert outputs["exit-code"] == "0"
+    assert "INFO  Deployed" in run.printed_by(DEPLOY)
+
+
+def test_failure_reaches_the_next_step(engine: Engine, checkout: Path) -> None:
+    with Simulator(FAILING) as simulator:
+        run = _run(engine, checkout, simulator, TOKEN=constants.TOKEN)
+    assert run.code == 1
+    assert run.result_of(DEPLOY) == "failure"
+    assert run.printed_by("Clean up after a failure") == ["cleaning up after failure ERROR"]
+    assert _outputs(run)["exit-code"] == "1"
+    assert run.commands_of(DEPLOY).count("error") == 1
+    assert "ERROR No such data component" in run.printed_by(DEPLOY)
+
+
+def test_without_waiting(engine: Engine, checkout: Path) -> None:
+    with Simulator(LONG) as simulator:
+        run = _run(engine, checkout, simulator, wait="false", TOKEN=constants.TOKEN)
+        (job,) = simulator.jobs
+    assert run.code == 0
+    assert _outputs(run)["outcome"] == "submitted"
+    assert _outputs(run)["job-id"] == job.id
+    assert job.status == "RUNNING"
+
+
+def test_webhook(engine: Engine, checkout: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        run = _run(engine, checkout, simulator, DEPLOYMENT_SECRET=constants.DEPLOYMENT_SECRET)
+        (trigger,) = simulator.journal
+    assert run.code == 0
+    assert _outputs(run)["outcome"] == "submitted"
+    assert (trigger.call, trigger.signed, trigger.authorised, trigger.status) == ("webhook", True, True, 202)
+    assert "notice" in run.commands_of(DEPLOY)
+
+
+def test_api_key(engine: Engine, checkout: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        run = _run(engine, checkout, simulator, CLIENT_SECRET=constants.CLIENT_SECRET)
+        tokens = simulator.issued_tokens
+    assert run.code == 0
+    assert _outputs(run)["outcome"] == "success"
+    assert len(tokens) == 1
+    assert tokens[0] not in json.dumps(run.log)
+
+
+@pytest.mark.parametrize("stream", ["ends", "held"])
+def test_log_has_no_effect(engine: Engine, checkout: Path, stream: str) -> None:
+    log = [{"text": line} for line in HOSTILE_LINES]
+    scenario = {"job": {"runs": "1s", "log": log}, "logs": {"stream": stream}}
+    with Simulator(scenario) as simulator:
+        run = _run(engine, checkout, simulator, "hostile.yml", TOKEN=constants.TOKEN)
+    assert run.code == 0
+    deploy, unguarded = _outputs(run)
+    assert unguarded == {"stolen": "from-the-log"}
+    assert deploy["outcome"] == "success"
+    assert "stolen" not in deploy

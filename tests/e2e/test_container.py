@@ -1,0 +1,203 @@
+"""The image under `docker run`, started, signalled and left behind as the runner does."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from matatika_simulator import Simulator, constants
+from matatika_simulator.runner import state_environ
+from tests.e2e.containers import POST_ENTRYPOINT, Container, Engine, Step
+
+QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Déployé"}]}}
+FAILING = {"job": {"runs": "0.5s", "ends": "ERROR", "log": [{"text": "ERROR No such data component"}]}}
+LONG = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
+
+# The runner's own timetable, in seconds after its SIGINT.
+SIGTERM_AFTER = 7.5
+KILL_AFTER = 10.0
+
+HOSTILE = {
+    "PATH": "/github/workspace/bin",
+    "PYTHONPATH": "/github/workspace",
+    "PYTHONHOME": "/github/workspace",
+    "PYTHONWARNINGS": "error",
+    "PYTHONSTARTUP": "/github/workspace/requests.py",
+    "PYTHONIOENCODING": "ascii",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "LANG": "POSIX",
+    "LC_ALL": "POSIX",
+}
+
+
+def test_success(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        result = step.run()
+        (job,) = simulator.jobs
+    assert result.code == 0
+    assert "INFO  Déployé" in result.log.splitlines()
+    assert step.files.outputs["outcome"] == "success"
+    assert step.files.outputs["job-id"] == job.id
+    assert job.id in step.files.summary
+
+
+def test_failure(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(FAILING) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        result = step.run()
+    assert result.code == 1
+    assert step.files.outputs["outcome"] == "failure"
+    assert result.log.count("::error title=") == 1
+    assert "ERROR No such data component" in step.files.summary
+
+
+def test_bad_input(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        step = Step(engine, image, tmp_path, simulator, timeout="soon")
+        result = step.run()
+        assert not simulator.journal
+    assert result.code == 2
+    assert step.files.outputs["outcome"] == "error"
+
+
+def test_hostile_environment(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        for module in ("requests", "sitecustomize", "json", "matatika_deploy"):
+            (tmp_path / "workspace" / f"{module}.py").write_text("raise SystemExit(99)", encoding="utf-8")
+        result = step.run(HOSTILE)
+        post = step.run({**HOSTILE, **state_environ(step.files.state)}, entrypoint=POST_ENTRYPOINT)
+    assert result.code == 0
+    assert "INFO  Déployé" in result.log.splitlines()
+    assert step.files.outputs["outcome"] == "success"
+    assert (post.code, post.log) == (0, "")
+
+
+def test_runner_without_command_files(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        for name in step.files.environ():
+            del step.environ[name]
+        result = step.run()
+        (job,) = simulator.jobs
+    assert result.code == 0
+    assert job.status == "COMPLETE"
+    assert not step.files.outputs
+
+
+def test_runner_that_turns_hyphens_into_underscores(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        inputs = [name for name in step.environ if name.startswith("INPUT_")]
+        renamed = {name.replace("-", "_"): step.environ.pop(name) for name in inputs}
+        result = step.run(renamed)
+    assert result.code == 0
+    assert step.files.outputs["outcome"] == "success"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_cancelled(engine: Engine, image: str, tmp_path: Path, signum: signal.Signals) -> None:
+    with Simulator(LONG) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        with step.started() as container:
+            _wait_until_working(container, simulator)
+            started = time.monotonic()
+            container.client.send_signal(signum)
+            result = container.wait()
+            took = time.monotonic() - started
+        (job,) = simulator.jobs
+        withdrawals = simulator.calls("withdraw")
+    assert result.code == 128 + signum
+    assert job.status == "STOPPED"
+    assert [(entry.method, entry.path) for entry in withdrawals] == [("PUT", f"/api/jobs/{job.id}/stopped")]
+    assert step.files.outputs["outcome"] == "cancelled"
+    assert constants.WORKSPACE_ID in step.files.summary
+    assert took < SIGTERM_AFTER
+
+
+def test_queued_job_that_cannot_be_withdrawn_is_deleted(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator("queued-forever") as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        with step.started() as container:
+            simulator.wait_for("job")
+            container.client.send_signal(signal.SIGINT)
+            result = container.wait()
+        assert [entry.status for entry in simulator.calls("delete")] == [204]
+    assert result.code == 128 + signal.SIGINT
+
+
+def test_post_withdraws_what_a_killed_main_leaves(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(LONG) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        with step.started() as container:
+            _wait_until_working(container, simulator)
+            # Stopped, it hears nothing, as if it hung: all of the timetable passes.
+            container.signal("STOP")
+            _cancel_by_timetable(container)
+            assert not simulator.calls("withdraw")
+            post = step.run(state_environ(step.files.state), entrypoint=POST_ENTRYPOINT)
+            (job,) = simulator.jobs
+    assert post.code == 0
+    assert job.status == "STOPPED"
+    assert job.id in post.log
+
+
+def test_post_tries_again_what_main_could_not(engine: Engine, image: str, tmp_path: Path) -> None:
+    faults = [{"calls": "withdraw", "requests": {"first": 1}, "hang": True}]
+    with Simulator({**LONG, "faults": faults}) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        with step.started() as container:
+            _wait_until_working(container, simulator)
+            container.client.send_signal(signal.SIGINT)
+            # Gone before the runner would lose its patience, though the platform never answers.
+            assert container.client.wait(SIGTERM_AFTER) == 128 + signal.SIGINT
+            (job,) = simulator.jobs
+            assert job.id in container.log
+        post = step.run(state_environ(step.files.state), entrypoint=POST_ENTRYPOINT)
+        (job,) = simulator.jobs
+    assert post.code == 0
+    assert job.status == "STOPPED"
+
+
+def test_post_is_silent_after_a_cancelled_main(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(LONG) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        with step.started() as container:
+            _wait_until_working(container, simulator)
+            container.client.send_signal(signal.SIGINT)
+            container.wait()
+        requests = len(simulator.journal)
+        post = step.run(state_environ(step.files.state), entrypoint=POST_ENTRYPOINT)
+        assert len(simulator.journal) == requests
+    assert (post.code, post.log) == (0, "")
+
+
+def test_post_without_state_does_nothing(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(LONG) as simulator:
+        post = Step(engine, image, tmp_path, simulator).run(entrypoint=POST_ENTRYPOINT)
+        assert not simulator.journal
+    assert (post.code, post.log) == (0, "")
+
+
+def _wait_until_working(container: Container, simulator: Simulator) -> None:
+    """Until the action has read the first line of a running job's log."""
+    simulator.wait_for("logs", timeout=60)
+    deadline = time.monotonic() + 60
+    while "INFO  Working" not in container.log:
+        assert time.monotonic() < deadline, container.log
+        time.sleep(0.05)
+
+
+def _cancel_by_timetable(container: Container) -> None:
+    """What the runner does to the client: SIGINT, SIGTERM, and in the end no signal that could be forwarded."""
+    container.client.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        container.client.wait(SIGTERM_AFTER)
+    container.client.send_signal(signal.SIGTERM)
+    with pytest.raises(subprocess.TimeoutExpired):
+        container.client.wait(KILL_AFTER - SIGTERM_AFTER)
+    container.client.kill()
+    container.client.wait()
