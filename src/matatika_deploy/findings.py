@@ -16,9 +16,9 @@ class Level(StrEnum):
 class Finding:
     """One thing that a check has to say.
 
-    `message` is a sentence for a data engineer, without markup; it may hold text from files and from the platform, which
-    whoever prints it must escape. `file` is relative to the repository's root, with `/`; `line` and `column` count
-    from 1. A finding about something other than a file has none of the three.
+    `message` is a sentence for a data engineer, without markup; it may hold text from files and from the platform,
+    which whoever prints it must escape. `file` is relative to the repository's root, with `/`; `line` and `column`
+    count from 1. A finding about something other than a file has none of the three.
     """
 
     level: Level

@@ -1,0 +1,69 @@
+"""Standard output: one writer for everything, so that nobody else ever waits for whoever reads it.
+
+A full pipe blocks a write for as long as its reader likes. So a thread of its own writes; the main thread, which has to
+withdraw a job within half a second of a signal, only ever puts lines into its queue.
+"""
+
+import os
+from collections.abc import Callable
+from queue import SimpleQueue
+from select import select
+from threading import Semaphore, Thread
+
+from matatika_deploy.guard import Guard
+
+# Pieces of the log that may wait to be written: this bounds the memory that a slow reader costs.
+_MOST_PIECES_WAITING = 4
+
+
+class Console:
+    """Lines of our own and the guarded log of the job, written to a file descriptor in the order in which they came."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._guard = Guard(os.urandom(20).hex())
+        self._queue: SimpleQueue[Callable[[], bytes] | None] = SimpleQueue()
+        self._room = Semaphore(_MOST_PIECES_WAITING)
+        self._thread = Thread(target=self._write_all, name="console", daemon=True)
+        self._thread.start()
+        self.activity = 0
+
+    def say(self, text: str) -> None:
+        """Print a line of our own; returns at once."""
+        line = f"{text}\n".encode("utf-8", "replace")
+        self.activity += 1
+        self._queue.put(lambda: self._guard.say(line))
+
+    def log(self, piece: bytes) -> None:
+        """Print a piece of the job's log; waits while too many pieces wait to be written."""
+        self._room.acquire()
+        self.activity += 1
+        self._queue.put(lambda: self._take(piece))
+
+    def end_log(self, rest: bytes) -> None:
+        """End the log with the last of it; pieces that still follow are dropped. Returns at once."""
+        self._queue.put(lambda: self._guard.log(rest) + self._guard.end())
+
+    def finish(self) -> None:
+        """Wait until everything is written. Nothing may be printed afterwards."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _take(self, piece: bytes) -> bytes:
+        self._room.release()
+        return self._guard.log(piece)
+
+    def _write_all(self) -> None:
+        while (give := self._queue.get()) is not None:
+            self._write(give())
+
+    def _write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[os.write(self._descriptor, left) :]
+            except BlockingIOError:
+                select([], [self._descriptor], [])
+            except OSError:
+                # Nobody reads any more. The deployment goes on all the same, and so does the step.
+                return

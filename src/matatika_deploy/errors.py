@@ -1,0 +1,47 @@
+"""The ways in which a step fails: each knows its exit code and what to tell the user."""
+
+from collections.abc import Sequence
+
+
+class DeployError(Exception):
+    """A step that could not do its work.
+
+    `message` says what happened and why, `hint` what the user can do about it. Neither holds a secret; both may hold
+    text from the platform, which whoever prints them must escape.
+    """
+
+    exit_code = 3
+    title = "Matatika could not be used"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip()
+
+
+class BadInput(DeployError):
+    """Inputs that cannot be used; `problems` has a sentence for each, naming the input and what was expected."""
+
+    exit_code = 2
+    title = "Bad input"
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        count = f"{len(problems)} inputs" if len(problems) > 1 else "One input"
+        super().__init__(
+            f"{count} cannot be used: {'; '.join(problems)}.", "Correct the step's `with:` in the workflow."
+        )
+        self.problems = tuple(problems)
+
+
+class PlatformError(DeployError):
+    """The platform refused, could not be reached, or answered nonsense."""
+
+
+class CheckFailed(DeployError):
+    """A check with the setting `error` found something."""
+
+    exit_code = 5
+    title = "Checks failed"

@@ -1,0 +1,103 @@
+"""The main step's story: settings, checks, trigger, follow, report."""
+
+from collections.abc import Mapping
+from math import inf
+
+from matatika_deploy import endings, outcome, state, summary
+from matatika_deploy.console import Console
+from matatika_deploy.errors import BadInput, DeployError
+from matatika_deploy.outcome import Outcome, Page
+from matatika_deploy.settings import read_secrets, read_settings
+from matatika_deploy.signals import Signals
+from matatika_deploy.state import Stage
+from matatika_deploy.step import Step, flush
+from matatika_deploy.tuning import Tuning
+from matatika_deploy.waiting import Clock, DeadlineExceeded, Interrupted, SystemClock, Waiter
+from matatika_deploy.workflow import Workflow, plain
+
+_STANDARD_OUTPUT = 1
+_SYSTEM_CLOCK = SystemClock()
+_DEFAULTS = Tuning()
+
+
+def main(
+    environ: Mapping[str, str],
+    signals: Signals,
+    started: float,
+    *,
+    clock: Clock = _SYSTEM_CLOCK,
+    tuning: Tuning = _DEFAULTS,
+    descriptor: int = _STANDARD_OUTPUT,
+) -> int:
+    """Run the step that `environ` describes, and give its exit code; `started` is by the clock's `monotonic`."""
+    console = Console(descriptor)
+    workflow = Workflow(environ, console)
+    for secret in read_secrets(environ):
+        workflow.mask(secret)
+    waiter = Waiter(clock, signals, deadline=inf)
+    step = None
+    try:
+        settings = read_settings(environ)
+        waiter.set_deadline(started + settings.timeout)
+        step = Step(settings, environ, workflow=workflow, console=console, waiter=waiter, tuning=tuning)
+        result = run(step)
+    except BadInput as error:
+        result = outcome.failed(error)
+    except Exception as error:
+        # Whatever this is, the user gets one readable error, and the post step takes care of a job that still runs.
+        result = outcome.crashed(error)
+    report(workflow, step, result)
+    flush(console, waiter, tuning)
+    return result.exit_code
+
+
+def run(step: Step) -> Outcome:
+    """Deploy, and see to it that every way to end is a proper one."""
+    try:
+        return deploy(step)
+    except Interrupted as interruption:
+        return endings.cancelled(step, interruption.signum)
+    except DeadlineExceeded:
+        return endings.timed_out(step)
+    except DeployError as error:
+        return endings.failed(step, error)
+
+
+def deploy(step: Step) -> Outcome:
+    """Trigger the deployment and follow it to its end.
+
+    Raises:
+        DeployError: when the step cannot go on.
+        Interrupted, DeadlineExceeded: see `Waiter`. What is known of the deployment by then stands in `step`.
+    """
+    settings = step.settings
+    step.waiter.check()
+    step.publish()
+    step.announce()
+    step.client.sign_in()
+    state.save(step.workflow, Stage.TRIGGERING)
+    deployment = step.deployments.trigger()
+    step.adopt(deployment)
+    if not settings.wait:
+        return endings.submitted(step, deployment.job)
+    if not settings.can_sign_in:
+        step.workflow.notice(
+            "The deployment is not followed: that takes a `token`, or a `client-id` and a `client-secret`, beside the "
+            "`deployment-secret`."
+        )
+        return endings.submitted(step, deployment.job)
+    return endings.over(step, step.follow(deployment))
+
+
+def report(workflow: Workflow, step: Step | None, result: Outcome) -> None:
+    """Hand on the outcome: as outputs, as the summary, and as the last line of the log."""
+    if step:
+        step.publish(result)
+    else:
+        workflow.output("outcome", result.result)
+    workflow.summarize(summary.render(step.page(result) if step else Page(result)))
+    said = plain(f"{result.message} {result.hint}".strip(), limit=2000)
+    if result.is_good:
+        workflow.say(f"{result.title}: {said}")
+    else:
+        workflow.error(said, title=result.title)

@@ -1,0 +1,85 @@
+"""The ways to prove who is calling: each puts its header on a request, over whatever else would.
+
+They are `AuthBase` objects because `requests` lets a `.netrc` replace an `Authorization` header that was set by hand.
+"""
+
+import hashlib
+import hmac
+import uuid
+from urllib.parse import urlencode
+
+from requests import PreparedRequest
+from requests.auth import AuthBase
+
+from matatika_deploy.platform.http import Answer, Request
+from matatika_deploy.platform.job import Unreadable
+
+
+class AccessToken(AuthBase):
+    """A bearer token (RFC 6750); `value` is replaced when a new one was fetched, for all who hold this object."""
+
+    def __init__(self, value: str = "") -> None:
+        self.value = value
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:  # noqa: D102
+        request.headers["Authorization"] = f"Bearer {self.value}"
+        return request
+
+
+class WebhookSignature(AuthBase):
+    """Signs the exact bytes of the body as GitHub's webhooks do, and sends what they send.
+
+    See https://docs.github.com/webhooks/webhook-events-and-payloads#delivery-headers. The platform documents the SHA-1
+    signature as the one that it checks.
+    """
+
+    def __init__(self, secret: str, user_agent: str) -> None:
+        self._secret = secret.encode()
+        self._user_agent = user_agent
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:  # noqa: D102
+        body = request.body if isinstance(request.body, bytes) else b""
+        request.headers.update(
+            {
+                "Content-Type": "application/json",
+                "User-Agent": f"GitHub-Hookshot/{self._user_agent.rpartition('/')[2]} {self._user_agent}",
+                "X-GitHub-Delivery": str(uuid.uuid4()),
+                "X-GitHub-Event": "push",
+                "X-Hub-Signature": f"sha1={self._sign(body, 'sha1')}",
+                "X-Hub-Signature-256": f"sha256={self._sign(body, 'sha256')}",
+            }
+        )
+        return request
+
+    def _sign(self, body: bytes, algorithm: str) -> str:
+        return hmac.new(self._secret, body, getattr(hashlib, algorithm)).hexdigest()
+
+
+def token_request(auth_url: str, audience: str, client_id: str, client_secret: str) -> Request:
+    """Ask for an access token with client credentials (RFC 6749, 4.4)."""
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": client_id,
+        "client_secret": client_secret,
+        "audience": audience,
+    }
+    return Request(
+        what="the access token",
+        method="POST",
+        address=auth_url,
+        headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
+        body=urlencode(form).encode(),
+    )
+
+
+def parse_token(answer: Answer) -> str:
+    """Read the access token from the token endpoint's answer.
+
+    Raises:
+        Unreadable: if there is none that could go into a header.
+    """
+    body = answer.json()
+    token = body.get("access_token") if isinstance(body, dict) else None
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise Unreadable("expected an access token")
+    return token

@@ -1,0 +1,195 @@
+"""One call to the platform: tried until it is answered well, or until it is certain that it will not be."""
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from matatika_deploy.errors import PlatformError
+from matatika_deploy.platform.auth import AccessToken, parse_token
+from matatika_deploy.platform.faults import Fault, RetryPolicy, persist, retry_after
+from matatika_deploy.platform.http import Answer, Http, Request
+from matatika_deploy.platform.job import Unreadable
+from matatika_deploy.waiting import DeadlineExceeded, Errand, ErrandTimeout, Interrupted, Waiter
+
+T = TypeVar("T")
+
+_PASSING = frozenset({408, 425, 429})
+
+# While faults last, a line at most so often (seconds).
+_SAY_EVERY = 60.0
+
+_HINTS: Mapping[int, str] = {
+    401: "Is the token still valid? An API key (`client-id`, `client-secret`) renews its own.",
+    403: "The credentials are valid, but lack the permission: check their role in the workspace.",
+    404: "Check `workspace-id` and `api-url`.",
+}
+
+
+class Refusal(PlatformError):
+    """An answer that says no, and would say no again."""
+
+    def __init__(self, status: int, message: str, hint: str) -> None:
+        super().__init__(message, hint)
+        self.status = status
+
+
+class Client:
+    """Calls with patience: passing faults are met as the retry policy says, an expired token is renewed once per call.
+
+    `access` is the token that goes with the calls; `token_request` fetches one for an API key, and `on_token` is told
+    of each that was fetched, before its first use. `say` tells people of faults now and then. All waits are
+    `waiter`'s, and end with it.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        waiter: Waiter,
+        *,
+        access: AccessToken,
+        token_request: Request | None,
+        on_token: Callable[[str], None],
+        policy: RetryPolicy,
+        say: Callable[[str], None],
+    ) -> None:
+        self.access = access
+        self.http = http
+        self.waiter = waiter
+        self._token_request = token_request
+        self._on_token = on_token
+        self._policy = policy
+        self._say = say
+
+    def sign_in(self) -> None:
+        """Fetch an access token, if it takes one to be fetched.
+
+        Raises:
+            PlatformError: if there is none to be had.
+        """
+        if self._token_request is None:
+            return
+        token = self.call(self._token_request, parse_token)
+        self._on_token(token)
+        self.access.value = token
+
+    def call(self, request: Request, parse: Callable[[Answer], T], *, missing_until: float = 0.0) -> T:
+        """Make a call that is safe to repeat, and read its answer.
+
+        Until the moment `missing_until` (of the waiter's clock) a `404` is a fault that may pass.
+
+        Raises:
+            PlatformError: if the platform refuses (`Refusal`), or gave no good answer for too long.
+            Interrupted, DeadlineExceeded: as the waiter does.
+        """
+        may_renew = request.auth is self.access
+
+        def attempt() -> T:
+            nonlocal may_renew
+            answer = self.once(request)
+            if answer.status == 401 and may_renew and self.renew():
+                may_renew = False
+                answer = self.once(request)
+            return self._read(answer, request, parse, missing_until)
+
+        return self.persist(attempt, request)
+
+    def persist(self, attempt: Callable[[], T], request: Request) -> T:
+        """Make attempts at `request` until one raises no `Fault`, as long as an outage may take.
+
+        Raises:
+            PlatformError: when that time is over, or the platform asks to wait beyond it or the deadline.
+        """
+        clock = self.waiter.clock
+        outage_end = clock.monotonic() + self._policy.outage
+        say_again_at = clock.monotonic()
+
+        def give_up(fault: Fault) -> bool:
+            nonlocal say_again_at
+            if clock.monotonic() >= say_again_at:
+                say_again_at = clock.monotonic() + _SAY_EVERY
+                self._say(f"No good answer when asking for {request.what} ({fault.message}): trying again.")
+            left = min(outage_end - clock.monotonic(), self.waiter.left)
+            return outage_end <= clock.monotonic() or (fault.retry_after or 0.0) > left
+
+        try:
+            return persist(attempt, policy=self._policy, pause=self.waiter.rest, give_up=give_up)
+        except Fault as fault:
+            raise self._gave_up(fault, request) from None
+
+    def once(self, request: Request) -> Answer:
+        """Make one exchange.
+
+        Raises:
+            Fault: as `Http.exchange` does, and if it takes too long altogether.
+            Interrupted, DeadlineExceeded: as the waiter does.
+        """
+        return self.finish(self.begin(request))
+
+    def renew(self) -> bool:
+        """Fetch a new token, if there is one to be had; says whether."""
+        if self._token_request is None:
+            return False
+        self.sign_in()
+        return True
+
+    def begin(self, request: Request) -> Errand[Answer]:
+        """Begin an exchange, to be finished later."""
+        return self.waiter.start(lambda: self.http.exchange(request))
+
+    def finish(self, errand: Errand[Answer]) -> Answer:
+        """Wait for an exchange that was begun; one that is left keeps its connection to itself."""
+        try:
+            return self.waiter.join(errand, self.http.limits.total)
+        except ErrandTimeout:
+            self.http.disconnect()
+            raise Fault(f"no complete answer within {self.http.limits.total:.0f} s") from None
+        except (Interrupted, DeadlineExceeded):
+            self.http.disconnect()
+            raise
+
+    def fault(self, answer: Answer) -> Fault | None:
+        """Say what passing fault an answer is; None if it is none."""
+        if answer.status not in _PASSING and answer.status < 500:
+            return None
+        now = answer.date or self.waiter.clock.time()
+        asked = retry_after(answer.headers.get("Retry-After"), now)
+        return Fault(_saying(answer.phrase, answer.message), retry_after=asked)
+
+    def _read(self, answer: Answer, request: Request, parse: Callable[[Answer], T], missing_until: float) -> T:
+        if 200 <= answer.status < 300:
+            try:
+                return parse(answer)
+            except Unreadable as error:
+                raise Fault(f"an answer that makes no sense ({error})") from None
+        if fault := self.fault(answer):
+            raise fault
+        if answer.status == 404 and self.waiter.clock.monotonic() < missing_until:
+            raise Fault(answer.phrase)
+        raise refusal(answer, request)
+
+    def _gave_up(self, fault: Fault, request: Request) -> PlatformError:
+        if fault.retry_after is not None and fault.retry_after > 0:
+            asked = f"The platform asks to wait {fault.retry_after:.0f} s, longer than this step may take"
+            return PlatformError(f"{asked} ({request.what}: {fault.message}).", "Run the workflow again later.")
+        minutes = self._policy.outage / 60
+        return PlatformError(
+            f"No good answer for {minutes:.0f} minutes when asking for {request.what}; the last: {fault.message}.",
+            "Is the platform up, and `api-url` right? If so, run the workflow again.",
+        )
+
+
+def refusal(answer: Answer, request: Request) -> Refusal:
+    """Say what an answer means that refuses a request, or sends it elsewhere."""
+    if 300 <= answer.status < 400:
+        address = answer.headers.get("Location", "an address that it does not name")
+        return Refusal(
+            answer.status,
+            f"The platform redirects {request.what} to {address} ({answer.status}), which is not followed.",
+            "If that address is right, use it in `api-url` or `auth-url`.",
+        )
+    hint = request.hints.get(answer.status) or _HINTS.get(answer.status, "")
+    return Refusal(answer.status, f"{_saying(f'{request.what} was refused: {answer.phrase}', answer.message)}.", hint)
+
+
+def _saying(text: str, message: str) -> str:
+    message = message.rstrip(". ")
+    return f"{text}: {message}" if message else text

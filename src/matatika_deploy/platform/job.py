@@ -1,0 +1,134 @@
+"""A job of the platform, read from its HAL representation: lenient wherever the platform is."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
+
+WORKSPACE_DEPLOY = "WORKSPACE_DEPLOY"
+
+# An id becomes a part of addresses: nothing that could lead elsewhere may stand in it.
+_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}", re.ASCII)
+_TIMESTAMP = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?:(Z)|([+-])(\d\d):?(\d\d))?", re.ASCII
+)
+
+
+class JobStatus(StrEnum):
+    """The statuses that are known. A job may report others, which are not final."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    ERROR = "ERROR"
+    STOPPED = "STOPPED"
+
+
+_FINAL = frozenset({JobStatus.COMPLETE, JobStatus.ERROR, JobStatus.STOPPED})
+
+
+class Unreadable(ValueError):
+    """An answer that is not what it should be; the message says what was expected."""
+
+
+@dataclass(frozen=True)
+class Timestamp:
+    """A moment, and whether the platform gave it with a fraction of a second."""
+
+    moment: datetime
+    exact: bool
+
+    def __str__(self) -> str:
+        """Give it as the outputs do: ISO 8601, whole seconds, with `Z`."""
+        return f"{self.moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as the platform last reported it; what it left out is None.
+
+    `status` is the platform's word, one of `JobStatus` or not. `links` maps a relation to its `href` as it was sent:
+    see `links.py` for which of them may be called.
+    """
+
+    id: str
+    status: str
+    type: str | None = None
+    created: Timestamp | None = None
+    started: Timestamp | None = None
+    ended: Timestamp | None = None
+    exit_code: int | None = None
+    commit_id: str | None = None
+    links: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the job is over, one way or another."""
+        return self.status in _FINAL
+
+    @property
+    def duration(self) -> int | None:
+        """Whole seconds from the start (else the creation) to the end; None while either is unknown."""
+        begin = self.started or self.created
+        if begin is None or self.ended is None or self.ended.moment < begin.moment:
+            return None
+        return int((self.ended.moment - begin.moment).total_seconds())
+
+
+def parse_job(value: object) -> Job:
+    """Read a job from parsed JSON.
+
+    Raises:
+        Unreadable: if it is no object with a usable `id` and a `status`.
+    """
+    if not isinstance(value, dict):
+        raise Unreadable("expected a job")
+    job_id, status = value.get("id"), value.get("status")
+    if not isinstance(job_id, str) or not _ID.fullmatch(job_id):
+        raise Unreadable("expected a job with an id")
+    if not isinstance(status, str) or not status:
+        raise Unreadable("expected a job with a status")
+    exit_code = value.get("exitCode")
+    return Job(
+        id=job_id,
+        status=status,
+        type=_text(value.get("type")),
+        created=parse_timestamp(value.get("created")),
+        started=parse_timestamp(value.get("startTime")),
+        ended=parse_timestamp(value.get("endTime")),
+        exit_code=exit_code if isinstance(exit_code, int) and not isinstance(exit_code, bool) else None,
+        commit_id=_text(value.get("commitId")),
+        links=_links(value.get("_links")),
+    )
+
+
+def parse_timestamp(value: object) -> Timestamp | None:
+    """Read an ISO 8601 timestamp with 0 to 9 fractional digits; one without a zone is UTC. None if it is none."""
+    match = _TIMESTAMP.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return None
+    year, month, day, hour, minute, second = (int(part or 0) for part in match.group(1, 2, 3, 4, 5, 6))
+    fraction, sign, zone_hours, zone_minutes = match.group(7, 9, 10, 11)
+    offset = timedelta(hours=int(zone_hours or 0), minutes=int(zone_minutes or 0)) * (-1 if sign == "-" else 1)
+    try:
+        local = datetime(year, month, day, hour, minute, second, tzinfo=timezone(offset))
+        moment = local.replace(microsecond=int((fraction or "0").ljust(6, "0")[:6])).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return Timestamp(moment, exact=fraction is not None)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _links(value: object) -> dict[str, str]:
+    """Give the first `href` of each relation: HAL allows one link object, or a list of them."""
+    links = {}
+    for relation, found in value.items() if isinstance(value, dict) else ():
+        link = found[0] if isinstance(found, list) and found else found
+        href = link.get("href") if isinstance(link, dict) else None
+        if isinstance(href, str) and not link.get("templated"):
+            links[relation] = href
+    return links

@@ -1,0 +1,81 @@
+"""What can be asked of one job: how it is, and to end."""
+
+from dataclasses import dataclass
+from enum import StrEnum, auto
+
+from matatika_deploy.errors import PlatformError
+from matatika_deploy.platform import links
+from matatika_deploy.platform.client import Client, Refusal
+from matatika_deploy.platform.http import Answer, Request
+from matatika_deploy.platform.job import Job, JobStatus, Unreadable, parse_job
+from matatika_deploy.waiting import DeadlineExceeded
+
+
+class Ended(StrEnum):
+    """How an attempt to end a job went."""
+
+    WITHDRAWN = auto()
+    DELETED = auto()
+    OVER = auto()
+    """It was over already."""
+    FAILED = auto()
+    """It may be running still."""
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """The job as it was last seen, how the attempt to end it went, and why it failed if it did."""
+
+    job: Job
+    ended: Ended
+    reason: str = ""
+
+
+def look(client: Client, api_url: str, job: Job, *, missing_until: float = 0.0) -> Job:
+    """Ask for the job's present state; its links stay known if the answer leaves them out.
+
+    Raises:
+        PlatformError, Interrupted, DeadlineExceeded: as `Client.call` does.
+    """
+
+    def parse(answer: Answer) -> Job:
+        seen = parse_job(answer.json())
+        if seen.id.lower() != job.id.lower():
+            raise Unreadable("expected the job that was asked for")
+        return seen
+
+    request = Request("the job", "GET", links.job_address(api_url, job), auth=client.access)
+    return client.call(request, parse, missing_until=missing_until)
+
+
+def withdraw(client: Client, api_url: str, job: Job) -> Withdrawal:
+    """Withdraw a job; one that is still queued, and whose withdrawal is refused, is deleted.
+
+    Takes as long as the client's waiter lets it; raises `Interrupted` only.
+    """
+    try:
+        return _withdraw(client, api_url, job)
+    except PlatformError as error:
+        return Withdrawal(job, Ended.FAILED, error.message)
+    except DeadlineExceeded:
+        return Withdrawal(job, Ended.FAILED, "The platform did not answer in time.")
+
+
+def _withdraw(client: Client, api_url: str, job: Job) -> Withdrawal:
+    withdrawal = Request("the withdrawal", "PUT", links.withdrawal_address(api_url, job), auth=client.access)
+    try:
+        client.call(withdrawal, _accepted)
+    except Refusal as refusal:
+        seen = look(client, api_url, job)
+        if seen.is_final:
+            return Withdrawal(seen, Ended.OVER)
+        if seen.status != JobStatus.QUEUED:
+            return Withdrawal(seen, Ended.FAILED, refusal.message)
+        deletion = Request("the job's deletion", "DELETE", links.deletion_address(api_url, seen), auth=client.access)
+        client.call(deletion, _accepted)
+        return Withdrawal(seen, Ended.DELETED)
+    return Withdrawal(job, Ended.WITHDRAWN)
+
+
+def _accepted(_answer: Answer) -> None:
+    """Any answer that is no refusal will do: the reference and the OpenAPI document differ on its form."""

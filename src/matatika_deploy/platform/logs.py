@@ -1,0 +1,234 @@
+"""The job's log as a resumable stream of bytes, read in a thread of its own while the job is followed.
+
+It is read from the number of lines that were handed on whole: a connection that breaks loses no line and repeats none.
+Nothing that happens here changes how the step ends.
+"""
+
+from collections.abc import Callable
+from contextlib import closing, suppress
+from queue import Empty, SimpleQueue
+from random import uniform
+from typing import Final
+
+from requests import Response
+
+from matatika_deploy.errors import PlatformError
+from matatika_deploy.platform.auth import AccessToken
+from matatika_deploy.platform.client import refusal
+from matatika_deploy.platform.faults import Fault, RetryPolicy, persist, retry_after
+from matatika_deploy.platform.http import Answer, Http, Request, Silence
+from matatika_deploy.signals import Inbox
+from matatika_deploy.waiting import Clock
+
+LONGEST_HELD_LINE: Final = 64 * 1024
+TAIL_BYTES: Final = 64 * 1024
+
+# A stream that was open for longer was held by the platform, which ends it when the job does.
+_HELD_AFTER = 1.0
+_QUIET_ANSWERS = 2
+_QUIET_PAUSE = 0.1
+_LONGEST_FINAL_PAUSE = 1.0
+# So many failures in a row, while the job itself can be seen, are worth a warning.
+_FAILURES_TO_WARN = 5
+
+
+class LineBuffer:
+    """The log as a resumable stream: counts whole lines, and holds the unfinished one back.
+
+    `lines` is the number of lines (LF) that were handed on whole, so the line to resume from. Each reading starts with
+    `resume`; what a reading says again of an unfinished line that was handed on in parts is left out.
+    """
+
+    def __init__(self) -> None:
+        self.lines = 0
+        self._handed_on = 0
+        self._repeated = 0
+        self._held = b""
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """How far the log is known: whole lines, and bytes of the line after them."""
+        return self.lines, self._handed_on + len(self._held) - self._repeated
+
+    def resume(self) -> None:
+        """Start over at line `lines`: a new reading begins."""
+        self._held = b""
+        self._repeated = self._handed_on
+
+    def feed(self, piece: bytes) -> bytes:
+        """Take a piece of the stream; give what can be printed now."""
+        if self._repeated:
+            skipped = min(self._repeated, len(piece))
+            self._repeated -= skipped
+            piece = piece[skipped:]
+        end = piece.rfind(b"\n") + 1
+        ready = b""
+        if end:
+            ready = self._held + piece[:end]
+            self.lines += piece.count(b"\n", 0, end)
+            self._handed_on = 0
+            self._held = piece[end:]
+        else:
+            self._held += piece
+        if len(self._held) > LONGEST_HELD_LINE:
+            ready += self._held
+            self._handed_on += len(self._held)
+            self._held = b""
+        return ready
+
+    def rest(self) -> bytes:
+        """Give the held part of the last line, once nothing can follow it."""
+        held, self._held = self._held, b""
+        self._handed_on += len(held)
+        return held
+
+
+class LogReader:
+    """Follows one job's log until `finish`, then to its end. `run` is the thread's work, the rest for others.
+
+    `address` gives the log's address from a line on, `pause` the seconds between two readings, `hand_on` takes the
+    bytes, `tell_news` is called when it is time to look at the job, `warn` once if the log cannot be read.
+    """
+
+    def __init__(
+        self,
+        http: Http,
+        access: AccessToken,
+        *,
+        address: Callable[[int], str],
+        hand_on: Callable[[bytes], None],
+        pause: Callable[[], float],
+        tell_news: Callable[[], None],
+        warn: Callable[[str], None],
+        clock: Clock,
+        policy: RetryPolicy,
+        missing_until: float,
+    ) -> None:
+        self._http = http
+        self._access = access
+        self._address = address
+        self._hand_on = hand_on
+        self._pause = pause
+        self._tell_news = tell_news
+        self._warn = warn
+        self._clock = clock
+        self._policy = policy
+        self._missing_until = missing_until
+        self._buffer = LineBuffer()
+        self._furthest = (0, 0)
+        self._inbox: Inbox = SimpleQueue()
+        self._is_over = False
+        self._failures = 0
+        self._has_warned = False
+        self.tail = b""
+        self.needs_token = False
+        """Whether a reading was refused with the token that is still the present one."""
+        self.job_was_seen = False
+        """Set by whoever looks at the job: the platform answers, so that failures are the log's alone."""
+
+    def finish(self) -> None:
+        """Let the reader end: the job is over, and only what is left of the log is still to be read."""
+        self._is_over = True
+        self._inbox.put(None)
+
+    def rest(self) -> bytes:
+        """Give the end of an unfinished last line, after the reader has ended or was left."""
+        rest = self._buffer.rest()
+        self.tail = (self.tail + rest)[-TAIL_BYTES:]
+        return rest
+
+    def run(self) -> bool:
+        """Read until the end; says whether the log was read whole."""
+        quiet = 0
+        while quiet < _QUIET_ANSWERS:
+            was_over = self._is_over
+            began = self._clock.monotonic()
+            try:
+                is_new, is_broken = persist(
+                    self._read, policy=self._policy, pause=self._rest, give_up=lambda _fault: False
+                )
+            except PlatformError as error:
+                self._warn_once(error.message)
+                return False
+            quiet = quiet + 1 if was_over and not is_new and not is_broken else 0
+            if is_broken:
+                self._rest(uniform(0, self._policy.first))  # noqa: S311  # noqa: S311
+            elif was_over:
+                self._rest(_QUIET_PAUSE if quiet < _QUIET_ANSWERS else 0)
+            else:
+                if self._clock.monotonic() - began > _HELD_AFTER:
+                    self._tell_news()
+                self._rest(self._pause())
+        return True
+
+    def _read(self) -> tuple[bool, bool]:
+        """Make one reading: says whether it brought something new, and whether it broke off in the middle."""
+        self._buffer.resume()
+        request = Request(
+            "the job's log",
+            "GET",
+            self._address(self._buffer.lines),
+            self._access,
+            {"Accept": "text/plain"},
+        )
+        before = self._furthest
+        token = self._access.value
+        try:
+            with closing(self._http.open(request)) as response:
+                self._check(response, request, token)
+                if response.status_code != 204:
+                    for piece in self._http.pieces(response):
+                        self._take(piece)
+        except Silence:
+            return self._furthest > before, True
+        except Fault as fault:
+            if self._furthest > before:
+                return True, True
+            self._count_failure(fault)
+            raise
+        self._failures = 0
+        self.needs_token = False
+        return self._furthest > before, False
+
+    def _take(self, piece: bytes) -> None:
+        ready = self._buffer.feed(piece)
+        self._furthest = max(self._furthest, self._buffer.position)
+        if ready:
+            self._hand_on(ready)
+            self.tail = ready[-TAIL_BYTES:] if len(ready) >= TAIL_BYTES else (self.tail + ready)[-TAIL_BYTES:]
+
+    def _check(self, response: Response, request: Request, token: str) -> None:
+        """Raise what an answer other than the log means."""
+        if 200 <= response.status_code < 300:
+            if response.headers.get("Content-Type", "").startswith("text/html"):
+                raise Fault("a web page instead of the log")
+            return
+        answer = Answer(response.status_code, response.headers, b"", 0.0, 0.0)
+        if answer.status == 401:
+            if self._access.value == token and not self.needs_token:
+                self.needs_token = True
+                self._tell_news()
+            raise Fault(answer.phrase)
+        if answer.status in (408, 425, 429) or answer.status >= 500:
+            asked = retry_after(answer.headers.get("Retry-After"), answer.date or self._clock.time())
+            raise Fault(answer.phrase, retry_after=asked)
+        if answer.status == 404 and self._clock.monotonic() < self._missing_until:
+            raise Fault(answer.phrase)
+        raise refusal(answer, request)
+
+    def _count_failure(self, fault: Fault) -> None:
+        if self._failures == 0:
+            self.job_was_seen = False
+        self._failures += 1
+        if self._failures >= _FAILURES_TO_WARN and self.job_was_seen:
+            self._warn_once(f"{fault.message}. It is tried again and again.")
+
+    def _warn_once(self, why: str) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(f"The job's log cannot be read: {why}")
+
+    def _rest(self, seconds: float) -> None:
+        """Pause; the job's end ends it, and leaves little time for further pauses."""
+        with suppress(Empty):
+            self._clock.wait(self._inbox, min(seconds, _LONGEST_FINAL_PAUSE) if self._is_over else seconds)

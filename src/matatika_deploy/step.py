@@ -1,0 +1,235 @@
+"""One step: what it works with, what it knows so far, and what it says about it."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from matatika_deploy import state
+from matatika_deploy.console import Console
+from matatika_deploy.findings import Finding
+from matatika_deploy.follow import LogFollower, watch
+from matatika_deploy.outcome import Outcome, Page, job_outputs
+from matatika_deploy.pace import Pace
+from matatika_deploy.platform import links
+from matatika_deploy.platform.auth import AccessToken, WebhookSignature, token_request
+from matatika_deploy.platform.client import Client
+from matatika_deploy.platform.deployments import Deployment, Deployments
+from matatika_deploy.platform.http import Http
+from matatika_deploy.platform.job import Job
+from matatika_deploy.platform.logs import LogReader
+from matatika_deploy.settings import Logs, Settings
+from matatika_deploy.state import Stage
+from matatika_deploy.tuning import Tuning
+from matatika_deploy.version import __version__
+from matatika_deploy.waiting import DeadlineExceeded, ErrandTimeout, Waiter
+from matatika_deploy.workflow import Workflow, plain
+
+USER_AGENT = f"matatika-deploy-action/{__version__}"
+
+
+class Step:
+    """A deployment step from its settings on.
+
+    `deployment` is what it queued, once that is known, and `job` the same job as it was last seen.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        workflow: Workflow,
+        console: Console,
+        waiter: Waiter,
+        tuning: Tuning,
+    ) -> None:
+        self.settings = settings
+        self.environ = environ
+        self.workflow = workflow
+        self.waiter = waiter
+        self.tuning = tuning
+        self.client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning)
+        self.deployments = self._deployments()
+        self.deployment: Deployment | None = None
+        self.findings: list[Finding] = []
+        self.job: Job | None = None
+        self.log: LogFollower | None = None
+        self.workspace_url = workspace_url(settings)
+        self._console = console
+        self._outputs: dict[str, str] = {}
+        self._triggered_at = 0.0
+        self._status_since = 0.0
+
+    @property
+    def job_url(self) -> str | None:
+        """The job's own link."""
+        return self.address(self.job) if self.job else None
+
+    def address(self, job: Job) -> str:
+        """Give a job's own link."""
+        return links.job_address(self.settings.api_url, job)
+
+    def announce(self) -> None:
+        """Say what is deployed where."""
+        way = "through its webhook" if self.settings.deployment_secret else "with a token"
+        self.workflow.say(f"Deploying workspace {self.settings.workspace_id} at {self.settings.api_url} {way}.")
+
+    def adopt(self, deployment: Deployment) -> None:
+        """Take a deployment for this step's: from now on its job is known to the next steps, and to the post step."""
+        self.deployment, self.job = deployment, deployment.job
+        self._triggered_at = self._status_since = self.waiter.clock.monotonic()
+        state.save(self.workflow, Stage.RUNNING if deployment.is_ours else Stage.FINISHED, self.job)
+        self.publish()
+        self.workflow.say(f"Job {self.job.id} is {plain(self.job.status)}: {plain(self.job_url or '')}")
+
+    def saw(self, job: Job) -> None:
+        """Take note of the job's present state, and report it if its status has changed."""
+        before, self.job = self.job, job
+        if self.log:
+            self.log.job_was_seen()
+        self.publish()
+        if before and before.status != job.status:
+            now = self.waiter.clock.monotonic()
+            spent = spell(now - self._status_since)
+            self.workflow.say(f"Job {job.id} is {plain(job.status)}, after {spent} of {plain(before.status)}.")
+            self._status_since = now
+
+    def follow(self, deployment: Deployment) -> Job:
+        """Watch the job, and its log if that is wanted, until the job is over."""
+        pace = Pace(longest=self.settings.poll_interval)
+        missing_until = self._triggered_at + self.tuning.missing_after_trigger
+        if self.settings.logs is not Logs.NONE:
+            self.log = self._log_follower(deployment.job, pace, missing_until)
+        if self.log and self.settings.logs is Logs.STREAM:
+            self.log.start()
+        return watch(
+            self.client,
+            self.settings.api_url,
+            deployment.job,
+            pace=pace,
+            triggered_at=self._triggered_at,
+            missing_until=missing_until,
+            saw=self.saw,
+            still=self._still,
+            activity=lambda: self._console.activity,
+        )
+
+    def publish(self, outcome: Outcome | None = None) -> None:
+        """Write the outputs that are new or have changed."""
+        outputs = {"workspace-url": self.workspace_url}
+        if self.job and self.job_url:
+            outputs |= job_outputs(self.job, self.job_url)
+        if outcome:
+            outputs["outcome"] = outcome.result
+        for name, value in outputs.items():
+            if self._outputs.get(name) != value:
+                self.workflow.output(name, value)
+        self._outputs |= outputs
+
+    def page(self, outcome: Outcome) -> Page:
+        """Give what the step's summary is made of."""
+        return Page(
+            outcome=outcome,
+            workspace_id=self.settings.workspace_id,
+            workspace_url=self.workspace_url,
+            job=self.job,
+            job_url=self.job_url,
+            findings=tuple(self.findings),
+            log_tail=self.log.tail if self.log else b"",
+        )
+
+    def _still(self) -> None:
+        if self.job:
+            spent = spell(self.waiter.clock.monotonic() - self._status_since)
+            self.workflow.say(f"Job {self.job.id} is still {plain(self.job.status)}, since {spent}.")
+
+    def _deployments(self) -> Deployments:
+        settings = self.settings
+        secret = settings.deployment_secret
+        return Deployments(
+            self.client,
+            settings.api_url,
+            settings.workspace_id,
+            signature=WebhookSignature(secret, USER_AGENT) if secret else None,
+            event=push_event(self.environ) if secret else b"",
+            can_list=settings.can_sign_in,
+            pace=Pace(longest=settings.poll_interval),
+            say=lambda text: self.workflow.say(plain(text)),
+            warn=lambda text: self.workflow.warning(plain(text)),
+        )
+
+    def _log_follower(self, job: Job, pace: Pace, missing_until: float) -> LogFollower:
+        api_url = self.settings.api_url
+        reader = LogReader(
+            new_http(self.settings, self.environ, self.workflow, self.tuning),
+            self.client.access,
+            address=lambda sequence: links.log_address(api_url, job, sequence),
+            hand_on=self._console.log,
+            pause=lambda: pace.pause(self.waiter.clock.monotonic() - self._triggered_at),
+            tell_news=self.waiter.tell_news,
+            warn=lambda text: self.workflow.warning(plain(text)),
+            clock=self.waiter.clock,
+            policy=self.tuning.retry,
+            missing_until=missing_until,
+        )
+        return LogFollower(reader, self._console, self.client)
+
+
+def connect(
+    settings: Settings, environ: Mapping[str, str], *, workflow: Workflow, waiter: Waiter, tuning: Tuning
+) -> Client:
+    """Give the client that makes a step's calls, signed in or (with an API key) able to sign in."""
+    key = settings.api_key
+    return Client(
+        new_http(settings, environ, workflow, tuning),
+        waiter,
+        access=AccessToken(settings.token or ""),
+        token_request=(
+            token_request(settings.auth_url, settings.audience, key.client_id, key.client_secret) if key else None
+        ),
+        on_token=workflow.mask,
+        policy=tuning.retry,
+        say=lambda text: workflow.say(plain(text)),
+    )
+
+
+def new_http(settings: Settings, environ: Mapping[str, str], workflow: Workflow, tuning: Tuning) -> Http:
+    """Give connections of their own for one thread."""
+
+    def trace(method: str, path: str, result: str, seconds: float) -> None:
+        workflow.debug(f"{method} {plain(path)}: {result} after {seconds:.2f} s")
+
+    return Http(environ, user_agent=USER_AGENT, authorities=settings.ca_bundle, limits=tuning.limits, trace=trace)
+
+
+def flush(console: Console, waiter: Waiter, tuning: Tuning) -> None:
+    """Wait for everything to be printed, but not for ever: perhaps nobody reads it."""
+    waiter.unwind(waiter.clock.monotonic() + tuning.last_output, tuning.hurry, handled_signals=0)
+    with suppress(DeadlineExceeded, ErrandTimeout):
+        waiter.run(console.finish, tuning.last_output)
+
+
+def workspace_url(settings: Settings) -> str:
+    """Give the page on which a person sees the workspace."""
+    parts = urlsplit(settings.api_url)
+    return f"{parts.scheme}://{parts.netloc}/workspaces/{settings.workspace_id}"
+
+
+def push_event(environ: Mapping[str, str]) -> bytes:
+    """Give the body of the webhook: the event that started the workflow if that is a push, byte for byte, else `{}`."""
+    path = environ.get("GITHUB_EVENT_PATH")
+    if environ.get("GITHUB_EVENT_NAME") == "push" and path:
+        try:
+            return Path(path).read_bytes()
+        except OSError:
+            pass
+    return b"{}"
+
+
+def spell(seconds: float) -> str:
+    """Give a duration for people: `42 s`, `3 min 5 s`, `1 h 2 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,39 @@
+"""Every limit of a step in one place. Tests pass their own; users set theirs through inputs."""
+
+from dataclasses import dataclass, field
+
+from matatika_deploy.platform.faults import RetryPolicy
+from matatika_deploy.platform.http import Limits
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How long things may take, in seconds."""
+
+    limits: Limits = field(default_factory=Limits)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    missing_after_trigger: float = 10.0
+    """So long after the trigger, the job and its log may not be there yet."""
+    check: float = 10.0
+    """For a check that only warns."""
+    last_look: float = 3.0
+    """For the last look at the job, after the deadline."""
+    after_deadline: float = 10.0
+    """For that look, the withdrawal and the log's end together."""
+    log_end: float = 10.0
+    """For the rest of the log, once the job is over."""
+    cancel_answer: float = 4.0
+    """From the first signal on, for the answer to a trigger that is under way."""
+    cancel_listing: float = 0.4
+    """And then for the list of jobs, if there was none."""
+    cancel: float = 4.9
+    """From the first signal on, for everything but the last output: the process must be gone within 6 s."""
+    confirm: float = 2.0
+    """For the job to end after its withdrawal was accepted."""
+    confirm_pause: float = 0.2
+    hurry: float = 1.0
+    """What a further signal leaves for everything."""
+    last_output: float = 30.0
+    """For whoever reads standard output to take the rest of it."""
+    post: float = 60.0
+    """For the post step's withdrawal."""
