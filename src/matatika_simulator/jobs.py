@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
+from matatika_simulator import constants
 from matatika_simulator.log import Log
 
 DEPLOYMENT: Final = "WORKSPACE_DEPLOY"
@@ -35,7 +36,7 @@ class Plan:
     runs: float = 1.0
     ends: Status = Status.COMPLETE
     exit_code: int | None = 0
-    commit_id: str | None = None
+    commit_id: str | None = constants.COMMIT_ID
     log: Log = field(default_factory=Log)
     fields: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the answer that are given as they stand here, whatever the job does."""

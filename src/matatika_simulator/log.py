@@ -4,7 +4,7 @@ Nothing here is ever held in memory twice, and generated lines are not held at a
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -176,17 +176,19 @@ class Lines:
         return b"".join(b"%b%0*d%b\n" % (head, self._BLOCK_DIGITS, line, self.suffix) for line in range(lines))
 
 
+@dataclass(frozen=True)
 class Log:
     """Parts, one after the other. Times are seconds since the job began to run, positions bytes from the start."""
 
-    def __init__(self, parts: Sequence[Part] = ()) -> None:
+    parts: tuple[Part, ...] = ()
+
+    def __post_init__(self) -> None:
         """Raise `ValueError` if a part begins before the one in front of it is written."""
-        for earlier, later in pairwise(parts):
+        for earlier, later in pairwise(self.parts):
             if later.begins < earlier.ends:
                 raise ValueError(
                     f"what is written at {later.begins:g} s comes after what is written at {earlier.ends:g} s"
                 )
-        self.parts = tuple(parts)
 
     def written(self, elapsed: float) -> int:
         """Bytes written by that time."""

@@ -168,7 +168,7 @@ _SCHEMAS: Final[Mapping[str, Any]] = {
     ),
     "Link": _object({"href": _TEXT, "type": _TEXT}, required=["href"]),
     "Links": {"type": "object", "additionalProperties": _ref("Link")},
-    "PageMetadata": _object({name: _INT64 for name in ("size", "totalElements", "totalPages", "number")}),
+    "PageMetadata": _object(dict.fromkeys(("size", "totalElements", "totalPages", "number"), _INT64)),
     "Pageable": _object(
         {
             "page": {**_INT32, "minimum": 0},

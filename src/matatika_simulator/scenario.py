@@ -220,7 +220,7 @@ def _log(section: Section, folder: Path) -> Log:
         at = parts[-1].ends
         item.done()
     try:
-        return Log(parts)
+        return Log(tuple(parts))
     except ValueError as error:
         raise ScenarioError(f"{section.place}.log: {error}") from None
 
@@ -412,13 +412,17 @@ def _window(section: Section, during: Any) -> tuple[float, float]:
 
 
 def _canned(section: Section) -> Canned:
+    status = section.number("status", least=200, most=599)
     headers = {name: str(value) for name, value in section.mapping("headers").items()}
-    body = section.get("body", "api")
+    has_no_body = status in (204, 304)
+    body = section.get("body", "empty" if has_no_body else "api")
+    if has_no_body and body != "empty":
+        raise section.wrong("body", f"empty: {status} has no body")
     content = _BODIES.get(body) if isinstance(body, str) else _custom_body(section)
     if content is None:
         raise section.wrong("body", "api, html, empty, or one of {api: MESSAGE}, {text: …}, {json: …}, {base64: …}")
     data, content_type, message = content
-    return Canned(section.number("status", least=200), data, content_type, headers, message)
+    return Canned(status, data, content_type, headers, message)
 
 
 _HTML = b"<html>\r\n<head><title>Gateway trouble</title></head>\r\n<body><h1>Gateway trouble</h1></body>\r\n</html>\r\n"

@@ -90,7 +90,15 @@ class Section:
             raise self.wrong(key, "true or false")
         return value
 
-    def number(self, key: str, default: Any = _REQUIRED, *, least: int | None = None, null: bool = False) -> Any:
+    def number(
+        self,
+        key: str,
+        default: Any = _REQUIRED,
+        *,
+        least: int | None = None,
+        most: int | None = None,
+        null: bool = False,
+    ) -> Any:
         """A whole number, or None if `null` allows it."""
         value = self.get(key, default)
         if value is default or (null and value is None):
@@ -99,6 +107,8 @@ class Section:
             raise self.wrong(key, "a whole number")
         if least is not None and value < least:
             raise self.wrong(key, f"at least {least}")
+        if most is not None and value > most:
+            raise self.wrong(key, f"at most {most}")
         return value
 
     def choice(self, key: str, choices: Sequence[Any], default: Any) -> Any:
