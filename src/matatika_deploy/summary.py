@@ -26,8 +26,8 @@ _LEVELS = {Level.ERROR: "❌ error", Level.WARNING: "⚠️ warning", Level.NOTI
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-# Besides HTML's own: what makes Markdown markup, a mention, a reference, an emoji, or a link out of plain text.
-_MARKUP = re.compile(r"[`*_~\[\]()|\\@#:!.\n\r\t{}=+^$-]")
+# Besides HTML's own: what makes markup, mathematics, a mention or a reference out of plain text within a line.
+_MARKUP = re.compile(r"[`*_~\[\]|\\@#$]")
 
 
 def render(page: Page) -> str:
@@ -76,12 +76,12 @@ def _findings(page: Page) -> str:
 
 
 def _log(tail: bytes) -> str:
-    """Give the end of the log in a block that no line of it can end."""
+    """Give the end of the log in an HTML block, in which Markdown is not read, and which no line of it can end."""
     if not tail:
         return ""
     text = tail[-_MOST_TAIL_BYTES:].decode("utf-8", "replace")
     lines = [_CONTROL.sub("", _ANSI.sub("", line)) for line in re.split(r"\r\n|\n|\r", text.rstrip("\r\n"))]
-    escaped = "\n".join(_escape(line) for line in lines[-_MOST_LINES:])
+    escaped = html.escape("\n".join(lines[-_MOST_LINES:]), quote=False)
     return f"#### The end of the job's log\n\n<pre>\n{escaped}\n</pre>\n"
 
 
@@ -90,10 +90,7 @@ def _link(address: str, text: str) -> str:
 
 
 def _text(text: str) -> str:
-    """Give text from anywhere as plain words within a line of Markdown; a mention is broken, since it is one in HTML too."""
+    """Give text from anywhere as plain words within a line; a mention is broken, since it would be one in HTML too."""
     text = text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
-    return _escape(_CONTROL.sub(" ", text.replace("\n", " "))).replace("&#64;", "&#64;&#8203;")
-
-
-def _escape(text: str) -> str:
-    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", html.escape(text, quote=False))
+    line = html.escape(_CONTROL.sub(" ", text.replace("\n", " ").replace("\t", " ")), quote=False)
+    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", line).replace("&#64;", "&#64;&#8203;")

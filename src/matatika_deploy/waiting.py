@@ -148,7 +148,8 @@ class Waiter:
             seconds_left = end - time.monotonic()
             if seconds_left <= 0:
                 raise ErrandTimeout
-            self._look_up(lambda: self._inbox.get(timeout=min(seconds_left, self.left)))
+            with suppress(Empty):
+                self._inbox.get(timeout=min(seconds_left, self.left))
         return errand.result()
 
     def run(self, work: Callable[[], T], seconds: float) -> T:
@@ -168,17 +169,14 @@ class Waiter:
         end = self.clock.monotonic() + seconds
         while not is_over() and (seconds_left := end - self.clock.monotonic()) > 0:
             self.check()
-            self._look_up(lambda: self.clock.wait(self._inbox, min(seconds_left, self.left)))
+            with suppress(Empty):
+                self.clock.wait(self._inbox, min(seconds_left, self.left))
         self.check()
 
     def tell_news(self) -> None:
         """End the current pause, or the next one if there is none now; to be called from any thread."""
         self._has_news = True
         self._inbox.put(None)
-
-    def _look_up(self, wait: Callable[[], object]) -> None:
-        with suppress(Empty):
-            wait()
 
     def check(self) -> None:
         """Raise what a wait would raise now."""

@@ -27,7 +27,7 @@ _UNPRINTABLE = re.compile(
 
 
 def plain(text: str, limit: int = LONGEST_QUOTE) -> str:
-    """Make text from elsewhere fit for a line of ours: one line, cut to `limit` characters, no command anywhere in it."""
+    """Make text from elsewhere fit for a line of ours: one line, at most `limit` characters, no command in it."""
     line = _UNPRINTABLE.sub(" ", text[: 2 * limit]).strip()
     if len(line) > limit or len(text) > 2 * limit:
         line = f"{line[: limit - 1]}…"
