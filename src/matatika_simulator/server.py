@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from matatika_simulator import scenario as scenarios
 from matatika_simulator.app import application
@@ -58,7 +59,8 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        await asyncio.sleep(0)  # let the requests learn that their clients are gone
+        while self.server_state.connections:  # until the requests know that their clients are gone
+            await asyncio.sleep(0)
         for task in list(self.server_state.tasks):
             task.cancel()
         await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
@@ -68,6 +70,16 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # signals are the business of whoever runs the thread
+
+
+def _cancellable(app: ASGIApp) -> ASGIApp:
+    """An application whose requests may be cancelled, which uvicorn would report as a failure of the application."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            await app(scope, receive, send)
+
+    return answer
 
 
 class Simulator:
@@ -162,7 +174,7 @@ class Simulator:
     def _config(self) -> uvicorn.Config:
         certificate, key = self._tls or (None, None)
         return uvicorn.Config(
-            application(self._platform, self._journal),
+            _cancellable(application(self._platform, self._journal)),
             http=Protocol,
             ws="none",
             loop="asyncio",
