@@ -1,0 +1,170 @@
+"""`python -m matatika_simulator`, as a shell or a workflow starts and ends it."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+
+from matatika_simulator import constants
+
+HEADERS = {"Authorization": f"Bearer {constants.TOKEN}"}
+DEPLOYMENTS = f"/api/workspaces/{constants.WORKSPACE_ID}/deployments"
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-W", "error", "-m", "matatika_simulator", *(str(argument) for argument in arguments)]
+
+
+@contextlib.contextmanager
+def running(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The program and the first line that it printed."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command(*arguments), stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline()
+        finally:
+            process.kill()
+
+
+def refused(*arguments: object) -> str:
+    """What a start that is refused says."""
+    ended = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def test_prints_its_address_first_and_serves_there() -> None:
+    with running("--port", 0, "--scenario", "failure") as (_, line):
+        assert line.startswith("http://127.0.0.1:")
+        assert line.endswith("\n")
+        assert requests.post(line.strip() + DEPLOYMENTS, headers=HEADERS, timeout=10).status_code == 202
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly_though_a_stream_is_held_open(number: signal.Signals) -> None:
+    with running("--scenario", "held-stream") as (process, line):
+        job = requests.post(line.strip() + DEPLOYMENTS, headers=HEADERS, timeout=10).json()
+        logs = job["_links"]["logs"]["href"]
+        with requests.get(logs, headers=HEADERS, stream=True, timeout=10) as stream:
+            assert stream.status_code == 200
+            process.send_signal(number)
+            assert process.wait(timeout=3) == 0
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert (process.stdout.read(), process.stderr.read()) == ("", "")
+
+
+def test_writes_the_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    with running("--journal", path) as (_, line):
+        requests.get(line.strip() + "/api/none", headers=HEADERS, timeout=10)
+        (entry,) = path.read_text().splitlines()
+        assert (json.loads(entry)["path"], json.loads(entry)["status"]) == ("/api/none", 404)
+        assert constants.TOKEN not in entry
+
+
+def test_takes_a_scenario_file_and_another_speed(tmp_path: Path) -> None:
+    path = tmp_path / "my.yml"
+    path.write_text("job: {runs: 30m, log: [{text: hello}]}\nlogs: {stream: held}\n")
+    with running("--scenario", path, "--speed", 36_000) as (_, line):
+        job = requests.post(line.strip() + DEPLOYMENTS, headers=HEADERS, timeout=10).json()
+        assert requests.get(job["_links"]["logs"]["href"], headers=HEADERS, timeout=10).content == b"hello\n"
+        assert requests.get(job["_links"]["self"]["href"], headers=HEADERS, timeout=10).json()["status"] == "COMPLETE"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    folder = tmp_path_factory.mktemp("tls")
+    paths = folder / "certificate.pem", folder / "key.pem"
+    openssl = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subject = ["-subj", "/CN=simulator", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subprocess.run([*openssl, *subject, "-out", paths[0], "-keyout", paths[1]], check=True, capture_output=True)
+    return paths
+
+
+def test_serves_https(certificate: tuple[Path, Path]) -> None:
+    with running("--tls", *certificate, "--scenario", "held-stream") as (process, line):
+        assert line.startswith("https://127.0.0.1:")
+        answer = requests.post(line.strip() + DEPLOYMENTS, headers=HEADERS, verify=str(certificate[0]), timeout=10)
+        links = answer.json()["_links"]
+        assert links["self"]["href"].startswith(line.strip() + "/api/jobs/")
+        with requests.get(links["logs"]["href"], headers=HEADERS, verify=str(certificate[0]), stream=True, timeout=10):
+            process.terminate()
+            assert process.wait(timeout=3) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+
+
+def test_https_is_not_trusted_by_default(certificate: tuple[Path, Path]) -> None:
+    with running("--tls", *certificate) as (_, line):
+        address = urlsplit(line.strip())
+        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+            context = ssl.create_default_context()
+            with pytest.raises(ssl.SSLCertVerificationError):
+                context.wrap_socket(connection, server_hostname=address.hostname)
+
+
+def test_a_broken_client_does_not_matter(certificate: tuple[Path, Path]) -> None:
+    with running("--tls", *certificate) as (process, line):
+        address = urlsplit(line.strip())
+        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            connection.recv(65536)
+        url = line.strip() + DEPLOYMENTS
+        assert requests.post(url, headers=HEADERS, verify=str(certificate[0]), timeout=10).status_code == 202
+        process.terminate()
+        assert process.wait(timeout=3) == 0
+
+
+class TestRefuses:
+    def test_an_unknown_scenario(self) -> None:
+        assert "scenario sucess: no such file, and no such name; names are conflict" in refused("--scenario", "sucess")
+
+    def test_a_scenario_with_an_unknown_key(self, tmp_path: Path) -> None:
+        (tmp_path / "my.yml").write_text("job: {quued: 1s}\n")
+        assert "my.yml: job.quued: unknown key; did you mean 'queued'?" in refused("--scenario", tmp_path / "my.yml")
+
+    @pytest.mark.parametrize("host", ["0.0.0.0", "8.8.8.8", "localhost", "::1"])
+    def test_addresses_that_others_could_reach(self, host: str) -> None:
+        assert host in refused("--host", host)
+
+    def test_a_certificate_that_is_none(self, tmp_path: Path) -> None:
+        (tmp_path / "x.pem").write_text("x")
+        assert "error: " in refused("--tls", tmp_path / "x.pem", tmp_path / "x.pem")
+
+    def test_a_journal_in_no_folder(self, tmp_path: Path) -> None:
+        assert "No such file" in refused("--journal", tmp_path / "none" / "journal.jsonl")
+
+    def test_a_port_that_is_taken(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            assert "in use" in refused("--port", taken.getsockname()[1])
+
+
+def test_listens_on_another_loopback_address() -> None:
+    with running("--host", "127.0.0.2") as (_, line):
+        assert line.startswith("http://127.0.0.2:")
+        assert requests.get(line.strip() + "/openapi.json", timeout=10).ok
+
+
+def test_what_it_imports_stays_lean() -> None:
+    """Start-up is paid by every test that starts the program."""
+    modules = "import sys, matatika_simulator.__main__; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", modules], capture_output=True, text=True, timeout=30, check=True, env={**os.environ}
+    )
+    heavy = {"requests", "yaml", "httpx", "fastapi", "pydantic", "matatika_deploy"}
+    assert not heavy & {name.partition(".")[0] for name in ended.stdout.split()}
