@@ -1,0 +1,97 @@
+"""The platform's cron: six fields, seconds first, in Spring's dialect.
+
+https://docs.spring.io/spring-framework/reference/integration/scheduling.html#scheduling-cron-expression
+"""
+
+import re
+
+from matatika_deploy.checks.wording import did_you_mean, short
+from matatika_deploy.findings import Level
+
+_IN_FULL = {
+    name: name[:3]
+    for name in (
+        *("JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE"),
+        *("JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER", "DECEMBER"),
+        *("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"),
+    )
+}
+# Last, weekday, calendar and hash: letters that one dialect or another gives a meaning.
+_WORDS = frozenset((*_IN_FULL.values(), "L", "W", "LW", "C", "H"))
+_FIELDS = (
+    ("second", 0, 59),
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of the month", 1, 31),
+    ("month", 1, 12),
+    ("day of the week", 0, 7),
+)
+_MACROS = {
+    "@yearly": "0 0 0 1 1 *",
+    "@annually": "0 0 0 1 1 *",
+    "@monthly": "0 0 0 1 * *",
+    "@weekly": "0 0 0 * * 0",
+    "@daily": "0 0 0 * * *",
+    "@midnight": "0 0 0 * * *",
+    "@hourly": "0 0 * * * *",
+}
+
+
+def judge(schedule: str) -> tuple[Level, str] | None:
+    """What is wrong with a schedule, and how much it weighs; None if nothing is.
+
+    An error is only what no dialect takes for six fields. Numbers out of their range, days and months in full, macros
+    such as `@daily` and the `-` that disables a schedule in Spring are warnings; a blank is no schedule, no finding.
+    """
+    fields = schedule.split()
+    if not fields:
+        return None
+    hint = did_you_mean(_suggestion(fields))
+    if fields[0].startswith("@"):
+        return Level.WARNING, f"The schedule is the macro '{short(schedule)}', but six fields are documented{hint}"
+    if fields == ["-"]:
+        return Level.WARNING, "The schedule is '-', but six fields are documented; for no schedule, leave it out."
+    if len(fields) != 6:
+        count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        return Level.ERROR, f"The schedule has {count}; the platform's cron has 6, seconds first{hint}"
+    if not all(_is_cron(field) for field in fields):
+        return _judge_words(fields)
+    for field, (name, lowest, highest) in zip(fields, _FIELDS, strict=True):
+        for number in _plain_numbers(field):
+            if not lowest <= number <= highest:
+                message = f"The schedule's {name} is {number}; it goes from {lowest} to {highest} (seconds come first)."
+                return Level.WARNING, message
+    return None
+
+
+def _judge_words(fields: list[str]) -> tuple[Level, str]:
+    """Six words of which at least one is no field."""
+    abbreviated = [re.sub("[A-Za-z]+", lambda word: _IN_FULL.get(word[0].upper(), word[0]), field) for field in fields]
+    for field in abbreviated:
+        if not _is_cron(field):
+            return Level.ERROR, f"The schedule is not cron: '{short(field)}' is no field of it."
+    return Level.WARNING, f"Cron knows days and months by three letters{did_you_mean(' '.join(abbreviated))}"
+
+
+def _is_cron(field: str) -> bool:
+    words = re.findall("[A-Za-z]+", field)
+    return re.fullmatch(r"[0-9A-Za-z*?/,#-]+", field) is not None and all(word.upper() in _WORDS for word in words)
+
+
+def _plain_numbers(field: str) -> list[int]:
+    """The numbers that are values or ends of a range, without steps (`/15`) and what `L`, `W` and `#` bring along."""
+    ranges = (part.partition("/")[0] for part in field.split(","))
+    return [int(number) for part in ranges if re.fullmatch(r"\d{1,9}(-\d{1,9})?", part) for number in part.split("-")]
+
+
+def _suggestion(fields: list[str]) -> str | None:
+    if fields[0].startswith("@"):
+        return _MACROS.get(" ".join(fields).lower())
+    fields = re.sub(" ?, ?", ",", " ".join(fields)).split()  # `9, 17` was meant to be one field
+    if not all(_is_cron(field) for field in fields):
+        return None
+    if len(fields) == 5:
+        fields = ["0", *fields]
+    if len(fields) == 7:
+        fields.pop()  # Quartz has the year at the end
+    return " ".join(fields) if len(fields) == 6 else None

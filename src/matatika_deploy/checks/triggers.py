@@ -1,0 +1,63 @@
+"""Which pipelines `triggered_by` can name.
+
+What the platform calls a pipeline is not documented: it may be the file's name, its path, or what the file itself says.
+So whatever is plausible counts, however it is written.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from itertools import islice
+
+from matatika_deploy.checks.document import List, Map, Node, Scalar
+
+#: References of one pipeline that are looked at.
+MAX_REFERENCES = 20
+
+# Keys by which pipelines in the wild name themselves.
+_NAMING_KEYS = frozenset(("name", "label", "alias", "id"))
+# No pipeline, but the workspace's own deployment.
+_DEPLOYMENT = "deploy"
+_MAX_DEPTH = 20
+_MAX_LENGTH = 200
+_TEMPLATE_OR_ID = re.compile(r"\$|\{\{|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
+
+
+def names(path: str, root: Node | None) -> Iterator[str]:
+    """All that a pipeline may be called, given its file's path in the repository and its content."""
+    parts = _without_suffix(path).split("/")[-_MAX_DEPTH:]
+    for start in range(len(parts)):
+        yield "/".join(parts[start:])
+    if isinstance(root, Map):
+        for key, value in root.entries():
+            if key.text in _NAMING_KEYS and isinstance(value, Scalar):
+                yield value.text[:_MAX_LENGTH]
+
+
+def references(root: Node | None) -> list[Scalar]:
+    """What stands under a pipeline's `triggered_by`, as far as it names something."""
+    listed = root.get("triggered_by") if isinstance(root, Map) else None
+    if not isinstance(listed, List) or listed.tagged:
+        return []
+    texts = (item for item in listed.children if isinstance(item, Scalar) and not item.is_null and not item.tagged)
+    return [item for item in islice(texts, MAX_REFERENCES) if not _TEMPLATE_OR_ID.match(item.text.strip())]
+
+
+def normal(name: str) -> str:
+    """The form in which names are compared: `Google Ads`, `google-ads` and `google_ads.yml` are one."""
+    name = _without_suffix(name[:_MAX_LENGTH]).strip().strip("/").removeprefix("./")
+    return re.sub(r"[\s_-]+", "-", name.casefold())
+
+
+def is_known(reference: str, known: Mapping[str, str]) -> bool:
+    """Whether a reference is one of some names, which are given by their normal form, or the workspace's deployment."""
+    return normal(reference) in known or normal(reference) == _DEPLOYMENT
+
+
+def closest(reference: str, known: Mapping[str, str]) -> str | None:
+    """The name that a reference most likely meant, as it is written where it comes from."""
+    return next((known[name] for name in get_close_matches(normal(reference), known, n=1)), None)
+
+
+def _without_suffix(path: str) -> str:
+    return path.removesuffix(".yml").removesuffix(".yaml")
