@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from matatika_deploy import outcome, state
+from matatika_deploy import checking, outcome, state
 from matatika_deploy.errors import DeployError, PlatformError
 from matatika_deploy.outcome import Outcome
 from matatika_deploy.platform.deployments import Deployment
@@ -20,6 +20,7 @@ def over(step: Step, job: Job) -> Outcome:
     state.save(step.workflow, Stage.FINISHED)
     result = outcome.ended(job)
     _finish_log(step, step.tuning.log_end, has_failed=not result.is_good)
+    checking.check_commit(step)
     return result
 
 
@@ -47,7 +48,7 @@ def cancelled(step: Step, signum: int) -> Outcome:
     if end.was_over:
         return over(step, end.job)
     _confirm(step, end)
-    _finish_log(step, step.tuning.confirm, has_failed=True)
+    _finish_log(step, 0.0 if end.is_gone else step.tuning.confirm, has_failed=True)
     return outcome.cancelled(signum, end.said, end.hint)
 
 
@@ -73,7 +74,7 @@ def timed_out(step: Step) -> Outcome:
     if end.was_over:
         return over(step, end.job)
     _confirm(step, end)
-    _finish_log(step, step.tuning.log_end, has_failed=True)
+    _finish_log(step, 0.0 if end.is_gone else step.tuning.log_end, has_failed=True)
     return outcome.timed_out(f"The job was not over within {timeout}. {end.said}")
 
 
@@ -102,6 +103,7 @@ class _JobEnd:
     stage: Stage
     hint: str = ""
     is_ending: bool = False
+    is_gone: bool = False
     was_over: bool = False
 
 
@@ -118,8 +120,9 @@ def _end_job(step: Step, deployment: Deployment, job: Job, wanted: Ending, optio
         return _JobEnd(job, said, Stage.RUNNING, "Stop it in the app if it must not go on.")
     if withdrawal.ended is Ended.OVER:
         return _JobEnd(job, f"Job {job.id} was over already.", Stage.FINISHED, was_over=True)
-    deed = "was withdrawn" if withdrawal.ended is Ended.WITHDRAWN else "was still queued, and was deleted"
-    return _JobEnd(job, f"Job {job.id} {deed}.", Stage.FINISHED, is_ending=withdrawal.ended is Ended.WITHDRAWN)
+    if withdrawal.ended is Ended.DELETED:
+        return _JobEnd(job, f"Job {job.id} was still queued, and was deleted.", Stage.FINISHED, is_gone=True)
+    return _JobEnd(job, f"Job {job.id} was withdrawn.", Stage.FINISHED, is_ending=True)
 
 
 def _confirm(step: Step, end: _JobEnd) -> None:
@@ -143,10 +146,10 @@ def _without_job(step: Step) -> tuple[str, str]:
 
 
 def _finish_log(step: Step, seconds: float, *, has_failed: bool) -> None:
-    """Show the rest of the log, or all of it if it is wanted only now."""
+    """Show the rest of the log, or all of it if it is wanted only now; none of it without any `seconds`."""
     if step.log is None or (step.settings.logs is Logs.ON_FAILURE and not has_failed):
         return
-    if not step.log.finish(seconds):
+    if not step.log.finish(seconds) and seconds:
         step.workflow.say("The end of the job's log could not be read: it may be incomplete here.")
 
 

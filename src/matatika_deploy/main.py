@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import inf
 
-from matatika_deploy import endings, outcome, state, summary
+from matatika_deploy import checking, endings, outcome, state, summary
 from matatika_deploy.console import Console
 from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.outcome import Outcome, Page
@@ -75,6 +75,14 @@ def deploy(step: Step) -> Outcome:
     step.publish()
     step.announce()
     step.client.sign_in()
+    checking.check(step)
+    if settings.dry_run:
+        if not settings.can_sign_in:
+            step.workflow.notice(
+                "Only inputs and files were checked: reading the workspace takes a `token`, or a `client-id` and a "
+                "`client-secret`."
+            )
+        return outcome.checked()
     state.save(step.workflow, Stage.TRIGGERING)
     deployment = step.deployments.trigger()
     step.adopt(deployment)

@@ -49,9 +49,10 @@ class Outcome:
 def ended(job: Job) -> Outcome:
     """The outcome of a job that was followed to its end."""
     result = _OF_STATUS[JobStatus(job.status)]
+    spent = "" if job.duration is None else f" after {job.duration} s"
     code = "" if job.exit_code is None else f" (exit code {job.exit_code})"
     if result is Result.SUCCESS:
-        return Outcome(result, 0, "Deployed", f"Job {job.id} is {job.status}.")
+        return Outcome(result, 0, "Deployed", f"Job {job.id} is {job.status}{spent}.")
     if result is Result.FAILURE:
         return Outcome(
             result,

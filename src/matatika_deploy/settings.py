@@ -164,6 +164,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         dry_run=dry_run,
         ca_bundle=take("ca-bundle", lambda value: _ca_bundle(value, checkout), None),
     )
+    if settings.verify_source is Strictness.ERROR and not (settings.can_sign_in or dry_run):
+        problems.append("`verify-source` as `error` needs `token`, or `client-id` and `client-secret`")
     if problems:
         raise BadInput(problems)
     return settings

@@ -72,8 +72,8 @@ class Step:
 
     def announce(self) -> None:
         """Say what is deployed where."""
-        way = "through its webhook" if self.settings.deployment_secret else "with a token"
-        self.workflow.say(f"Deploying workspace {self.settings.workspace_id} at {self.settings.api_url} {way}.")
+        deed = "Checking, without deploying," if self.settings.dry_run else "Deploying"
+        self.workflow.say(f"{deed} workspace {self.settings.workspace_id} at {self.settings.api_url}")
 
     def adopt(self, deployment: Deployment) -> None:
         """Take a deployment for this step's: from now on its job is known to the next steps, and to the post step."""

@@ -14,6 +14,8 @@ from requests.auth import AuthBase
 from matatika_deploy.platform.http import Answer, Request
 from matatika_deploy.platform.job import Unreadable
 
+_KEY_HINT = "Check `client-id`, `client-secret` and `audience`: the API key must be one of this platform's."
+
 
 class AccessToken(AuthBase):
     """A bearer token (RFC 6750); `value` is replaced when a new one was fetched, for all who hold this object."""
@@ -64,11 +66,12 @@ def token_request(auth_url: str, audience: str, client_id: str, client_secret: s
         "audience": audience,
     }
     return Request(
-        what="the access token",
+        deed="fetch an access token",
         method="POST",
         address=auth_url,
         headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
         body=urlencode(form).encode(),
+        hints={**dict.fromkeys((401, 403), _KEY_HINT), 404: "Check `auth-url`."},
     )
 
 

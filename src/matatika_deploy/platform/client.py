@@ -92,6 +92,19 @@ class Client:
 
         return self.persist(attempt, request)
 
+    def call_once(self, request: Request, parse: Callable[[Answer], T], *, within: float) -> T:
+        """Make a call that is not worth a second try, in `within` seconds.
+
+        Raises:
+            PlatformError: if there was no good answer.
+            Interrupted, DeadlineExceeded: as the waiter does.
+        """
+        try:
+            answer = self.finish(self.begin(request), within)
+            return self._read(answer, request, parse, missing_until=0.0)
+        except Fault as fault:
+            raise PlatformError(f"Could not {request.deed}: {fault.message}.") from None
+
     def persist(self, attempt: Callable[[], T], request: Request) -> T:
         """Make attempts at `request` until one raises no `Fault`, as long as an outage may take.
 
@@ -106,7 +119,7 @@ class Client:
             nonlocal say_again_at
             if clock.monotonic() >= say_again_at:
                 say_again_at = clock.monotonic() + _SAY_EVERY
-                self._say(f"No good answer when asking for {request.what} ({fault.message}): trying again.")
+                self._say(f"Could not {request.deed} ({fault.message}): trying again.")
             left = min(outage_end - clock.monotonic(), self.waiter.left)
             return outage_end <= clock.monotonic() or (fault.retry_after or 0.0) > left
 
@@ -135,13 +148,14 @@ class Client:
         """Begin an exchange, to be finished later."""
         return self.waiter.start(lambda: self.http.exchange(request))
 
-    def finish(self, errand: Errand[Answer]) -> Answer:
+    def finish(self, errand: Errand[Answer], within: float | None = None) -> Answer:
         """Wait for an exchange that was begun; one that is left keeps its connection to itself."""
+        seconds = within or self.http.limits.total
         try:
-            return self.waiter.join(errand, self.http.limits.total)
+            return self.waiter.join(errand, seconds)
         except ErrandTimeout:
             self.http.disconnect()
-            raise Fault(f"no complete answer within {self.http.limits.total:.0f} s") from None
+            raise Fault(f"no complete answer within {seconds:.0f} s") from None
         except (Interrupted, DeadlineExceeded):
             self.http.disconnect()
             raise
@@ -168,11 +182,13 @@ class Client:
 
     def _gave_up(self, fault: Fault, request: Request) -> PlatformError:
         if fault.retry_after is not None and fault.retry_after > 0:
-            asked = f"The platform asks to wait {fault.retry_after:.0f} s, longer than this step may take"
-            return PlatformError(f"{asked} ({request.what}: {fault.message}).", "Run the workflow again later.")
+            asked = f"the platform asks to wait {fault.retry_after:.0f} s, longer than this step may take"
+            return PlatformError(
+                f"Could not {request.deed} ({fault.message}): {asked}.", "Run the workflow again later."
+            )
         minutes = self._policy.outage / 60
         return PlatformError(
-            f"No good answer for {minutes:.0f} minutes when asking for {request.what}; the last: {fault.message}.",
+            f"Could not {request.deed}: no good answer for {minutes:.0f} minutes, the last: {fault.message}.",
             "Is the platform up, and `api-url` right? If so, run the workflow again.",
         )
 
@@ -183,11 +199,11 @@ def refusal(answer: Answer, request: Request) -> Refusal:
         address = answer.headers.get("Location", "an address that it does not name")
         return Refusal(
             answer.status,
-            f"The platform redirects {request.what} to {address} ({answer.status}), which is not followed.",
+            f"Could not {request.deed}: the platform redirects to {address} ({answer.phrase}), which is not followed.",
             "If that address is right, use it in `api-url` or `auth-url`.",
         )
     hint = request.hints.get(answer.status) or _HINTS.get(answer.status, "")
-    return Refusal(answer.status, f"{_saying(f'{request.what} was refused: {answer.phrase}', answer.message)}.", hint)
+    return Refusal(answer.status, f"{_saying(f'Could not {request.deed}: {answer.phrase}', answer.message)}.", hint)
 
 
 def _saying(text: str, message: str) -> str:

@@ -68,10 +68,14 @@ class Deployments:
         self._warn = warn
         if signature:
             address = f"{self._workspace}/deployments/github-webhook"
-            self._request = Request("the trigger", "POST", address, signature, body=event, hints=_SIGNED_HINTS)
+            self._request = Request(
+                "trigger the deployment", "POST", address, signature, body=event, hints=_SIGNED_HINTS
+            )
         else:
             json = {"Content-Type": "application/json"}
-            self._request = Request("the trigger", "POST", f"{self._workspace}/deployments", client.access, json)
+            self._request = Request(
+                "trigger the deployment", "POST", f"{self._workspace}/deployments", client.access, json
+            )
         self._errand: Errand[Answer] | None = None
         self._sent_at = 0.0
         self._unanswered_since: float | None = None
@@ -228,7 +232,9 @@ class Deployments:
         """Give the workspace's jobs, newest first, as far back as matters."""
         for number in range(_MOST_PAGES):
             query = f"page={number}&size={_PAGE_SIZE}&sort=created,desc"
-            request = Request("the workspace's jobs", "GET", f"{self._workspace}/jobs?{query}", self._client.access)
+            request = Request(
+                "list the workspace's jobs", "GET", f"{self._workspace}/jobs?{query}", self._client.access
+            )
             jobs, has_more = self._client.call(request, self._read_page)
             yield from jobs
             if not has_more:

@@ -52,9 +52,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class Request:
-    """A call to be made: `what` names it for people ("the job"), `hints` say what to do about a status."""
+    """A call to be made: `deed` names it for people ("read the job"), `hints` say what to do about a status."""
 
-    what: str
+    deed: str
     method: str
     address: str
     auth: AuthBase | None = None

@@ -44,7 +44,7 @@ def look(client: Client, api_url: str, job: Job, *, missing_until: float = 0.0) 
             raise Unreadable("expected the job that was asked for")
         return seen
 
-    request = Request("the job", "GET", links.job_address(api_url, job), auth=client.access)
+    request = Request("read the job", "GET", links.job_address(api_url, job), auth=client.access)
     return client.call(request, parse, missing_until=missing_until)
 
 
@@ -62,7 +62,7 @@ def withdraw(client: Client, api_url: str, job: Job) -> Withdrawal:
 
 
 def _withdraw(client: Client, api_url: str, job: Job) -> Withdrawal:
-    withdrawal = Request("the withdrawal", "PUT", links.withdrawal_address(api_url, job), auth=client.access)
+    withdrawal = Request("withdraw the job", "PUT", links.withdrawal_address(api_url, job), auth=client.access)
     try:
         client.call(withdrawal, _accepted)
     except Refusal as refusal:
@@ -71,7 +71,7 @@ def _withdraw(client: Client, api_url: str, job: Job) -> Withdrawal:
             return Withdrawal(seen, Ended.OVER)
         if seen.status != JobStatus.QUEUED:
             return Withdrawal(seen, Ended.FAILED, refusal.message)
-        deletion = Request("the job's deletion", "DELETE", links.deletion_address(api_url, seen), auth=client.access)
+        deletion = Request("delete the job", "DELETE", links.deletion_address(api_url, seen), auth=client.access)
         client.call(deletion, _accepted)
         return Withdrawal(seen, Ended.DELETED)
     return Withdrawal(job, Ended.WITHDRAWN)

@@ -165,7 +165,7 @@ class LogReader:
         """Make one reading: says whether it brought something new, and whether it broke off in the middle."""
         self._buffer.resume()
         request = Request(
-            "the job's log",
+            "read the job's log",
             "GET",
             self._address(self._buffer.lines),
             self._access,
@@ -226,7 +226,7 @@ class LogReader:
     def _warn_once(self, why: str) -> None:
         if not self._has_warned:
             self._has_warned = True
-            self._warn(f"The job's log cannot be read: {why}")
+            self._warn(f"The job's log cannot be shown: {why}")
 
     def _rest(self, seconds: float) -> None:
         """Pause; the job's end ends it, and leaves little time for further pauses."""
