@@ -7,6 +7,7 @@ import contextlib
 import json
 import shutil
 import subprocess
+import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -154,7 +155,10 @@ class Container:
 
     def wait(self) -> Result:
         """Wait for the end."""
-        return Result(self.client.wait(PATIENCE), self.log)
+        result = Result(self.client.wait(PATIENCE), self.log)
+        # Shown with a test that fails.
+        sys.stdout.write(result.log)
+        return result
 
     def signal(self, name: str) -> None:
         """Have the engine send a signal to the program, past the client."""

@@ -35,7 +35,7 @@ class WorkflowRun:
         return [entry["command"] for entry in self.log if entry.get("command") and entry["step"] == step]
 
     def result_of(self, step: str) -> str | None:
-        """`success`, `failure` or `skipped`; None for a step that never came."""
+        """`success` or `failure`; None for a step that was not run."""
         results = [
             entry["stepResult"]
             for entry in self.log
@@ -64,7 +64,7 @@ def run_workflow(
     process = subprocess.run(
         [ACT, *arguments], cwd=checkout, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE
     )
-    lines = process.stdout.decode().splitlines()
-    log = [json.loads(line) for line in lines if line.startswith("{")]
-    assert log, process.stderr.decode()
+    log = [json.loads(line) for line in process.stdout.decode().splitlines() if line.startswith("{")]
+    # Shown with a test that fails.
+    sys.stdout.write(process.stderr.decode() + "".join(f"{entry['msg'].rstrip()}\n" for entry in log))
     return WorkflowRun(process.returncode, log)
