@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from matatika_simulator import constants
-from matatika_simulator.runner import CommandFiles, input_environ, state_environ
+from matatika_simulator.runner import CommandFiles, github_environ, input_environ, state_environ
 from matatika_simulator.scenario import names
 from matatika_simulator.server import Simulator
 
@@ -36,8 +36,9 @@ def main() -> int:
     # Ctrl-C reaches the step by itself; a handler, unlike an ignored signal, is not handed on to it.
     signal.signal(signal.SIGINT, lambda *_: None)
     with tempfile.TemporaryDirectory() as folder, Simulator(scenario) as simulator:
-        workspace, files = Path(folder, "workspace"), CommandFiles(Path(folder))
+        workspace, event, files = Path(folder, "workspace"), Path(folder, "event.json"), CommandFiles(Path(folder))
         workspace.mkdir()
+        event.write_text("{}", encoding="utf-8")
         inputs = {
             "workspace-id": constants.WORKSPACE_ID,
             "token": constants.TOKEN,
@@ -45,7 +46,12 @@ def main() -> int:
             "auth-url": simulator.auth_url,
             **INPUTS.get(scenario, {}),
         }
-        environ = _environ(workspace, files) | input_environ(ROOT / "action.yml", inputs)
+        environ = {
+            "PATH": os.environ["PATH"],
+            **github_environ(workspace=str(workspace), event=str(event), home=folder),
+            **files.environ(),
+            **input_environ(ROOT / "action.yml", inputs),
+        }
         _heading(f"Log of the step (scenario {scenario})")
         code = subprocess.run(MAIN, cwd=workspace, env=environ, stdin=subprocess.DEVNULL).returncode
         if code != 0:
@@ -57,26 +63,6 @@ def main() -> int:
         _show(files.summary.rstrip())
         _heading(f"Exit code {code}")
     return code
-
-
-def _environ(workspace: Path, files: CommandFiles) -> dict[str, str]:
-    """The runner's environment, for a push to the branch that the simulated workspace deploys."""
-    event = workspace.with_name("event.json")
-    event.write_text("{}", encoding="utf-8")
-    return {
-        "PATH": os.environ["PATH"],
-        "HOME": str(workspace.parent),
-        "CI": "true",
-        "GITHUB_ACTIONS": "true",
-        "GITHUB_EVENT_NAME": "push",
-        "GITHUB_EVENT_PATH": str(event),
-        "GITHUB_REF": f"refs/heads/{constants.REPOSITORY_BRANCH}",
-        "GITHUB_REPOSITORY": constants.REPOSITORY_URL.removeprefix("https://github.com/"),
-        "GITHUB_SERVER_URL": "https://github.com",
-        "GITHUB_SHA": constants.COMMIT_ID,
-        "GITHUB_WORKSPACE": str(workspace),
-        **files.environ(),
-    }
 
 
 def _heading(text: str) -> None:

@@ -9,6 +9,8 @@ from typing import Final
 
 import yaml
 
+from matatika_simulator import constants
+
 _COMMAND_FILES: Final = ("GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 
 
@@ -74,6 +76,25 @@ def _block(lines: Iterator[str], delimiter: str) -> str:
             return "\n".join(block)
         block.append(line)
     raise ValueError(f"the delimiter {delimiter!r} is missing")
+
+
+def github_environ(workspace: str, event: str, home: str) -> dict[str, str]:
+    """The runner's own variables, for a push to the branch that the simulated workspace deploys.
+
+    The arguments are paths as the step sees them: of the checkout, of the event's JSON, and of the home folder.
+    """
+    return {
+        "CI": "true",
+        "GITHUB_ACTIONS": "true",
+        "GITHUB_EVENT_NAME": "push",
+        "GITHUB_EVENT_PATH": event,
+        "GITHUB_REF": f"refs/heads/{constants.REPOSITORY_BRANCH}",
+        "GITHUB_REPOSITORY": constants.REPOSITORY_URL.removeprefix("https://github.com/"),
+        "GITHUB_SERVER_URL": "https://github.com",
+        "GITHUB_SHA": constants.COMMIT_ID,
+        "GITHUB_WORKSPACE": workspace,
+        "HOME": home,
+    }
 
 
 def input_environ(action: Path, given: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from matatika_simulator import Simulator, constants
-from matatika_simulator.runner import CommandFiles, input_environ
+from matatika_simulator.runner import CommandFiles, github_environ, input_environ
+from tests.support.log import StepLog
 
 DOCKER = shutil.which("docker")
 ROOT = Path(__file__).parents[2]
@@ -69,7 +70,7 @@ class Result:
     """What a step's container came to."""
 
     code: int
-    log: str
+    log: StepLog
 
 
 class Step:
@@ -90,16 +91,7 @@ class Step:
             **{name.replace("_", "-"): value for name, value in inputs.items()},
         }
         self.environ = {
-            "CI": "true",
-            "GITHUB_ACTIONS": "true",
-            "GITHUB_EVENT_NAME": "push",
-            "GITHUB_EVENT_PATH": "/github/workflow/event.json",
-            "GITHUB_REF": "refs/heads/main",
-            "GITHUB_REPOSITORY": "simulated-org/simulated-workspace",
-            "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_SHA": constants.COMMIT_ID,
-            "GITHUB_WORKSPACE": "/github/workspace",
-            "HOME": "/github/home",
+            **github_environ(workspace="/github/workspace", event="/github/workflow/event.json", home="/github/home"),
             **self.files.environ(Path("/github/file_commands")),
             **input_environ(ROOT / "action.yml", given),
         }
@@ -149,15 +141,15 @@ class Container:
         self._engine, self._name, self.client, self._log = engine, name, client, log
 
     @property
-    def log(self) -> str:
+    def log(self) -> StepLog:
         """What the client has printed."""
-        return self._log.read_text(encoding="utf-8")
+        return StepLog(self._log.read_bytes())
 
     def wait(self) -> Result:
         """Wait for the end."""
         result = Result(self.client.wait(PATIENCE), self.log)
         # Shown with a test that fails.
-        sys.stdout.write(result.log)
+        sys.stdout.write(result.log.printed.decode("utf-8", "replace"))
         return result
 
     def signal(self, name: str) -> None:

@@ -95,7 +95,7 @@ def test_webhook(engine: Engine, checkout: Path) -> None:
     assert run.code == 0
     assert _outputs(run)["outcome"] == "submitted"
     assert (trigger.call, trigger.signed, trigger.authorised, trigger.status) == ("webhook", True, True, 202)
-    assert "notice" in run.commands_of(DEPLOY)
+    assert any("followed" in notice for notice in run.said(DEPLOY, "notice"))
 
 
 def test_api_key(engine: Engine, checkout: Path) -> None:

@@ -38,7 +38,7 @@ def test_success(engine: Engine, image: str, tmp_path: Path) -> None:
         result = step.run()
         (job,) = simulator.jobs
     assert result.code == 0
-    assert "INFO  Déployé" in result.log.splitlines()
+    assert result.log.job_log == "INFO  Déployé\n".encode()
     assert step.files.outputs["outcome"] == "success"
     assert step.files.outputs["job-id"] == job.id
     assert job.id in step.files.summary
@@ -50,7 +50,8 @@ def test_failure(engine: Engine, image: str, tmp_path: Path) -> None:
         result = step.run()
     assert result.code == 1
     assert step.files.outputs["outcome"] == "failure"
-    assert result.log.count("::error title=") == 1
+    (error,) = (command for command in result.log.commands if command.name == "error")
+    assert error.properties["title"]
     assert "ERROR No such data component" in step.files.summary
 
 
@@ -71,9 +72,9 @@ def test_hostile_environment(engine: Engine, image: str, tmp_path: Path) -> None
         result = step.run(HOSTILE)
         post = step.run({**HOSTILE, **state_environ(step.files.state)}, entrypoint=POST_ENTRYPOINT)
     assert result.code == 0
-    assert "INFO  Déployé" in result.log.splitlines()
+    assert result.log.job_log == "INFO  Déployé\n".encode()
     assert step.files.outputs["outcome"] == "success"
-    assert (post.code, post.log) == (0, "")
+    assert (post.code, post.log.printed) == (0, b"")
 
 
 def test_runner_without_command_files(engine: Engine, image: str, tmp_path: Path) -> None:
@@ -142,7 +143,7 @@ def test_post_withdraws_what_a_killed_main_leaves(engine: Engine, image: str, tm
             (job,) = simulator.jobs
     assert post.code == 0
     assert job.status == "STOPPED"
-    assert job.id in post.log
+    assert job.id in post.log.own
 
 
 def test_post_tries_again_what_main_could_not(engine: Engine, image: str, tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_post_tries_again_what_main_could_not(engine: Engine, image: str, tmp_pa
             # Gone before the runner would lose its patience, though the platform never answers.
             assert container.client.wait(SIGTERM_AFTER) == 128 + signal.SIGINT
             (job,) = simulator.jobs
-            assert job.id in container.log
+            assert any(job.id in error for error in container.log.said("error"))
         post = step.run(state_environ(step.files.state), entrypoint=POST_ENTRYPOINT)
         (job,) = simulator.jobs
     assert post.code == 0
@@ -172,22 +173,22 @@ def test_post_is_silent_after_a_cancelled_main(engine: Engine, image: str, tmp_p
         requests = len(simulator.journal)
         post = step.run(state_environ(step.files.state), entrypoint=POST_ENTRYPOINT)
         assert len(simulator.journal) == requests
-    assert (post.code, post.log) == (0, "")
+    assert (post.code, post.log.printed) == (0, b"")
 
 
 def test_post_without_state_does_nothing(engine: Engine, image: str, tmp_path: Path) -> None:
     with Simulator(LONG) as simulator:
         post = Step(engine, image, tmp_path, simulator).run(entrypoint=POST_ENTRYPOINT)
         assert not simulator.journal
-    assert (post.code, post.log) == (0, "")
+    assert (post.code, post.log.printed) == (0, b"")
 
 
 def _wait_until_working(container: Container, simulator: Simulator) -> None:
     """Until the action has read the first line of a running job's log."""
     simulator.wait_for("logs", timeout=60)
     deadline = time.monotonic() + 60
-    while "INFO  Working" not in container.log:
-        assert time.monotonic() < deadline, container.log
+    while b"INFO  Working" not in container.log.printed:
+        assert time.monotonic() < deadline, container.log.printed
         time.sleep(0.05)
 
 

@@ -34,6 +34,10 @@ class WorkflowRun:
         """The names of the workflow commands that act took from a step's output, in order."""
         return [entry["command"] for entry in self.log if entry.get("command") and entry["step"] == step]
 
+    def said(self, step: str, command: str) -> list[str]:
+        """The data of each command of that name in a step's output."""
+        return [entry["arg"] for entry in self.log if entry.get("command") == command and entry["step"] == step]
+
     def result_of(self, step: str) -> str | None:
         """`success` or `failure`; None for a step that was not run."""
         results = [
