@@ -263,6 +263,8 @@ def _directory(value: str) -> str | None:
 def _ca_bundle(value: str, checkout: Path) -> str:
     """Give the PEM text, be it the value itself or in the file that it names."""
     text = value if _PEM in value else _read_pem_file(checkout / value)
+    # Comments between the certificates may have any characters, which OpenSSL's binding does not take.
+    text = text.encode("ascii", "replace").decode()
     import ssl
 
     try:
@@ -275,7 +277,7 @@ def _ca_bundle(value: str, checkout: Path) -> str:
 def _read_pem_file(path: Path) -> str:
     try:
         if path.is_file() and path.stat().st_size <= _MOST_PEM_BYTES:
-            return path.read_bytes().decode("ascii", "replace")
+            return path.read_text(encoding="ascii", errors="replace")
     except (OSError, ValueError):
         pass
     raise ValueError("must be PEM text, or the path of a PEM file in the checkout: there is no such file")

@@ -1,0 +1,427 @@
+"""Inputs become settings, or one error that names them all and shows none of their values."""
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import certifi
+import pytest
+
+from matatika_deploy.errors import BadInput
+from matatika_deploy.settings import (
+    ApiKey,
+    Ending,
+    Logs,
+    Settings,
+    Strictness,
+    read_input,
+    read_secrets,
+    read_settings,
+)
+
+WORKSPACE = "5e5c9a60-1f2e-4b3c-8d4e-5f6a7b8c9d0e"
+SECRETS = {"token", "client-id", "client-secret", "deployment-secret"}
+
+
+def environ(**inputs: str) -> dict[str, str]:
+    """The environment of a step with a workspace and a token, unless `inputs` (with underscores) say otherwise."""
+    given = {"workspace_id": WORKSPACE, "token": "t0ken", **inputs}
+    return {f"INPUT_{name.upper().replace('_', '-')}": value for name, value in given.items()}
+
+
+def settings(**inputs: str) -> Settings:
+    return read_settings(environ(**inputs))
+
+
+def problems(**inputs: str) -> tuple[str, ...]:
+    with pytest.raises(BadInput) as caught:
+        settings(**inputs)
+    return caught.value.problems
+
+
+def test_everything_has_the_documented_default() -> None:
+    assert settings() == Settings(
+        workspace_id=WORKSPACE,
+        token="t0ken",
+        api_key=None,
+        deployment_secret=None,
+        api_url="https://app.matatika.com/api",
+        auth_url="https://identity.matatika.com/oauth/token",
+        audience="https://app.matatika.com/api",
+        wait=True,
+        timeout=30 * 60,
+        poll_interval=10,
+        logs=Logs.STREAM,
+        on_timeout=Ending.WITHDRAW,
+        on_cancel=Ending.WITHDRAW,
+        preflight=Strictness.WARN,
+        verify_source=Strictness.WARN,
+        workspace_directory=None,
+        dry_run=False,
+        ca_bundle=None,
+    )
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t\r\n "])
+def test_a_blank_input_is_not_given(blank: str) -> None:
+    names = [field.name for field in fields(Settings)] + ["client_id", "client_secret"]
+    optional = {name: blank for name in names if name not in ("workspace_id", "token", "api_key")}
+    assert settings(**optional) == settings()
+
+
+ACCEPTED: list[tuple[str, str, Any]] = [
+    ("workspace_id", WORKSPACE.upper(), WORKSPACE),
+    ("token", "a.b-c_d~e+f/g=", "a.b-c_d~e+f/g="),
+    ("deployment_secret", "sésame%$", "sésame%$"),
+    ("api_url", "https://app.meltano.com/api", "https://app.meltano.com/api"),
+    ("api_url", "https://app.meltano.com/api/", "https://app.meltano.com/api"),
+    ("api_url", "https://catalog.matatika.com:443/api", "https://catalog.matatika.com:443/api"),
+    ("api_url", "https://[2001:db8::1]:8443/api", "https://[2001:db8::1]:8443/api"),
+    ("api_url", "http://localhost:8080/api", "http://localhost:8080/api"),
+    ("api_url", "http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+    ("api_url", "http://127.1.2.3/api", "http://127.1.2.3/api"),
+    ("api_url", "http://[::1]:8080/api", "http://[::1]:8080/api"),
+    ("auth_url", "https://login.example.com/oauth/token", "https://login.example.com/oauth/token"),
+    ("auth_url", "http://127.0.0.1:1/token", "http://127.0.0.1:1/token"),
+    ("audience", "https://catalog.matatika.com/api", "https://catalog.matatika.com/api"),
+    ("audience", "any text, ünicode too", "any text, ünicode too"),
+    ("wait", "false", False),
+    ("wait", "TRUE", True),
+    ("wait", "Yes", True),
+    ("wait", "no", False),
+    ("wait", "on", True),
+    ("wait", "OFF", False),
+    ("wait", "1", True),
+    ("wait", "0", False),
+    ("dry_run", "true", True),
+    ("timeout", "90", 90),
+    ("timeout", "90s", 90),
+    ("timeout", "15m", 15 * 60),
+    ("timeout", "2h", 2 * 3600),
+    ("timeout", "1h30m", 90 * 60),
+    ("timeout", "1h0m5s", 3605),
+    ("timeout", "1H30M", 90 * 60),
+    ("timeout", "1", 1),
+    ("timeout", "24h", 24 * 3600),
+    ("timeout", "86400", 24 * 3600),
+    ("poll_interval", "1s", 1),
+    ("poll_interval", "5m", 300),
+    ("logs", "stream", Logs.STREAM),
+    ("logs", "on-failure", Logs.ON_FAILURE),
+    ("logs", "None", Logs.NONE),
+    ("on_timeout", "leave", Ending.LEAVE),
+    ("on_cancel", "Leave", Ending.LEAVE),
+    ("preflight", "error", Strictness.ERROR),
+    ("preflight", "off", Strictness.OFF),
+    ("verify_source", "ERROR", Strictness.ERROR),
+    ("workspace_directory", "data/workspace", "data/workspace"),
+    ("workspace_directory", "./data//workspace/", "data/workspace"),
+    ("workspace_directory", "with space/ünicode", "with space/ünicode"),
+    ("workspace_directory", "..data/a..b", "..data/a..b"),
+    ("workspace_directory", ".", None),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "expected"), ACCEPTED)
+def test_accepts(name: str, value: str, expected: Any) -> None:
+    assert getattr(settings(**{name: value}), name) == expected
+    assert getattr(settings(**{name: f" {value}\n"}), name) == expected
+
+
+def test_the_audience_is_the_api_unless_it_is_given() -> None:
+    assert settings(api_url="https://app.meltano.com/api/").audience == "https://app.meltano.com/api"
+
+
+REFUSED = [
+    # What is no UUID could lead to another address.
+    ("workspace_id", "1f2e4b3c"),
+    ("workspace_id", f"../{WORKSPACE}"),
+    ("workspace_id", f"{WORKSPACE}/../x"),
+    ("workspace_id", f"{WORKSPACE}\n{WORKSPACE}"),
+    ("workspace_id", WORKSPACE.replace("-", "")),
+    ("workspace_id", f"{{{WORKSPACE}}}"),
+    ("workspace_id", WORKSPACE.replace("5", "\u0665")),
+    ("token", "one two"),
+    ("token", "one\ntwo"),
+    ("token", "one\x00two"),
+    ("token", "one\u200btwo"),
+    ("token", "tökén"),
+    ("token", "\ufefftoken"),
+    ("deployment_secret", "one\ttwo"),
+    ("deployment_secret", "one\x1btwo"),
+    ("deployment_secret", "one\udc80two"),
+    *(
+        (name, url)
+        for name in ("api_url", "auth_url")
+        for url in (
+            "http://matatika.example/path",
+            "http://127.0.0.1.example/path",
+            "http://localhost.example/path",
+            "http://[2001:db8::1]/path",
+            "http://2130706433/path",
+            "matatika.example/path",
+            "//matatika.example/path",
+            "ftp://matatika.example/path",
+            "file:///path",
+            "https://",
+            "https:///path",
+            "https://:8443/path",
+            "https://user@matatika.example/path",
+            "https://user:pass@matatika.example/path",
+            "https://@matatika.example/path",
+            "https://matatika.example/path?query=1",
+            "https://matatika.example/path?",
+            "https://matatika.example/path#fragment",
+            "https://matatika.example/pa th",
+            "https://matatika.example/pa\nth",
+            "https://matatika.example\\path",
+            "https://matätika.example/path",
+            "https://matatika.example:port/path",
+            "https://matatika.example:99999/path",
+            "https://matatika.example:0/path",
+            "https://[::1/path",
+            "https://mat%61tika.example/path",
+            "https://-matatika.example/path",
+        )
+    ),
+    ("audience", "one\ntwo"),
+    ("audience", "one\x00two"),
+    ("wait", "maybe"),
+    ("wait", "2"),
+    ("wait", "true false"),
+    ("dry_run", "y"),
+    ("timeout", "0"),
+    ("timeout", "0h0m0s"),
+    ("timeout", "-5"),
+    ("timeout", "24h1s"),
+    ("timeout", "86401"),
+    ("timeout", "9" * 40),
+    ("timeout", "1.5h"),
+    ("timeout", "ten"),
+    ("timeout", "10x"),
+    ("timeout", "s"),
+    ("timeout", "30m1h"),
+    ("timeout", "10 m"),
+    ("timeout", "\u0661\u0660m"),
+    ("timeout", "inf"),
+    ("poll_interval", "0"),
+    ("poll_interval", "301"),
+    ("poll_interval", "6m"),
+    ("logs", "streams"),
+    ("logs", "true"),
+    ("on_timeout", "stop"),
+    ("on_cancel", "delete"),
+    ("preflight", "true"),
+    ("verify_source", "warning"),
+    ("workspace_directory", "/data"),
+    ("workspace_directory", "../data"),
+    ("workspace_directory", "data/../../x"),
+    ("workspace_directory", "data\\x"),
+    ("workspace_directory", "data\nx"),
+    ("workspace_directory", "data\x00x"),
+    ("ca_bundle", "missing.pem"),
+    ("ca_bundle", "no\x00file"),
+    ("ca_bundle", "x" * 5000),
+    ("ca_bundle", "-----BEGIN CERTIFICATE-----\nbm9uc2Vuc2U=\n-----END CERTIFICATE-----\n"),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), REFUSED, ids=lambda text: ascii(text)[1:60])
+def test_refuses_and_names_the_input_but_not_the_value(name: str, value: str) -> None:
+    (problem,) = problems(**{name: value})
+    assert problem.startswith(f"`{name.replace('_', '-')}` must ")
+    # Some values are so short that they are a part of any sentence.
+    assert len(value) < 10 or value not in problem
+
+
+@pytest.mark.parametrize(("name", "other"), [("client_id", "client_secret"), ("client_secret", "client_id")])
+@pytest.mark.parametrize("value", ["one two", "one\x7ftwo"])
+def test_refuses_a_bad_part_of_an_api_key(name: str, other: str, value: str) -> None:
+    (problem,) = problems(**{"token": "", name: value, other: "fine"})
+    assert problem.startswith(f"`{name.replace('_', '-')}` must ")
+    assert value not in problem
+
+
+def test_names_every_bad_input_at_once() -> None:
+    bad = {
+        "workspace_id": "x",
+        "token": "a b",
+        "api_url": "x",
+        "auth_url": "x",
+        "audience": "a\nb",
+        "wait": "x",
+        "timeout": "x",
+        "poll_interval": "x",
+        "logs": "x",
+        "on_timeout": "x",
+        "on_cancel": "x",
+        "preflight": "x",
+        "verify_source": "x",
+        "workspace_directory": "/x",
+        "dry_run": "x",
+        "ca_bundle": "x",
+    }
+    named = [re.match(r"`([a-z-]+)`", problem) for problem in problems(**bad)]
+    assert sorted(match[1] for match in named if match) == sorted(name.replace("_", "-") for name in bad)
+
+
+def test_a_missing_workspace_is_one_problem() -> None:
+    (problem,) = problems(workspace_id="")
+    assert problem.startswith("`workspace-id` is missing")
+
+
+def test_nothing_given_is_one_error_about_workspace_and_credentials() -> None:
+    with pytest.raises(BadInput) as caught:
+        read_settings({})
+    assert [problem.split(" is missing")[0] for problem in caught.value.problems] == ["`workspace-id`", "a credential"]
+
+
+class TestCredentials:
+    """Which combinations can trigger, and which can follow too."""
+
+    def test_a_token(self) -> None:
+        assert settings().can_sign_in
+
+    def test_an_api_key(self) -> None:
+        found = settings(token="", client_id="id", client_secret="secret")
+        assert found.api_key == ApiKey("id", "secret")
+        assert found.can_sign_in
+
+    def test_a_deployment_secret_alone_cannot_sign_in(self) -> None:
+        assert not settings(token="", deployment_secret="secret").can_sign_in
+
+    def test_a_deployment_secret_beside_a_token(self) -> None:
+        found = settings(deployment_secret="secret")
+        assert (found.token, found.deployment_secret, found.can_sign_in) == ("t0ken", "secret", True)
+
+    def test_a_deployment_secret_beside_an_api_key(self) -> None:
+        found = settings(token="", client_id="id", client_secret="secret", deployment_secret="hook")
+        assert found.can_sign_in
+        assert found.deployment_secret == "hook"
+
+    def test_none(self) -> None:
+        (problem,) = problems(token="")
+        for name in SECRETS:
+            assert f"`{name}`" in problem
+
+    def test_none_will_do_for_a_dry_run(self) -> None:
+        found = settings(token="", dry_run="true")
+        assert found.dry_run
+        assert not found.can_sign_in
+
+    @pytest.mark.parametrize("wish", ["false", "nonsense"])
+    def test_none_will_not_do_without_one(self, wish: str) -> None:
+        assert any("a credential is missing" in problem for problem in problems(token="", dry_run=wish))
+
+    @pytest.mark.parametrize(("given", "missing"), [("client_id", "client-secret"), ("client_secret", "client-id")])
+    def test_half_an_api_key(self, given: str, missing: str) -> None:
+        (problem,) = problems(**{"token": "", given: "half"})
+        assert problem.startswith(f"`{missing}` is missing")
+
+    def test_a_token_and_an_api_key(self) -> None:
+        (problem,) = problems(client_id="id", client_secret="secret")
+        assert "`token`" in problem
+        assert "`client-id`" in problem
+
+    def test_a_token_and_half_an_api_key(self) -> None:
+        assert len(problems(client_id="id")) == 2
+
+    def test_strict_verification_needs_to_sign_in(self) -> None:
+        (problem,) = problems(token="", deployment_secret="secret", verify_source="error")
+        assert problem.startswith("`verify-source`")
+
+    def test_none_shows_in_a_repr(self) -> None:
+        found = settings(token="", client_id="key", client_secret="s3cret", deployment_secret="h00k")
+        assert "s3cret" not in repr(found)
+        assert "h00k" not in repr(found)
+        assert "t0ken" not in repr(settings())
+
+    def test_all_are_given_for_masking_even_if_they_cannot_be_used(self) -> None:
+        given = environ(token=" a b ", client_id="c\x00d", client_secret="e", deployment_secret="f")
+        assert read_secrets(given) == ["a b", "c\x00d", "e", "f"]
+        assert read_secrets({}) == []
+
+
+class TestSpelling:
+    """The GitHub runner keeps hyphens in variables, others do not."""
+
+    def test_hyphens(self) -> None:
+        assert read_input({"INPUT_WORKSPACE-ID": " x "}, "workspace-id") == "x"
+
+    def test_underscores(self) -> None:
+        assert read_input({"INPUT_WORKSPACE_ID": " x "}, "workspace-id") == "x"
+
+    def test_hyphens_count_first(self) -> None:
+        assert read_input({"INPUT_WORKSPACE-ID": "x", "INPUT_WORKSPACE_ID": "y"}, "workspace-id") == "x"
+
+    def test_a_blank_value_counts_for_nothing(self) -> None:
+        assert read_input({"INPUT_WORKSPACE-ID": " ", "INPUT_WORKSPACE_ID": "y"}, "workspace-id") == "y"
+
+    def test_every_input_is_read_in_both(self) -> None:
+        given = environ(
+            token="",
+            client_id="id",
+            client_secret="secret",
+            deployment_secret="hook",
+            api_url="https://other.example/api",
+            auth_url="https://other.example/token",
+            poll_interval="5",
+            on_timeout="leave",
+            on_cancel="leave",
+            verify_source="off",
+            workspace_directory="data",
+            dry_run="true",
+        )
+        assert read_settings({name.replace("-", "_"): value for name, value in given.items()}) == read_settings(given)
+
+
+class TestCertificateAuthorities:
+    """`ca-bundle` is PEM text, or a PEM file in the checkout."""
+
+    @pytest.fixture
+    def pem(self) -> str:
+        """The first of the public authorities."""
+        return Path(certifi.where()).read_text(encoding="utf-8").partition("\n\n")[0] + "\n"
+
+    def test_text(self, pem: str) -> None:
+        assert settings(ca_bundle=pem).ca_bundle == pem.strip()
+
+    def test_a_file_in_the_checkout(self, pem: str, tmp_path: Path) -> None:
+        (tmp_path / "certificates").mkdir()
+        (tmp_path / "certificates" / "ca.pem").write_text(pem, encoding="ascii")
+        given = environ(ca_bundle="certificates/ca.pem") | {"GITHUB_WORKSPACE": str(tmp_path)}
+        assert read_settings(given).ca_bundle == pem
+
+    def test_a_file_in_the_working_directory_if_there_is_no_checkout(
+        self, pem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "ca.pem").write_text(pem, encoding="ascii")
+        monkeypatch.chdir(tmp_path)
+        assert settings(ca_bundle="ca.pem").ca_bundle == pem
+
+    def test_comments_beside_the_certificates_may_have_any_characters(self, pem: str, tmp_path: Path) -> None:
+        text = f"# Unsere Zertifizierungsstelle für alle\n{pem}"
+        (tmp_path / "ca.pem").write_text(text, encoding="utf-8")
+        from_file = read_settings(environ(ca_bundle="ca.pem") | {"GITHUB_WORKSPACE": str(tmp_path)}).ca_bundle
+        for bundle in (from_file, settings(ca_bundle=text).ca_bundle):
+            assert bundle
+            assert bundle.isascii()
+            assert pem.strip() in bundle
+
+    @pytest.mark.parametrize("content", [b"", b"no certificate", b"\xff\xfe\x00", b"-----BEGIN CERTIFICATE-----\n"])
+    def test_a_file_without_certificates(self, content: bytes, tmp_path: Path) -> None:
+        (tmp_path / "ca.pem").write_bytes(content)
+        with pytest.raises(BadInput, match="`ca-bundle` must hold certificates"):
+            read_settings(environ(ca_bundle="ca.pem") | {"GITHUB_WORKSPACE": str(tmp_path)})
+
+    def test_a_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(BadInput, match="`ca-bundle` must be PEM text, or the path"):
+            read_settings(environ(ca_bundle=".") | {"GITHUB_WORKSPACE": str(tmp_path)})
+
+    def test_a_file_that_is_far_too_large(self, pem: str, tmp_path: Path) -> None:
+        with (tmp_path / "ca.pem").open("wb") as file:
+            file.write(pem.encode())
+            file.truncate(100 * 1024 * 1024)
+        with pytest.raises(BadInput, match="`ca-bundle` must be PEM text, or the path"):
+            read_settings(environ(ca_bundle="ca.pem") | {"GITHUB_WORKSPACE": str(tmp_path)})
