@@ -1,65 +1,110 @@
-"""Clocks to hand to a step: time that stands still until somebody waits, and time that flies."""
+"""A clock for tests in which a step runs at full speed: nothing is slept, and hours pass in milliseconds."""
 
+import threading
 import time
 from collections.abc import Callable
 from queue import Empty
 
 from matatika_deploy.signals import Inbox
 
-EPOCH = 1_700_000_000.0
+# Real seconds. A thread that does something else than wait gets so long to come to its next wait (a request on loopback
+# takes a few milliseconds); after that it is taken to be held up by a peer that itself waits for time to pass.
+_PATIENCE = 0.02
+_LOOK_EVERY = 0.0005
 
 
-class SteppedClock:
-    """Time that passes only while somebody waits for it; for one thread.
+class FakeClock:
+    """Time that stands still while a step works, and jumps to the next wake-up when all of its threads wait.
 
-    `monotonic` starts at 0, and `time` at `EPOCH`.
+    It is a `matatika_deploy.waiting.Clock`. The threads of the step are those that ever asked it for the time, or
+    waited; a simulator gets `now`, which makes its thread none of them: `Simulator(…, clock=clock.now)`.
     """
 
-    def __init__(self) -> None:
-        self.now = 0.0
-        self._plans: list[tuple[float, Callable[[], object]]] = []
+    def __init__(self, start: float = 1_700_000_000.25) -> None:
+        """`start` is in seconds since 1970."""
+        self._start = start
+        self._passed = 0.0
+        self._lock = threading.Lock()
+        self._threads: set[threading.Thread] = set()
+        self._wake_ups: dict[threading.Thread, float] = {}
+        self._timers: list[tuple[float, Callable[[], None]]] = []
+        self._last_change = time.monotonic()
 
-    def at(self, moment: float, deed: Callable[[], object]) -> None:
-        """Have something happen at a moment of `monotonic`, during whatever wait it falls into."""
-        self._plans.append((moment, deed))
-        self._plans.sort(key=lambda plan: plan[0])
+    @property
+    def passed(self) -> float:
+        """Seconds since the clock was made, for whoever is no thread of the step."""
+        return self._passed
+
+    def now(self) -> float:
+        """Seconds since 1970, for whoever is no thread of the step."""
+        return self._start + self._passed
 
     def monotonic(self) -> float:
-        """Seconds since the start."""
-        return self.now
+        """Seconds since some moment."""
+        self._join()
+        return self._passed
 
     def time(self) -> float:
         """Seconds since 1970."""
-        return EPOCH + self.now
+        self._join()
+        return self.now()
 
     def wait(self, inbox: Inbox, seconds: float) -> object:
-        """Let time pass until there is something in `inbox`, at most `seconds`."""
-        end = self.now + seconds
-        while inbox.empty() and self._plans and self._plans[0][0] <= end:
-            moment, deed = self._plans.pop(0)
-            self.now = max(self.now, moment)
-            deed()
-        if inbox.empty():
-            self.now = max(self.now, end)
+        """Wait for the next thing in `inbox`; raises `queue.Empty` when `seconds` have passed without one."""
+        thread = threading.current_thread()
+        with self._lock:
+            self._threads.add(thread)
+            wake_up = self._wake_ups[thread] = self._passed + seconds
+            self._last_change = time.monotonic()
+        try:
+            if not inbox.empty():
+                return inbox.get_nowait()
+            while not self._is_past(wake_up):
+                try:
+                    return inbox.get(timeout=_LOOK_EVERY)
+                except Empty:
+                    continue
             raise Empty
-        return inbox.get_nowait()
+        finally:
+            with self._lock:
+                del self._wake_ups[thread]
+                self._last_change = time.monotonic()
 
+    def advance(self, seconds: float) -> None:
+        """Let time pass, for a peer whose silence would have taken so long."""
+        with self._lock:
+            end = self._passed + seconds
+            due = self._pass_to(end)
+            self._passed = end
+        for action in due:
+            action()
 
-class FastClock:
-    """The machine's time, `speed` times as fast; for any number of threads."""
+    def call_later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Call `action` when so much time has passed, in whatever thread notices."""
+        with self._lock:
+            self._timers.append((self._passed + seconds, action))
 
-    def __init__(self, speed: float) -> None:
-        self._speed = speed
-        self._origin = time.monotonic()
+    def _join(self) -> None:
+        self._threads.add(threading.current_thread())
 
-    def monotonic(self) -> float:
-        """Seconds since the start."""
-        return (time.monotonic() - self._origin) * self._speed
+    def _is_past(self, moment: float) -> bool:
+        """Whether a moment has come; lets time pass to the next wake-up if nobody has anything else to do."""
+        due: list[Callable[[], None]] = []
+        with self._lock:
+            self._threads = {thread for thread in self._threads if thread.is_alive()}
+            everyone_waits = self._threads <= self._wake_ups.keys()
+            if everyone_waits or time.monotonic() - self._last_change > _PATIENCE:
+                due = self._pass_to(min(self._wake_ups.values()))
+            is_past = self._passed >= moment
+        for action in due:
+            action()
+        return is_past
 
-    def time(self) -> float:
-        """Seconds since 1970."""
-        return EPOCH + self.monotonic()
-
-    def wait(self, inbox: Inbox, seconds: float) -> object:
-        """Wait for the next thing in `inbox`, at most `seconds` of this clock."""
-        return inbox.get(timeout=max(seconds, 0.0) / self._speed)
+    def _pass_to(self, moment: float) -> list[Callable[[], None]]:
+        """Let time pass to a moment, or to the first timer before it; gives what is due then."""
+        moment = min([moment, *(due for due, _ in self._timers)])
+        if moment > self._passed:
+            self._passed = moment
+        actions = [action for due, action in self._timers if due <= self._passed]
+        self._timers = [timer for timer in self._timers if timer[0] > self._passed]
+        return actions

@@ -1,0 +1,39 @@
+"""A step that runs in this process, on a clock that tests move: minutes of it take milliseconds."""
+
+import os
+from dataclasses import replace
+
+from matatika_deploy.main import main
+from matatika_deploy.platform.http import Limits
+from matatika_deploy.signals import Signals
+from matatika_deploy.tuning import Tuning
+from tests.support import secrecy
+from tests.support.clock import FakeClock
+from tests.support.step import Result, Step
+
+_SECRETS = ("TOKEN", "CLIENT-ID", "CLIENT-SECRET", "DEPLOYMENT-SECRET")
+
+# Limits on a peer's silence are real seconds even here. These are for peers that are never silent ...
+PATIENT = Tuning(limits=Limits(connect=5, silence=10, total=20))
+# ... and these for those that are.
+IMPATIENT = replace(PATIENT, limits=Limits(connect=1, silence=0.2, total=0.4))
+
+
+def run_here(step: Step, clock: FakeClock, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
+    """Run the main step to its end, and check that none of its secrets shows anywhere.
+
+    To signal it, pass `signals` and call its `receive`, for example by `clock.call_later`.
+    """
+    path = step.workspace.parent / "printed"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        started = clock.monotonic()
+        code = main(step.environ, signals or Signals(), started, clock=clock, tuning=tuning, descriptor=descriptor)
+    finally:
+        os.close(descriptor)
+    printed = path.read_bytes()
+    print(printed.decode("utf-8", "replace"))  # noqa: T201
+    result = Result(code, printed, step.files.outputs, step.files.state, step.files.summary)
+    given = [step.environ[f"INPUT_{name}"].strip() for name in _SECRETS]
+    secrecy.check(result, [secret for secret in given if secret])
+    return result
