@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matatika_simulator import Simulator, constants
-from matatika_simulator.runner import CommandFiles, input_environ, state_environ
+from matatika_simulator.runner import CommandFiles, github_environ, input_environ, state_environ
 from tests.support.log import StepLog
 
 ROOT = Path(__file__).parents[2]
@@ -65,16 +65,7 @@ class Step:
             }
         self.environ = {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder / "home"),
-            "CI": "true",
-            "GITHUB_ACTIONS": "true",
-            "GITHUB_EVENT_NAME": "push",
-            "GITHUB_EVENT_PATH": str(self.event),
-            "GITHUB_REF": f"refs/heads/{constants.REPOSITORY_BRANCH}",
-            "GITHUB_REPOSITORY": constants.REPOSITORY_URL.removeprefix("https://github.com/"),
-            "GITHUB_SERVER_URL": "https://github.com",
-            "GITHUB_SHA": constants.COMMIT_ID,
-            "GITHUB_WORKSPACE": str(self.workspace),
+            **github_environ(str(self.workspace), str(self.event), str(folder / "home")),
             **self.files.environ(),
             **input_environ(ROOT / "action.yml", given),
         }
@@ -138,9 +129,10 @@ class StepProcess:
         self._process.send_signal(signum)
 
     def wait(self, seconds: float = PATIENCE) -> Result:
-        """Wait for its end; what it printed is shown with a test that fails."""
+        """Wait for its end."""
         code = self._process.wait(seconds)
         printed = self.printed
+        # Shown with a test that fails.
         print(printed.decode("utf-8", "replace"))  # noqa: T201
         return Result(code, printed, self._files.outputs, self._files.state, self._files.summary)
 
