@@ -22,7 +22,7 @@ from matatika_deploy.settings import Logs, Settings
 from matatika_deploy.state import Stage
 from matatika_deploy.tuning import Tuning
 from matatika_deploy.version import __version__
-from matatika_deploy.waiting import DeadlineExceeded, ErrandTimeout, Waiter
+from matatika_deploy.waiting import Clock, DeadlineExceeded, ErrandTimeout, Waiter
 from matatika_deploy.workflow import Workflow, plain
 
 USER_AGENT = f"matatika-deploy-action/{__version__}"
@@ -162,7 +162,7 @@ class Step:
     def _log_follower(self, job: Job, pace: Pace, missing_until: float) -> LogFollower:
         api_url = self.settings.api_url
         reader = LogReader(
-            new_http(self.settings, self.environ, self.workflow, self.tuning),
+            new_http(self.settings, self.environ, self.workflow, self.tuning, self.waiter.clock),
             self.client.access,
             address=lambda sequence: links.log_address(api_url, job, sequence),
             hand_on=self._console.log,
@@ -182,7 +182,7 @@ def connect(
     """Give the client that makes a step's calls, signed in or (with an API key) able to sign in."""
     key = settings.api_key
     return Client(
-        new_http(settings, environ, workflow, tuning),
+        new_http(settings, environ, workflow, tuning, waiter.clock),
         waiter,
         access=AccessToken(settings.token or ""),
         token_request=(
@@ -194,13 +194,20 @@ def connect(
     )
 
 
-def new_http(settings: Settings, environ: Mapping[str, str], workflow: Workflow, tuning: Tuning) -> Http:
+def new_http(settings: Settings, environ: Mapping[str, str], workflow: Workflow, tuning: Tuning, clock: Clock) -> Http:
     """Give connections of their own for one thread."""
 
     def trace(method: str, path: str, result: str, seconds: float) -> None:
         workflow.debug(f"{method} {plain(path)}: {result} after {seconds:.2f} s")
 
-    return Http(environ, user_agent=USER_AGENT, authorities=settings.ca_bundle, limits=tuning.limits, trace=trace)
+    return Http(
+        environ,
+        user_agent=USER_AGENT,
+        authorities=settings.ca_bundle,
+        limits=tuning.limits,
+        trace=trace,
+        clock=clock.time,
+    )
 
 
 def flush(console: Console, waiter: Waiter, tuning: Tuning) -> None:
