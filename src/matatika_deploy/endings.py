@@ -56,8 +56,11 @@ def timed_out(step: Step) -> Outcome:
     """The deadline has passed: the job is looked at once more before that counts."""
     _unwind(step, step.tuning.after_deadline, handled_signals=0)
     timeout = spell(step.settings.timeout)
-    if step.deployment is None and (found := step.deployments.settle(answer_within=0, listings=2)):
-        step.adopt(found)
+    if step.deployment is None:
+        with step.waiter.within(step.tuning.last_listing):
+            found = step.deployments.settle(answer_within=0, listings=2)
+        if found:
+            step.adopt(found)
     if step.deployment is None or step.job is None:
         said, _ = _without_job(step)
         return outcome.timed_out(f"No deployment was known to be queued within {timeout}: {said}")

@@ -49,7 +49,7 @@ class LogFollower:
         except (DeadlineExceeded, PlatformError):
             return False
         finally:
-            self._console.end_log(self._reader.rest())
+            self._console.end_log(self._reader.leave())
 
     def _is_read(self) -> bool:
         waiter = self._client.waiter

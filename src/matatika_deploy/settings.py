@@ -28,7 +28,7 @@ DEFAULTS = {
 }
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-_DURATION = re.compile(r"(?=\d)(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s?)?", re.ASCII)
+_DURATION = re.compile(r"(?=\d)(?:(\d{1,9})h)?(?:(\d{1,9})m)?(?:(\d{1,9})s)?|(\d{1,9})", re.ASCII)
 _BOOLEANS = {
     **dict.fromkeys(("true", "yes", "on", "1"), True),
     **dict.fromkeys(("false", "no", "off", "0"), False),
@@ -218,8 +218,8 @@ def _boolean(value: str) -> bool:
 def _duration(value: str, least: int, most: int, bounds: str) -> int:
     """Give the seconds that `90`, `90s`, `15m`, `2h` or `1h30m` mean."""
     match = _DURATION.fullmatch(value.lower())
-    hours, minutes, seconds = (int(part or 0) for part in match.groups()) if match else (0, 0, -1)
-    total = hours * 3600 + minutes * 60 + seconds
+    hours, minutes, seconds, bare = (int(part or 0) for part in match.groups()) if match else (0, 0, 0, -1)
+    total = hours * 3600 + minutes * 60 + seconds + bare
     if not least <= total <= most:
         raise ValueError(f"must be a duration like `90s`, `15m` or `1h30m`: {bounds}")
     return total

@@ -16,6 +16,8 @@ class Tuning:
     """So long after the trigger, the job and its log may not be there yet."""
     check: float = 10.0
     """For a check that only warns."""
+    last_listing: float = 5.0
+    """For finding a deployment whose trigger was under way at the deadline."""
     last_look: float = 3.0
     """For the last look at the job, after the deadline."""
     after_deadline: float = 10.0

@@ -160,21 +160,13 @@ class Client:
             self.http.disconnect()
             raise
 
-    def fault(self, answer: Answer) -> Fault | None:
-        """Say what passing fault an answer is; None if it is none."""
-        if answer.status not in _PASSING and answer.status < 500:
-            return None
-        now = answer.date or self.waiter.clock.time()
-        asked = retry_after(answer.headers.get("Retry-After"), now)
-        return Fault(_saying(answer.phrase, answer.message), retry_after=asked)
-
     def _read(self, answer: Answer, request: Request, parse: Callable[[Answer], T], missing_until: float) -> T:
         if 200 <= answer.status < 300:
             try:
                 return parse(answer)
             except Unreadable as error:
                 raise Fault(f"an answer that makes no sense ({error})") from None
-        if fault := self.fault(answer):
+        if fault := passing(answer, self.waiter.clock.time()):
             raise fault
         if answer.status == 404 and self.waiter.clock.monotonic() < missing_until:
             raise Fault(answer.phrase)
@@ -191,6 +183,14 @@ class Client:
             f"Could not {request.deed}: no good answer for {minutes:.0f} minutes, the last: {fault.message}.",
             "Is the platform up, and `api-url` right? If so, run the workflow again.",
         )
+
+
+def passing(answer: Answer, now: float) -> Fault | None:
+    """Say what fault an answer is that may pass; None if it is none. `now` serves where the answer has no date."""
+    if answer.status not in _PASSING and answer.status < 500:
+        return None
+    asked = retry_after(answer.headers.get("Retry-After"), answer.date or now)
+    return Fault(_saying(answer.phrase, answer.message), retry_after=asked)
 
 
 def refusal(answer: Answer, request: Request) -> Refusal:

@@ -13,7 +13,7 @@ from requests.auth import AuthBase
 
 from matatika_deploy.errors import PlatformError
 from matatika_deploy.pace import Pace
-from matatika_deploy.platform.client import Client, Refusal, refusal
+from matatika_deploy.platform.client import Client, Refusal, passing, refusal
 from matatika_deploy.platform.faults import Fault
 from matatika_deploy.platform.http import Answer, Request
 from matatika_deploy.platform.job import WORKSPACE_DEPLOY, Job, Unreadable, parse_job
@@ -157,13 +157,13 @@ class Deployments:
         # A kept connection that went stale would look like a lost answer.
         self._client.http.disconnect()
         self._sent_at = self._client.waiter.clock.time()
-        self.may_be_queued = True
         self._errand = self._client.begin(self._request)
+        self.may_be_queued = True
         try:
             answer = self._client.finish(self._errand)
-        except Fault as fault:
+        except (Fault, PlatformError) as error:
             self._errand = None
-            self.may_be_queued = fault.was_sent
+            self.may_be_queued = isinstance(error, Fault) and error.was_sent
             raise
         self._errand = None
         self.may_be_queued = answer.status != 401
@@ -187,7 +187,7 @@ class Deployments:
                 raise Fault(f"an answer that makes no sense ({error})") from None
             self.may_be_queued = False
             return Deployment(job)
-        fault = self._client.fault(answer)
+        fault = passing(answer, self._client.waiter.clock.time())
         self.may_be_queued = fault is not None and not _proves_refusal(answer)
         if fault:
             raise fault

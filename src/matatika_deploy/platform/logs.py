@@ -14,8 +14,8 @@ from requests import Response
 
 from matatika_deploy.errors import PlatformError
 from matatika_deploy.platform.auth import AccessToken
-from matatika_deploy.platform.client import refusal
-from matatika_deploy.platform.faults import Fault, RetryPolicy, persist, retry_after
+from matatika_deploy.platform.client import passing, refusal
+from matatika_deploy.platform.faults import Fault, RetryPolicy, persist
 from matatika_deploy.platform.http import Answer, Http, Request, Silence
 from matatika_deploy.signals import Inbox
 from matatika_deploy.waiting import Clock
@@ -118,6 +118,7 @@ class LogReader:
         self._furthest = (0, 0)
         self._inbox: Inbox = SimpleQueue()
         self._is_over = False
+        self._is_left = False
         self._failures = 0
         self._has_warned = False
         self.tail = b""
@@ -131,8 +132,10 @@ class LogReader:
         self._is_over = True
         self._inbox.put(None)
 
-    def rest(self) -> bytes:
-        """Give the end of an unfinished last line, after the reader has ended or was left."""
+    def leave(self) -> bytes:
+        """Give the end of an unfinished last line; a reader that has not ended is of no use any more, and will."""
+        self._is_left = True
+        self._inbox.put(None)
         rest = self._buffer.rest()
         self.tail = (self.tail + rest)[-TAIL_BYTES:]
         return rest
@@ -140,19 +143,19 @@ class LogReader:
     def run(self) -> bool:
         """Read until the end; says whether the log was read whole."""
         quiet = 0
-        while quiet < _QUIET_ANSWERS:
+        while quiet < _QUIET_ANSWERS and not self._is_left:
             was_over = self._is_over
             began = self._clock.monotonic()
             try:
                 is_new, is_broken = persist(
-                    self._read, policy=self._policy, pause=self._rest, give_up=lambda _fault: False
+                    self._read, policy=self._policy, pause=self._rest, give_up=lambda _fault: self._is_left
                 )
-            except PlatformError as error:
+            except (PlatformError, Fault) as error:
                 self._warn_once(error.message)
                 return False
             quiet = quiet + 1 if was_over and not is_new and not is_broken else 0
             if is_broken:
-                self._rest(uniform(0, self._policy.first))  # noqa: S311  # noqa: S311
+                self._rest(uniform(0, self._policy.first))  # noqa: S311
             elif was_over:
                 self._rest(_QUIET_PAUSE if quiet < _QUIET_ANSWERS else 0)
             else:
@@ -209,9 +212,8 @@ class LogReader:
                 self.needs_token = True
                 self._tell_news()
             raise Fault(answer.phrase)
-        if answer.status in (408, 425, 429) or answer.status >= 500:
-            asked = retry_after(answer.headers.get("Retry-After"), answer.date or self._clock.time())
-            raise Fault(answer.phrase, retry_after=asked)
+        if fault := passing(answer, self._clock.time()):
+            raise fault
         if answer.status == 404 and self._clock.monotonic() < self._missing_until:
             raise Fault(answer.phrase)
         raise refusal(answer, request)
