@@ -1,7 +1,6 @@
 """The two signals that end a step, remembered and turned into something that the main thread can wait for."""
 
 import signal
-import time
 from queue import SimpleQueue
 from types import FrameType
 
@@ -21,7 +20,6 @@ class Signals:
     def __init__(self) -> None:
         self.inbox: Inbox = SimpleQueue()
         self.first: int | None = None
-        self.first_at = 0.0
         self.count = 0
 
     def catch(self) -> None:
@@ -32,7 +30,6 @@ class Signals:
     def receive(self, signum: int, _frame: FrameType | None = None) -> None:
         """Note a signal; this is the handler."""
         if self.first is None:
-            self.first_at = time.monotonic()
             self.first = signum
         self.count += 1
         self.inbox.put(None)

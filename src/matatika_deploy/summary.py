@@ -69,7 +69,8 @@ def _findings(page: Page) -> str:
     rows = []
     for finding in ordered[:_MOST_FINDINGS]:
         position = ":".join(str(part) for part in (finding.file, finding.line, finding.column) if part is not None)
-        rows.append(f"| {_LEVELS[finding.level]} | <code>{_text(position)}</code> | {_text(finding.message)} |\n")
+        where = f"<code>{_text(position)}</code>" if position else ""
+        rows.append(f"| {_LEVELS[finding.level]} | {where} | {_text(finding.message)} |\n")
     more = len(ordered) - _MOST_FINDINGS
     rest = f"\n... and {more} more.\n" if more > 0 else ""
     return "".join(["#### Findings\n\n| Level | Where | What |\n| --- | --- | --- |\n", *rows, rest])
