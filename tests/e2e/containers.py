@@ -19,7 +19,7 @@ from matatika_simulator.runner import CommandFiles, github_environ, input_enviro
 from tests.support.log import StepLog
 
 DOCKER = shutil.which("docker")
-ROOT = Path(__file__).parents[2]
+ACTION = Path(__file__).parents[2] / "action.yml"
 POST_ENTRYPOINT = "/opt/action/post"
 # Long enough for a slow machine; what the tests promise about time, they measure themselves.
 PATIENCE = 120
@@ -93,7 +93,7 @@ class Step:
         self.environ = {
             **github_environ(workspace="/github/workspace", event="/github/workflow/event.json", home="/github/home"),
             **self.files.environ(Path("/github/file_commands")),
-            **input_environ(ROOT / "action.yml", given),
+            **input_environ(ACTION, given),
         }
 
     def run(self, environ: Mapping[str, str] | None = None, *, entrypoint: str | None = None) -> Result:

@@ -6,10 +6,11 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from matatika_simulator import Simulator, constants
 from matatika_simulator.runner import state_environ
-from tests.e2e.containers import POST_ENTRYPOINT, Container, Engine, Step
+from tests.e2e.containers import ACTION, POST_ENTRYPOINT, Container, Engine, Step
 
 QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Déployé"}]}}
 FAILING = {"job": {"runs": "0.5s", "ends": "ERROR", "log": [{"text": "ERROR No such data component"}]}}
@@ -41,6 +42,7 @@ def test_success(engine: Engine, image: str, tmp_path: Path) -> None:
     assert result.log.job_log == "INFO  Déployé\n".encode()
     assert step.files.outputs["outcome"] == "success"
     assert step.files.outputs["job-id"] == job.id
+    assert step.files.outputs.keys() == yaml.safe_load(ACTION.read_text(encoding="utf-8"))["outputs"].keys()
     assert job.id in step.files.summary
 
 

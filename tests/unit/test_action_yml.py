@@ -1,6 +1,7 @@
 """`action.yml` says what the program reads, and keeps within the marketplace's limits."""
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 import yaml
 
 from matatika_deploy.errors import BadInput
+from matatika_deploy.outcome import job_outputs
+from matatika_deploy.platform.job import Job, Timestamp
 from matatika_deploy.settings import DEFAULTS, read_settings
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +44,14 @@ def test_declares_the_inputs_that_are_read() -> None:
 
 def test_declares_the_defaults_that_hold() -> None:
     assert {name: about["default"] for name, about in ACTION["inputs"].items() if "default" in about} == DEFAULTS
+
+
+def test_declares_the_outputs_that_a_job_has() -> None:
+    then = Timestamp(datetime(2023, 3, 23, tzinfo=UTC), exact=True)
+    job = Job("id", "COMPLETE", created=then, started=then, ended=then, exit_code=0, commit_id="1e81ff3")
+    assert {"workspace-url", "outcome", *job_outputs(job, "https://app.matatika.com/api/jobs/id")} == set(
+        ACTION["outputs"]
+    )
 
 
 def test_requires_the_workspace_alone() -> None:
