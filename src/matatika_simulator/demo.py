@@ -5,6 +5,7 @@ Shows the step's log as it comes, then its outputs and its summary, and ends wit
 
 import argparse
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from matatika_simulator.server import Simulator
 ROOT = Path(__file__).parents[2]
 MAIN = (sys.executable, str(ROOT / "entrypoint.py"))
 POST = (sys.executable, "-m", "matatika_deploy.post")
+WORKSPACE = Path(__file__).with_name("workspace")
 
 # What a scenario needs beside, or instead of, what all of them get.
 INPUTS: Mapping[str, Mapping[str, str]] = {
@@ -37,7 +39,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, lambda *_: None)
     with tempfile.TemporaryDirectory() as folder, Simulator(scenario) as simulator:
         workspace, event, files = Path(folder, "workspace"), Path(folder, "event.json"), CommandFiles(Path(folder))
-        workspace.mkdir()
+        shutil.copytree(WORKSPACE, workspace)
         event.write_text("{}", encoding="utf-8")
         inputs = {
             "workspace-id": constants.WORKSPACE_ID,
