@@ -6,11 +6,13 @@ withdraw a job within half a second of a signal, only ever puts lines into its q
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 from select import select
 from threading import Semaphore, Thread
 
 from matatika_deploy.guard import Guard
+from matatika_deploy.waiting import DeadlineExceeded, ErrandTimeout, Waiter
 
 # Pieces of the log that may wait to be written: this bounds the memory that a slow reader costs.
 _MOST_PIECES_WAITING = 4
@@ -67,3 +69,10 @@ class Console:
             except OSError:
                 # Nobody reads any more. The deployment goes on all the same, and so does the step.
                 return
+
+
+def flush(console: Console, waiter: Waiter, seconds: float, hurry: float) -> None:
+    """Wait for everything to be printed, but not for ever: perhaps nobody reads it."""
+    waiter.unwind(waiter.clock.monotonic() + seconds, hurry, handled_signals=0)
+    with suppress(DeadlineExceeded, ErrandTimeout):
+        waiter.run(console.finish, seconds)

@@ -10,8 +10,9 @@ from matatika_deploy.platform.job import Job
 from matatika_deploy.platform.jobs import Ended, look, withdraw
 from matatika_deploy.settings import Ending, Logs
 from matatika_deploy.state import Stage
-from matatika_deploy.step import Step, spell
+from matatika_deploy.step import Step
 from matatika_deploy.waiting import DeadlineExceeded
+from matatika_deploy.workflow import spell
 
 
 def over(step: Step, job: Job) -> Outcome:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from math import inf
 
 from matatika_deploy import checking, endings, outcome, state, summary
-from matatika_deploy.console import Console
+from matatika_deploy.console import Console, flush
 from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.outcome import Outcome, Page
 from matatika_deploy.settings import read_secrets, read_settings
 from matatika_deploy.signals import Signals
 from matatika_deploy.state import Stage
-from matatika_deploy.step import Step, flush
+from matatika_deploy.step import Step
 from matatika_deploy.tuning import Tuning
 from matatika_deploy.waiting import Clock, DeadlineExceeded, Interrupted, SystemClock, Waiter
 from matatika_deploy.workflow import Workflow, plain
@@ -47,7 +47,7 @@ def main(
         # Whatever this is, the user gets one readable error, and the post step takes care of a job that still runs.
         result = outcome.crashed(error)
     report(workflow, step, result)
-    flush(console, waiter, tuning)
+    flush(console, waiter, tuning.last_output, tuning.hurry)
     return result.exit_code
 
 

@@ -6,7 +6,8 @@ It runs when the job was cancelled or failed. It never triggers, never guesses, 
 from collections.abc import Mapping
 
 from matatika_deploy import state
-from matatika_deploy.console import Console
+from matatika_deploy.connection import connect, workspace_url
+from matatika_deploy.console import Console, flush
 from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.job import Job
@@ -15,7 +16,6 @@ from matatika_deploy.platform.links import job_address
 from matatika_deploy.settings import Ending, Settings, read_secrets, read_settings
 from matatika_deploy.signals import Signals
 from matatika_deploy.state import Stage
-from matatika_deploy.step import connect, flush, workspace_url
 from matatika_deploy.tuning import Tuning
 from matatika_deploy.waiting import Clock, DeadlineExceeded, Interrupted, SystemClock, Waiter
 from matatika_deploy.workflow import Workflow, plain
@@ -65,7 +65,7 @@ def main(
                 f"Job {job.id} could not be withdrawn, and may be running still: {plain(address)} {plain(problem)}",
                 title="Deployment left running",
             )
-    flush(console, waiter, tuning)
+    flush(console, waiter, tuning.last_output, tuning.hurry)
     return 0
 
 

@@ -1,31 +1,24 @@
 """One step: what it works with, what it knows so far, and what it says about it."""
 
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from matatika_deploy import state
+from matatika_deploy.connection import USER_AGENT, connect, new_http, push_event, workspace_url
 from matatika_deploy.console import Console
 from matatika_deploy.findings import Finding
 from matatika_deploy.follow import LogFollower, watch
 from matatika_deploy.outcome import Outcome, Page, job_outputs
 from matatika_deploy.pace import Pace
 from matatika_deploy.platform import links
-from matatika_deploy.platform.auth import AccessToken, WebhookSignature, token_request
-from matatika_deploy.platform.client import Client
+from matatika_deploy.platform.auth import WebhookSignature
 from matatika_deploy.platform.deployments import Deployment, Deployments
-from matatika_deploy.platform.http import Http
 from matatika_deploy.platform.job import Job
 from matatika_deploy.platform.logs import LogReader
 from matatika_deploy.settings import Logs, Settings
 from matatika_deploy.state import Stage
 from matatika_deploy.tuning import Tuning
-from matatika_deploy.version import __version__
-from matatika_deploy.waiting import Clock, DeadlineExceeded, ErrandTimeout, Waiter
-from matatika_deploy.workflow import Workflow, plain
-
-USER_AGENT = f"matatika-deploy-action/{__version__}"
+from matatika_deploy.waiting import Waiter
+from matatika_deploy.workflow import Workflow, plain, spell
 
 
 class Step:
@@ -174,69 +167,3 @@ class Step:
             missing_until=missing_until,
         )
         return LogFollower(reader, self._console, self.client)
-
-
-def connect(
-    settings: Settings, environ: Mapping[str, str], *, workflow: Workflow, waiter: Waiter, tuning: Tuning
-) -> Client:
-    """Give the client that makes a step's calls, signed in or (with an API key) able to sign in."""
-    key = settings.api_key
-    return Client(
-        new_http(settings, environ, workflow, tuning, waiter.clock),
-        waiter,
-        access=AccessToken(settings.token or ""),
-        token_request=(
-            token_request(settings.auth_url, settings.audience, key.client_id, key.client_secret) if key else None
-        ),
-        on_token=workflow.mask,
-        policy=tuning.retry,
-        say=lambda text: workflow.say(plain(text)),
-    )
-
-
-def new_http(settings: Settings, environ: Mapping[str, str], workflow: Workflow, tuning: Tuning, clock: Clock) -> Http:
-    """Give connections of their own for one thread."""
-
-    def trace(method: str, path: str, result: str, seconds: float) -> None:
-        workflow.debug(f"{method} {plain(path)}: {result} after {seconds:.2f} s")
-
-    return Http(
-        environ,
-        user_agent=USER_AGENT,
-        authorities=settings.ca_bundle,
-        limits=tuning.limits,
-        trace=trace,
-        clock=clock.time,
-    )
-
-
-def flush(console: Console, waiter: Waiter, tuning: Tuning) -> None:
-    """Wait for everything to be printed, but not for ever: perhaps nobody reads it."""
-    waiter.unwind(waiter.clock.monotonic() + tuning.last_output, tuning.hurry, handled_signals=0)
-    with suppress(DeadlineExceeded, ErrandTimeout):
-        waiter.run(console.finish, tuning.last_output)
-
-
-def workspace_url(settings: Settings) -> str:
-    """Give the page on which a person sees the workspace."""
-    parts = urlsplit(settings.api_url)
-    return f"{parts.scheme}://{parts.netloc}/workspaces/{settings.workspace_id}"
-
-
-def push_event(environ: Mapping[str, str]) -> bytes:
-    """Give the body of the webhook: the event that started the workflow if that is a push, byte for byte, else `{}`."""
-    path = environ.get("GITHUB_EVENT_PATH")
-    if environ.get("GITHUB_EVENT_NAME") == "push" and path:
-        try:
-            return Path(path).read_bytes()
-        except OSError:
-            pass
-    return b"{}"
-
-
-def spell(seconds: float) -> str:
-    """Give a duration for people: `42 s`, `3 min 5 s`, `1 h 2 min`."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

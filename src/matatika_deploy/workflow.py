@@ -34,6 +34,14 @@ def plain(text: str, limit: int = LONGEST_QUOTE) -> str:
     return line.replace("##[", "## [")
 
 
+def spell(seconds: float) -> str:
+    """Give a duration for people: `42 s`, `3 min 5 s`, `1 h 2 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
 class Workflow:
     """What a step says to the runner that runs it."""
 
