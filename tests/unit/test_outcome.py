@@ -1,0 +1,123 @@
+"""What a step came to: exit codes, what the user is told, and the outputs."""
+
+import signal
+from dataclasses import replace
+
+import pytest
+
+from matatika_deploy import outcome
+from matatika_deploy.errors import BadInput, CheckFailed, DeployError, PlatformError
+from matatika_deploy.outcome import Outcome, Result, job_outputs
+from matatika_deploy.platform.job import Job, parse_timestamp
+
+JOB = Job(id="7127b1d3", status="COMPLETE")
+
+
+@pytest.mark.parametrize(
+    ("status", "result", "code"),
+    [
+        ("COMPLETE", Result.SUCCESS, 0),
+        ("ERROR", Result.FAILURE, 1),
+        ("STOPPED", Result.STOPPED, 1),
+    ],
+)
+def test_the_job_decides(status: str, result: Result, code: int) -> None:
+    found = outcome.ended(replace(JOB, status=status))
+    assert (found.result, found.exit_code, found.is_good) == (result, code, code == 0)
+    assert JOB.id in found.message
+    assert status in found.message
+
+
+@pytest.mark.parametrize("status", ["ERROR", "STOPPED"])
+def test_a_job_that_did_not_succeed_gives_its_exit_code_if_it_has_one(status: str) -> None:
+    assert "exit code 137" in outcome.ended(replace(JOB, status=status, exit_code=137)).message
+    assert "exit code 0" in outcome.ended(replace(JOB, status=status, exit_code=0)).message
+    assert "exit code" not in outcome.ended(replace(JOB, status=status)).message
+
+
+@pytest.mark.parametrize(
+    ("found", "result", "code"),
+    [
+        (outcome.submitted(JOB), Result.SUBMITTED, 0),
+        (outcome.checked(), Result.CHECKED, 0),
+        (outcome.timed_out("Too long."), Result.TIMED_OUT, 4),
+        (outcome.cancelled(signal.SIGINT, "Withdrawn."), Result.CANCELLED, 130),
+        (outcome.cancelled(signal.SIGTERM, "Withdrawn."), Result.CANCELLED, 143),
+        (outcome.failed(BadInput(["`wait` must be `true` or `false`"])), Result.ERROR, 2),
+        (outcome.failed(PlatformError("No.")), Result.ERROR, 3),
+        (outcome.failed(CheckFailed("No.")), Result.ERROR, 5),
+    ],
+)
+def test_every_other_end_has_its_code(found: Outcome, result: Result, code: int) -> None:
+    assert (found.result, found.exit_code, found.is_good) == (result, code, code == 0)
+    assert found.title
+
+
+def test_a_cancelled_step_names_its_signal() -> None:
+    assert outcome.cancelled(signal.SIGTERM, "Withdrawn.").message == "SIGTERM: Withdrawn."
+
+
+def test_a_failure_keeps_message_and_hint_apart() -> None:
+    found = outcome.failed(PlatformError("What happened.", "What to do."))
+    assert (found.message, found.hint) == ("What happened.", "What to do.")
+    assert outcome.adding(found, "And more.") == replace(found, message="What happened. And more.")
+
+
+def test_a_defect_names_its_place_but_not_its_text() -> None:
+    try:
+        raise RuntimeError("s3cret")
+    except RuntimeError as error:
+        found = outcome.crashed(error)
+    assert (found.result, found.exit_code) == (Result.ERROR, 3)
+    said = f"{found.title} {found.message} {found.hint}"
+    assert "RuntimeError in test_a_defect_names_its_place_but_not_its_text" in said
+    assert "s3cret" not in said
+
+
+class TestErrors:
+    """The tree of exceptions."""
+
+    def test_all_are_one_family(self) -> None:
+        for kind in (BadInput, PlatformError, CheckFailed):
+            assert issubclass(kind, DeployError)
+
+    def test_one_bad_input(self) -> None:
+        error = BadInput(["`wait` must be `true` or `false`"])
+        assert error.message == "One input cannot be used: `wait` must be `true` or `false`."
+        assert error.problems == ("`wait` must be `true` or `false`",)
+
+    def test_several_bad_inputs_stand_in_one_message(self) -> None:
+        error = BadInput(["`a` is bad", "`b` is bad"])
+        assert error.message == "2 inputs cannot be used: `a` is bad; `b` is bad."
+
+    def test_as_text_they_are_message_and_hint(self) -> None:
+        assert str(PlatformError("What happened.", "What to do.")) == "What happened. What to do."
+        assert str(PlatformError("What happened.")) == "What happened."
+
+
+class TestOutputs:
+    """What the next steps get of a job."""
+
+    def test_everything(self) -> None:
+        job = replace(
+            JOB,
+            exit_code=0,
+            commit_id="1e81ff3",
+            created=parse_timestamp("2023-03-23T21:48:40.816543"),
+            started=parse_timestamp("2023-03-23T21:48:41"),
+            ended=parse_timestamp("2023-03-23T21:49:23.999"),
+        )
+        assert job_outputs(job, "https://app.matatika.com/api/jobs/7127b1d3") == {
+            "job-id": "7127b1d3",
+            "job-url": "https://app.matatika.com/api/jobs/7127b1d3",
+            "status": "COMPLETE",
+            "exit-code": "0",
+            "commit-id": "1e81ff3",
+            "created-at": "2023-03-23T21:48:40Z",
+            "started-at": "2023-03-23T21:48:41Z",
+            "ended-at": "2023-03-23T21:49:23Z",
+            "duration": "42",
+        }
+
+    def test_what_is_unknown_is_left_out(self) -> None:
+        assert job_outputs(JOB, "https://x/y").keys() == {"job-id", "job-url", "status"}
