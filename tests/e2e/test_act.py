@@ -128,3 +128,23 @@ def test_log_has_no_effect(engine: Engine, checkout: Path, stream: str) -> None:
     assert commands.count("add-mask") == 1
     assert commands.count("set-output") == len(deploy)
     assert not {"set-env", "add-path", "error", "warning", "save-state", "x"} & set(commands)
+
+
+def test_preflight_annotates_the_files_and_deploys_nothing(engine: Engine, checkout: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        run = _run(engine, checkout, simulator, "preflight.yml", TOKEN=constants.TOKEN)
+        assert not simulator.calls("trigger")
+        assert not simulator.jobs
+    assert run.result_of(DEPLOY) == "failure"
+    assert _outputs(run)["outcome"] == "error"
+    mistakes = {"pipelines/publish-reports.yml": "schedule:", "analyze/datasets/orders-by-month.yml": "visualisation:"}
+    folder = "src/matatika_simulator/workspace"
+    assert run.annotated(DEPLOY, "error") == {
+        (f"{folder}/{name}", _line_of(checkout / folder / name, key)) for name, key in mistakes.items()
+    }
+
+
+def _line_of(file: Path, text: str) -> str:
+    """The number, from 1, of the line that begins with `text`."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    return str(1 + next(index for index, line in enumerate(lines) if line.startswith(text)))

@@ -38,6 +38,11 @@ class WorkflowRun:
         """The data of each command of that name in a step's output."""
         return [entry["arg"] for entry in self.log if entry.get("command") == command and entry["step"] == step]
 
+    def annotated(self, step: str, level: str) -> set[tuple[str, str]]:
+        """The file and line of each annotation of that level in a step's output that has them."""
+        properties = [entry["kvPairs"] for entry in self.log if entry.get("command") == level and entry["step"] == step]
+        return {(about["file"], about["line"]) for about in properties if "file" in about}
+
     def result_of(self, step: str) -> str | None:
         """`success` or `failure`; None for a step that was not run."""
         results = [
