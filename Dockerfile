@@ -16,15 +16,14 @@ RUN python -m venv tools \
 
 COPY LICENSE README.md pyproject.toml ./
 COPY src/matatika_deploy src/matatika_deploy
-# What goes: the virtual environment's scripts; packages' own tests; debug information; the compiled parts of charset-normalizer, which guess
-# encodings faster than the Python beside them, but cost more to load than the action, which guesses none, ever gets back.
+# What goes: the virtual environment's scripts, packages' own tests, charset-normalizer, which the action keeps requests
+# from importing (see process.py), and debug information.
 # The bytecode is taken as it is, whatever the time stamps of the sources become on the way into a layer.
 # The post step's entry point is one path, without arguments: a file that starts Python as the main step's does.
 RUN tools/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-dir dist . \
     && tools/bin/pip --python /opt/action install --no-compile --no-deps --no-index dist/*.whl \
     && find /opt/action/bin -type f -delete \
-    && find /opt/action/lib -type d -name tests -prune -exec rm -r {} + \
-    && find /opt/action -path '*/charset_normalizer/*.so' -delete \
+    && find /opt/action/lib -type d \( -name tests -o -name 'charset_normalizer*' \) -prune -exec rm -r {} + \
     && find /opt/action -name '*.so' -exec strip --strip-unneeded {} + \
     && /opt/action/bin/python -I -m compileall -q --invalidation-mode unchecked-hash /opt/action/lib \
     && printf '#!/usr/bin/env -S /opt/action/bin/python -Iu -m matatika_deploy.post\n' >/opt/action/post \
@@ -41,7 +40,7 @@ LABEL org.opencontainers.image.title="matatika-deploy-action" \
 
 COPY --from=build /opt/action /opt/action
 # The base image has the standard library without bytecode: without this, each start would compile what it imports.
-RUN ["/opt/action/bin/python", "-I", "-c", "import encodings.idna, pkgutil, matatika_deploy, requests, yaml; [__import__(module.name) for module in pkgutil.walk_packages(matatika_deploy.__path__, 'matatika_deploy.')]"]
+RUN ["/opt/action/bin/python", "-I", "-W", "ignore", "-c", "import encodings.idna, pkgutil, matatika_deploy, requests, yaml; [__import__(module.name) for module in pkgutil.walk_packages(matatika_deploy.__path__, 'matatika_deploy.')]"]
 
 # No USER: the runner's command files belong to root. Isolated (-I): the workflow's own PYTHON* variables reach this container too.
 ENTRYPOINT ["/opt/action/bin/python", "-I", "-u", "/opt/action/entrypoint.py"]
