@@ -48,18 +48,20 @@ def judge(schedule: str) -> tuple[Level, str] | None:
         return None
     hint = did_you_mean(_suggestion(fields))
     if fields[0].startswith("@"):
-        return Level.WARNING, f"The schedule is the macro '{short(schedule)}', but six fields are documented{hint}"
+        return Level.WARNING, f"'schedule' is the macro '{short(schedule)}', but six fields are documented{hint}"
     if fields == ["-"]:
-        return Level.WARNING, "The schedule is '-', but six fields are documented; for no schedule, leave it out."
+        return Level.WARNING, "'schedule' is '-', but six fields are documented; for no schedule, leave it out."
     if len(fields) != 6:
         count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-        return Level.ERROR, f"The schedule has {count}; the platform's cron has 6, seconds first{hint}"
+        return Level.ERROR, f"'schedule' has {count}; the platform's cron has 6, seconds first{hint}"
     if not all(_is_cron(field) for field in fields):
         return _judge_words(fields)
     for field, (name, lowest, highest) in zip(fields, _FIELDS, strict=True):
         for number in _plain_numbers(field):
             if not lowest <= number <= highest:
-                message = f"The schedule's {name} is {number}; it goes from {lowest} to {highest} (seconds come first)."
+                message = (
+                    f"The {name} in 'schedule' is {number}; it goes from {lowest} to {highest} (seconds come first)."
+                )
                 return Level.WARNING, message
     return None
 
@@ -69,8 +71,11 @@ def _judge_words(fields: list[str]) -> tuple[Level, str]:
     abbreviated = [re.sub("[A-Za-z]+", lambda word: _IN_FULL.get(word[0].upper(), word[0]), field) for field in fields]
     for field in abbreviated:
         if not _is_cron(field):
-            return Level.ERROR, f"The schedule is not cron: '{short(field)}' is no field of it."
-    return Level.WARNING, f"Cron knows days and months by three letters{did_you_mean(' '.join(abbreviated))}"
+            return Level.ERROR, f"'schedule' is not cron: '{short(field)}' is no field of it."
+    return (
+        Level.WARNING,
+        f"'schedule' is cron, which knows days and months by three letters{did_you_mean(' '.join(abbreviated))}",
+    )
 
 
 def _is_cron(field: str) -> bool:

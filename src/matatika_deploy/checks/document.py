@@ -283,6 +283,7 @@ def _is_debatable(problem: str, context: str, line: str, column: int) -> bool:
     return (
         problem in ("found unexpected ':'", "found incompatible YAML document", "found unknown directive name")
         or context == "while scanning a tag"
+        or line.rstrip() == "..."
         or "\ufeff" in line
     )
 

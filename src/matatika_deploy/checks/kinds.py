@@ -5,18 +5,19 @@ https://docs.meltano.com/reference/cloud/dataml/pipelineml/
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, unique
 
 
+@unique
 class Type(Enum):
     """What the value under a key has to be."""
 
-    TEXT = "text"
-    TEXTS = "a list of texts"
+    STRING = "a string"
+    STRINGS = "a list of strings"
     NUMBER = "a number"
     MAP = "a map"
-    JSON = "text that holds JSON"
-    CRON = "text that holds cron"
+    JSON = "a string that holds JSON"
+    CRON = "a string that holds cron"
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +44,17 @@ WORKSPACE = Kind(
     versions=("workspaces/v0.2", "workspaces/v0.1"),
     must_be_map=True,
     types={
-        "name": Type.TEXT,
-        "domains": Type.TEXTS,
-        "dataset_paths": Type.TEXTS,
-        "channel_paths": Type.TEXTS,
-        "pipeline_paths": Type.TEXTS,
-        "plugin_paths": Type.TEXTS,
-        "data_store_paths": Type.TEXTS,
-        "default_data_store": Type.TEXT,
-        "state_data_store": Type.TEXT,
-        "pipelines_image": Type.TEXT,
-        "image_url": Type.TEXT,
+        "name": Type.STRING,
+        "domains": Type.STRINGS,
+        "dataset_paths": Type.STRINGS,
+        "channel_paths": Type.STRINGS,
+        "pipeline_paths": Type.STRINGS,
+        "plugin_paths": Type.STRINGS,
+        "data_store_paths": Type.STRINGS,
+        "default_data_store": Type.STRING,
+        "state_data_store": Type.STRING,
+        "pipelines_image": Type.STRING,
+        "image_url": Type.STRING,
         "app_properties": Type.MAP,
     },
 )
@@ -63,10 +64,10 @@ PIPELINE = Kind(
     versions=("pipelines/v0.1",),
     must_be_map=True,
     types={
-        "data_components": Type.TEXTS,
-        "actions": Type.TEXTS,
-        "triggered_by": Type.TEXTS,
-        "inline_script": Type.TEXT,
+        "data_components": Type.STRINGS,
+        "actions": Type.STRINGS,
+        "triggered_by": Type.STRINGS,
+        "inline_script": Type.STRING,
         "timeout": Type.NUMBER,
         "max_retries": Type.NUMBER,
         "properties": Type.MAP,
@@ -80,12 +81,12 @@ DATASET = Kind(
     family="datasets/",
     versions=("datasets/v0.2", "datasets/v0.1"),
     types={
-        "title": Type.TEXT,
-        "source": Type.TEXT,
-        "questions": Type.TEXT,
-        "description": Type.TEXT,
-        "query": Type.TEXT,
-        "rawData": Type.TEXT,
+        "title": Type.STRING,
+        "source": Type.STRING,
+        "questions": Type.STRING,
+        "description": Type.STRING,
+        "query": Type.STRING,
+        "rawData": Type.STRING,
         "metadata": Type.JSON,
         "visualisation": Type.JSON,
     },
@@ -96,7 +97,7 @@ CHANNEL = Kind(
     name="channel",
     family="channels/",
     versions=("channels/v0.1",),
-    types={"name": Type.TEXT, "description": Type.TEXT, "picture": Type.TEXT, "image": Type.TEXT},
+    types={"name": Type.STRING, "description": Type.STRING, "picture": Type.STRING, "image": Type.STRING},
     paths_key="channel_paths",
     default_paths=("analyze/channels",),
 )
@@ -104,7 +105,7 @@ DATA_STORE = Kind(
     name="datastore",
     family="datastores/",
     versions=("datastores/v0.1",),
-    types={"data_plugin": Type.TEXT, "properties": Type.MAP},
+    types={"data_plugin": Type.STRING, "properties": Type.MAP},
     paths_key="data_store_paths",
     default_paths=("datastores",),
 )

@@ -18,9 +18,10 @@ def listed(root: Node | None, key: str) -> list[Scalar] | None:
     value = root.get(key) if isinstance(root, Map) else None
     if value is None or (isinstance(value, Scalar) and value.is_null):
         return None
-    if not isinstance(value, List):
+    if not isinstance(value, List) or value.tagged:
         return []
-    return [item for item in value.children[:_MAX_PATHS] if isinstance(item, Scalar) and not item.is_null]
+    listed = (item for item in value.children[:_MAX_PATHS] if isinstance(item, Scalar))
+    return [item for item in listed if not item.is_null and not item.tagged]
 
 
 def follow(root: Path, workspace: Path, text: str) -> Path | None:

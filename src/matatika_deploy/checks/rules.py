@@ -80,7 +80,8 @@ def _complaints(document: Document, candidates: Collection[Kind]) -> Iterator[_C
     foreign = version is not None and not any(version.text.startswith(kind.family) for kind in candidates)
     for key, first_line in document.repeated:
         message = f"The key '{short(key.text)}' stands twice in this map, first on line {first_line}."
-        yield _at(key, Level.WARNING if foreign else Level.ERROR, message)
+        # Of a file that could not be read to its end, the version is not known.
+        yield _at(key, Level.WARNING if foreign or document.root is None else Level.ERROR, message)
     root = document.root
     if root is None or root.tagged or (isinstance(root, Scalar) and root.is_null):
         return
@@ -114,13 +115,13 @@ def _about_value(key: str, value: Node, wanted: Type) -> Iterator[_Complaint]:
     if isinstance(value, Scalar):
         if not value.is_null:
             yield from _about_scalar(key, value, wanted)
-    elif wanted not in (Type.TEXTS, Type.MAP):
+    elif wanted not in (Type.STRINGS, Type.MAP):
         hint = "; put it in quotes, or below '|-'" if wanted is Type.JSON else ""
         yield _at(value, Level.ERROR, f"'{key}' must be {wanted.value}, but is {_what(value)}{hint}.")
-    elif isinstance(value, List) and wanted is Type.TEXTS:
+    elif isinstance(value, List) and wanted is Type.STRINGS:
         for item in value.children:
             if not isinstance(item, Scalar) and not item.tagged:
-                message = f"'{key}' must be a list of texts, but here is {_what(item)}{did_you_mean(_joined(item))}"
+                message = f"'{key}' must be a list of strings, but here is {_what(item)}{did_you_mean(_joined(item))}"
                 yield _at(item, Level.ERROR, message)
     elif isinstance(value, List | Map) and value.children and isinstance(value, Map) is not (wanted is Type.MAP):
         # Some readers turn the one into the other.
@@ -129,7 +130,7 @@ def _about_value(key: str, value: Node, wanted: Type) -> Iterator[_Complaint]:
 
 def _about_scalar(key: str, value: Scalar, wanted: Type) -> Iterator[_Complaint]:
     text = value.text.strip()
-    if wanted is Type.TEXT:
+    if wanted is Type.STRING:
         return
     if wanted is Type.JSON:
         yield from _about_json(key, value)
@@ -142,7 +143,7 @@ def _about_scalar(key: str, value: Scalar, wanted: Type) -> Iterator[_Complaint]
             hint = did_you_mean(_in_seconds(key, text))
             yield _at(value, level, f"'{key}' must be a number, but is {_what(value)}{hint}")
     elif not _TEMPLATE.match(text):
-        suggestion = f"[{text}]" if wanted is Type.TEXTS and _SIMPLE.fullmatch(text) else None
+        suggestion = f"[{text}]" if wanted is Type.STRINGS and _SIMPLE.fullmatch(text) else None
         message = f"'{key}' must be {wanted.value}, but is {_what(value)}{did_you_mean(suggestion)}"
         yield _at(value, Level.ERROR if text else Level.WARNING, message)
 
@@ -162,7 +163,7 @@ def _about_json(key: str, value: Scalar) -> Iterator[_Complaint]:
         elif before.endswith(",") and here in ("}", "]"):
             hint = f"; JSON has no comma before a '{here}'"
         where = f" in line {error.lineno} of the value" if error.lineno > 1 else ""
-        message = f"'{key}' must be text that holds JSON, but cannot be read: {error.msg}{where}{hint}."
+        message = f"'{key}' must hold JSON, but cannot be read: {error.msg}{where}{hint}."
         yield _at(value, Level.WARNING if _TEMPLATE.search(text) else Level.ERROR, message)
     except RecursionError:
         yield _at(value, Level.WARNING, f"Not checked: the JSON in '{key}' nests too deep.")
@@ -197,7 +198,7 @@ def _joined(item: Node) -> str | None:
 
 def _what(node: Node) -> str:
     if isinstance(node, Scalar):
-        return f"the text '{short(node.text)}'"
+        return f"the string '{short(node.text)}'"
     return "a map" if isinstance(node, Map) else "a list"
 
 

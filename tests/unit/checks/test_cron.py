@@ -1,0 +1,87 @@
+import pytest
+
+from matatika_deploy.checks import cron
+from matatika_deploy.findings import Level
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "0 0 9-17 * * MON-FRI",
+        "0 0 0 * * 0",
+        "*/10 * * * * *",
+        "0 0/5 8-10,17 ? JAN-MAR,dec L",
+        "0 0 0 LW * *",
+        "0 0 0 L-3 * *",
+        "0 0 0 15W * ?",
+        "0 0 0 ? * MON#1",
+        "0 0 0 ? * 5L",
+        "  0\t0 9 *\n* 7 ",
+        "59 59 23 31 12 7",
+        "0 0 0 */100 * *",
+        "",
+        " \n",
+    ],
+)
+def test_takes_what_springs_cron_takes(schedule: str) -> None:
+    assert cron.judge(schedule) is None
+
+
+@pytest.mark.parametrize(
+    ("schedule", "fields", "suggestion"),
+    [
+        ("0 9 * * MON-FRI", "5 fields", "0 0 9 * * MON-FRI"),
+        ("*/5 * * * *", "5 fields", "0 */5 * * * *"),
+        ("0 0 9 * * ? 2024", "7 fields", "0 0 9 * * ?"),
+        ("0 0 9, 17 * * *", "7 fields", "0 0 9,17 * * *"),
+        ("0 9 , 17 * * *", "7 fields", "0 0 9,17 * * *"),
+        ("daily", "1 field;", None),
+        ("every day at nine", "4 fields", None),
+        ("5", "1 field;", None),
+        ("0 0 * *", "4 fields", None),
+    ],
+)
+def test_another_number_of_fields_is_an_error(schedule: str, fields: str, suggestion: str | None) -> None:
+    verdict = cron.judge(schedule)
+    assert verdict is not None
+    level, message = verdict
+    assert level is Level.ERROR
+    assert fields in message
+    assert ("did you mean" in message) is (suggestion is not None)
+    assert suggestion is None or f"did you mean '{suggestion}'?" in message
+
+
+@pytest.mark.parametrize("schedule", ["every day at nine o clock", "0 0 9 * * Someday", "0 0 9 * * $1", "٣ 0 0 * * *"])
+def test_six_words_that_are_no_fields_are_an_error(schedule: str) -> None:
+    verdict = cron.judge(schedule)
+    assert verdict is not None
+    assert verdict[0] is Level.ERROR
+    assert "is no field" in verdict[1]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "words"),
+    [
+        ("@daily", "did you mean '0 0 0 * * *'?"),
+        ("@Weekly", "did you mean '0 0 0 * * 0'?"),
+        ("@every 5m", "macro '@every 5m'"),
+        ("-", "leave it out"),
+        ("0 0 25 * * *", "hour in 'schedule' is 25"),
+        ("0 9 24-26 * * *", "hour in 'schedule' is 24"),
+        ("0 60/5 * * * *", "minute in 'schedule' is 60"),
+        ("0 0 9 0 * *", "day of the month in 'schedule' is 0"),
+        ("0 9 * * ? 2024", "day of the week in 'schedule' is 2024"),
+        ("0 0 9 * January-may Monday", "did you mean '0 0 9 * JAN-MAY MON'?"),
+    ],
+)
+def test_what_some_dialect_might_take_is_a_warning(schedule: str, words: str) -> None:
+    verdict = cron.judge(schedule)
+    assert verdict is not None
+    assert verdict[0] is Level.WARNING
+    assert words in verdict[1]
+
+
+def test_is_quick_and_brief_about_a_huge_text() -> None:
+    verdict = cron.judge("1," * 1_000_000 + " * * * *")
+    assert verdict is not None
+    assert len(verdict[1]) < 200

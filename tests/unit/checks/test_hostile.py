@@ -1,0 +1,383 @@
+"""Repositories that nobody wrote by hand: no hang, no crash, bounded memory and time, nothing read outside of them."""
+
+import json
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from matatika_deploy.checks import files, preflight, rules
+from matatika_deploy.findings import Finding, Level
+
+Content = str | bytes
+Check = Callable[[Mapping[str, Content]], list[Finding]]
+Write = Callable[[Mapping[str, Content]], Path]
+
+PIPELINE = "version: pipelines/v0.1\n"
+BROKEN = "a: b: c\n"
+LIMIT = files.MAX_FILE_BYTES
+CPU_SECONDS = 60
+MEMORY = 512 * 2**20
+
+# What a check of the largest of these takes is far below both limits; what they stop is a bomb that goes off.
+CHECK_WITHIN_LIMITS = """
+import json, resource, sys
+from dataclasses import asdict
+from pathlib import Path
+from matatika_deploy.checks import preflight
+findings = preflight.check(Path(sys.argv[1]), None)
+print(json.dumps([asdict(finding) for finding in findings]))
+"""
+
+
+def check_within_limits(root: Path) -> list[dict[str, str]]:
+    """Findings of a check that would die if it took more time or memory than it should."""
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+    command = [sys.executable, "-I", "-c", CHECK_WITHIN_LIMITS, str(root)]
+    done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    findings: list[dict[str, str]] = json.loads(done.stdout)
+    return findings
+
+
+def _bomb(item: str, line: str) -> str:
+    return item + "".join(line.format(n=n, repeated=", ".join([f"*a{n - 1}"] * 9)) for n in range(1, 50))
+
+
+@pytest.mark.parametrize(
+    ("content", "level"),
+    [
+        pytest.param(PIPELINE + _bomb("a0: &a0 [x]\n", "a{n}: &a{n} [{repeated}]\n"), None, id="a billion laughs"),
+        pytest.param(
+            PIPELINE + _bomb("a0: &a0 {x: y}\n", "a{n}: &a{n} {{<<: [{repeated}]}}\n") + "<<: *a49\n",
+            None,
+            id="a billion merges",
+        ),
+        pytest.param("&a\n<<: *a\nx: &x [*x, *a]\nactions: *x\ntriggered_by: *x\n", "error", id="anchors in circles"),
+        pytest.param("[" * 10_000 + "]" * 10_000, "warning", id="10,000 lists"),
+        pytest.param("{a: " * 10_000 + "}" * 10_000, "warning", id="10,000 maps"),
+        pytest.param("".join(f"{' ' * depth}a:\n" for depth in range(3000)), "warning", id="3,000 blocks"),
+        pytest.param("- " * 10_000, "warning", id="10,000 dashes"),
+        pytest.param("? " * 10_000, "warning", id="10,000 question marks"),
+        pytest.param("[" * LIMIT, "warning", id="5 MiB of brackets"),
+        pytest.param("[" + "1," * (LIMIT // 2 - 1) + "]", "warning", id="2,600,000 values"),
+        pytest.param("[" * 190 + "1," * 200_000 + "]" * 190, "error", id="many deep values"),
+        pytest.param("".join(f"k{n}:\n" for n in range(400_000)), "warning", id="400,000 keys"),
+        pytest.param(PIPELINE + "a:\n" * 200_000, "error", id="one key 200,000 times"),
+        pytest.param(f"{PIPELINE}actions:\n" + "- []\n" * 200_000, "error", id="200,000 mistakes"),
+        pytest.param(f"{PIPELINE}triggered_by:\n" + "- x\n" * 200_000, "warning", id="200,000 triggers"),
+        pytest.param(
+            "".join(f"%TAG !a{n}! b{n}\n" for n in range(200_000)) + "--- x\n", "warning", id="200,000 directives"
+        ),
+        pytest.param("---\n" * (LIMIT // 4), "warning", id="1,300,000 documents"),
+        pytest.param(f"{PIPELINE}schedule: {'1 ' * 200_000}\n", "error", id="200,000 cron fields"),
+        pytest.param(f"{PIPELINE}schedule: {'9' * 2_000_000} * * * * *\n", None, id="a huge cron field"),
+        pytest.param(f"{PIPELINE}timeout: {'9' * 2_000_000}\n", None, id="a huge number"),
+        pytest.param(f"{PIPELINE}timeout: {'9_' * 1_000_000}x\n", "error", id="nearly a huge number"),
+        pytest.param(f"version: {'x' * 2_000_000}\n", "warning", id="a huge version"),
+        pytest.param("a" * (LIMIT - 1), "error", id="one word"),
+        pytest.param("\n" * LIMIT, None, id="nothing but lines"),
+        pytest.param("#" * LIMIT, None, id="one comment"),
+        pytest.param('"' + "\\n" * (LIMIT // 2 - 1), "error", id="a quote without end"),
+    ],
+)
+def test_a_hostile_file(write: Write, content: str, level: str | None) -> None:
+    assert len(content) <= LIMIT
+    findings = check_within_limits(write({"pipelines/a.yml": content}))
+    assert len(findings) <= rules.MAX_FINDINGS_PER_FILE + 1
+    assert next((finding["level"] for finding in findings), None) == level
+    assert all(len(finding["message"]) < 400 for finding in findings)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[" * 1_000_000, '{"a":' * 1_000_000, "[" + "1," * 1_000_000, "9" * 2_000_000, '"' + "\\\\u0000" * 200_000],
+    ids=["lists", "maps", "values", "a number", "a string"],
+)
+def test_hostile_json(write: Write, value: str) -> None:
+    write({"analyze/datasets/a.yml": f"version: datasets/v0.2\nmetadata: '{value}'\n"})
+    findings = check_within_limits(write({}))
+    assert len(findings) <= 1
+    assert all(finding["file"] == "analyze/datasets/a.yml" for finding in findings)
+
+
+def test_a_file_of_a_gigabyte_is_not_read(write: Write) -> None:
+    root = write({"pipelines/b.yml": BROKEN})
+    for name in ("workspace.yml", "meltano.yml", "pipelines/a.yml"):
+        (root / name).touch()
+        os.truncate(root / name, 2**30)
+    (root / "workspace.yml").unlink()
+    findings = check_within_limits(root)
+    assert [(finding["level"], finding["file"]) for finding in findings] == [
+        ("error", "pipelines/b.yml"),
+        ("warning", "meltano.yml"),
+        ("warning", "pipelines/a.yml"),
+    ]
+    assert "1,024.0 MiB" in findings[1]["message"]
+
+
+class TestWhatIsNoPlainFile:
+    def test_pipes_and_sockets_are_not_waited_for(self, write: Write) -> None:
+        root = write({"pipelines/c.yml": BROKEN})
+        os.mkfifo(root / "pipelines/a.yml")
+        os.mkfifo(root / "meltano.yml")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(root / "pipelines/b.yml"))
+            (root / "workspace-dev.yml").symlink_to("pipelines/b.yml")
+            findings = preflight.check(root, None)
+        assert [(it.level, it.file) for it in findings] == [
+            (Level.WARNING, "meltano.yml"),
+            (Level.WARNING, "pipelines/b.yml"),
+        ]
+
+    def test_a_pipe_without_a_writer_is_not_waited_for_even_if_it_was_a_file_when_listed(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "a.yml")
+        with pytest.raises(files.NotReadError, match="not a plain file"):
+            files.read(str(tmp_path / "a.yml"))
+
+    def test_a_folder_with_a_files_name_is_a_folder(self, check: Check) -> None:
+        findings = check({"pipelines/x.yml/a.yml": BROKEN, "meltano.yml/a": ""})
+        assert [(it.level, it.file) for it in findings] == [
+            (Level.ERROR, "pipelines/x.yml/a.yml"),
+            (Level.WARNING, "meltano.yml"),
+        ]
+
+
+class TestLinks:
+    def test_one_that_leads_out_is_not_followed(self, write: Write) -> None:
+        root = write(
+            {
+                "pipelines/a.yml": PIPELINE,
+                "datastores/x": "",
+                "../outside/a.yml": BROKEN,
+                "../outside/pipelines/b.yml": BROKEN,
+                "../checkout-and-more/c.yml": BROKEN,
+            }
+        )
+        (root / "pipelines/file.yml").symlink_to("../../outside/a.yml")
+        (root / "pipelines/absolute.yml").symlink_to(root.parent / "outside/a.yml")
+        (root / "pipelines/folder").symlink_to("../../outside")
+        (root / "pipelines/twice.yml").symlink_to("file.yml")
+        (root / "pipelines/through.yml").symlink_to("folder/pipelines/b.yml")
+        (root / "pipelines/beside.yml").symlink_to("../../checkout-and-more/c.yml")
+        (root / "workspace.yml").symlink_to("../outside/a.yml")
+        (root / "meltano.yml").symlink_to("/proc/self/environ")
+        (root / "analyze").symlink_to("../outside")
+        assert preflight.check(root, None) == []
+
+    def test_nor_is_a_workspace_that_is_one(self, write: Write) -> None:
+        root = write({"README.md": "", "../outside/pipelines/a.yml": BROKEN})
+        (root / "space").symlink_to("../outside")
+        assert [it.level for it in preflight.check(root, "space")] == [Level.NOTICE]
+
+    def test_nor_is_a_folder_that_workspace_yml_names(self, write: Write) -> None:
+        root = write(
+            {
+                "workspace.yml": "version: workspaces/v0.2\npipeline_paths: [etl, /etc]\n",
+                "../outside/a.yml": BROKEN,
+            }
+        )
+        (root / "etl").symlink_to("../outside")
+        findings = preflight.check(root, None)
+        assert [(it.level, it.file, it.column) for it in findings] == [
+            (Level.WARNING, "workspace.yml", 18),
+            (Level.WARNING, "workspace.yml", 23),
+        ]
+
+    def test_one_that_stays_inside_is_followed_to_the_file_itself(self, write: Write) -> None:
+        root = write({"shared/a.yml": BROKEN, "pipelines/b.yml": PIPELINE, "etc/workspace.yml": "- x\n"})
+        (root / "pipelines/a.yml").symlink_to("../shared/a.yml")
+        (root / "pipelines/again.yml").symlink_to("a.yml")
+        (root / "workspace.yml").symlink_to("etc/workspace.yml")
+        findings = preflight.check(root, None)
+        assert [(it.level, it.file) for it in findings] == [
+            (Level.ERROR, "etc/workspace.yml"),
+            (Level.ERROR, "shared/a.yml"),
+        ]
+
+    def test_one_to_a_folder_inside_makes_no_pipelines_of_other_files(self, write: Write) -> None:
+        root = write({"pipelines/a.yml": PIPELINE, "other/b.yml": BROKEN})
+        (root / "pipelines/all").symlink_to("..")
+        (root / "pipelines/other").symlink_to("../other")
+        assert preflight.check(root, None) == []
+
+    def test_a_path_of_the_workspace_may_be_one_to_a_folder_inside(self, write: Write) -> None:
+        root = write({"etl/a.yml": BROKEN})
+        (root / "pipelines").symlink_to("etl")
+        assert [it.file for it in preflight.check(root, None)] == ["etl/a.yml"]
+
+    def test_loops_end(self, write: Write) -> None:
+        root = write({"pipelines/a.yml": PIPELINE})
+        (root / "pipelines/self.yml").symlink_to("self.yml")
+        (root / "pipelines/one.yml").symlink_to("two.yml")
+        (root / "pipelines/two.yml").symlink_to("one.yml")
+        (root / "pipelines/here").symlink_to(".")
+        (root / "meltano.yml").symlink_to("meltano.yml")
+        (root / "datastores").symlink_to("datastores")
+        assert preflight.check(root, None) == []
+        (root / "loop").symlink_to("loop")
+        assert [it.level for it in preflight.check(root, "loop")] == [Level.NOTICE]
+        assert [it.level for it in preflight.check(root / "loop", None)] == [Level.NOTICE]
+
+    def test_a_link_to_nothing_is_nothing(self, write: Write) -> None:
+        root = write({"pipelines/a.yml": PIPELINE})
+        (root / "pipelines/b.yml").symlink_to("gone.yml")
+        assert preflight.check(root, None) == []
+
+    def test_the_checkout_itself_may_be_one(self, write: Write, tmp_path: Path) -> None:
+        (tmp_path / "link").symlink_to(write({"pipelines/a.yml": BROKEN}))
+        assert [it.file for it in preflight.check(tmp_path / "link", None)] == ["pipelines/a.yml"]
+
+
+class TestPermissions:
+    @pytest.fixture
+    def root(self) -> Iterator[Path]:
+        # pytest's own folders are closed to others, and this test has to become somebody else.
+        with TemporaryDirectory() as folder:
+            root = Path(folder)
+            root.chmod(0o755)
+            (root / "pipelines").mkdir()
+            (root / "pipelines/a.yml").write_text(BROKEN)
+            yield root
+            (root / "pipelines").chmod(0o755)
+
+    @contextmanager
+    def _as_somebody_without_privileges(self) -> Iterator[None]:
+        """Root may read everything, so a test that runs as root would see nothing."""
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield
+        finally:
+            os.seteuid(user)
+
+    def test_a_file_that_may_not_be_read(self, root: Path) -> None:
+        (root / "pipelines/a.yml").chmod(0)
+        (root / "pipelines/b.yml").write_text(BROKEN)
+        (root / "meltano.yml").touch(mode=0)
+        with self._as_somebody_without_privileges():
+            findings = preflight.check(root, None)
+        assert [(it.level, it.file) for it in findings] == [
+            (Level.ERROR, "pipelines/b.yml"),
+            (Level.WARNING, "meltano.yml"),
+            (Level.WARNING, "pipelines/a.yml"),
+        ]
+        assert "Permission denied" in findings[1].message
+
+    @pytest.mark.parametrize("mode", [0, 0o444, 0o111])
+    def test_a_folder_that_may_not_be_listed_or_entered(self, root: Path, mode: int) -> None:
+        (root / "pipelines").chmod(mode)
+        with self._as_somebody_without_privileges():
+            findings = preflight.check(root, None)
+        assert all(it.level is not Level.ERROR for it in findings)
+
+    @pytest.mark.parametrize("mode", [0, 0o444, 0o111])
+    def test_a_checkout_that_may_not_be_listed_or_entered(self, root: Path, mode: int) -> None:
+        root.chmod(mode)
+        with self._as_somebody_without_privileges():
+            findings = preflight.check(root, None)
+        root.chmod(0o755)
+        assert [it.level for it in findings] == [Level.NOTICE]
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "a\nb.yml",
+            "::error::x.yml",
+            "a\r::add-mask::e.yml",
+            "##[error]x.yml",
+            "%0A.yml",
+            "a b.yml",
+            "é😀.yml",
+            "-rf.yml",
+            "'\"`<img>.yml",
+            "\x1b[31m.yml",
+        ],
+    )
+    def test_stay_as_they_are(self, check: Check, name: str) -> None:
+        assert [it.file for it in check({f"pipelines/{name}": BROKEN})] == [f"pipelines/{name}"]
+
+    def test_can_be_printed_if_they_are_no_text(self, write: Write) -> None:
+        root = write({"pipelines/a.yml": PIPELINE})
+        (root / os.fsdecode(b"pipelines/\xff.yml")).write_text(BROKEN)
+        (root / os.fsdecode(b"dir\xff")).mkdir()
+        write({"workspace.yml": "version: workspaces/v0.2\nplugin_paths: [dirx, 'a\u202eb']\n"})
+        findings = preflight.check(root, None)
+        assert [it.file for it in findings] == ["pipelines/\ufffd.yml", "workspace.yml", "workspace.yml"]
+        for finding in findings:
+            f"{finding.file}{finding.message}".encode()
+            assert "\u202e" not in finding.message
+
+    def test_of_keys_and_values_cannot_break_a_message(self, check: Check) -> None:
+        evil = '"a\\n::error::b\\r##error\\e31m\\0"'
+        pipeline = f"{PIPELINE}{evil}: 1\n{evil}: 2\ntimeout: {evil}\nschedule: {evil}\ntriggered_by: [{evil}]\n"
+        files_with_it = {
+            "pipelines/a.yml": pipeline,
+            "pipelines/b.yml": f"version: {evil}\n",
+            "workspace.yml": f"version: workspaces/v0.2\nplugin_paths: [{evil}]\n",
+        }
+        findings = check(files_with_it)
+        assert len(findings) == 6
+        assert all(finding.message.isprintable() for finding in findings)
+
+
+class TestBudget:
+    @pytest.fixture
+    def opened(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        opened: list[str] = []
+        real = os.open
+
+        def record(path: str, flags: int) -> int:
+            opened.append(path)
+            return real(path, flags)
+
+        monkeypatch.setattr(os, "open", record)
+        return opened
+
+    @pytest.mark.parametrize(
+        ("limit", "read"), [({"entries": 30}, 0), ({"bytes": 30 * len(PIPELINE)}, 30), ({"nodes": 30 * 8}, 30)]
+    )
+    def test_bounds_what_is_looked_at(
+        self,
+        write: Write,
+        monkeypatch: pytest.MonkeyPatch,
+        opened: list[str],
+        limit: dict[str, int],
+        read: int,
+    ) -> None:
+        root = write({f"pipelines/{n % 7}/{n}.yml": PIPELINE for n in range(100)})
+        assert preflight.check(root, None) == []
+        assert len(opened) == 100
+        opened.clear()
+        monkeypatch.setattr(files, "Budget", lambda budget=files.Budget: budget(**limit))
+        findings = preflight.check(root, None)
+        assert [(it.level, it.file) for it in findings] == [(Level.WARNING, None)]
+        assert "too large" in findings[0].message
+        assert len(opened) == read
+
+    def test_suffices_for_ten_times_what_is_promised(self) -> None:
+        budget = files.Budget()
+        assert budget.bytes >= 10 * 50_000_000
+        assert budget.entries >= 10 * 10_000
+        assert budget.nodes >= 10 * preflight.MAX_NODES_PER_FILE
+
+
+def test_nothing_is_written(write: Write) -> None:
+    root = write({"pipelines/a.yml": PIPELINE, "workspace.yml": BROKEN})
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    preflight.check(root, None)
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
