@@ -40,7 +40,7 @@ def _run(
         "WAIT": wait,
         "CLIENT_ID": constants.CLIENT_ID if "CLIENT_SECRET" in secrets else "",
     }
-    return run_workflow(engine, checkout, workflow, variables, secrets)
+    return run_workflow(engine, checkout, f"tests/e2e/workflows/{workflow}", variables, secrets)
 
 
 def _outputs(run: WorkflowRun) -> Any:

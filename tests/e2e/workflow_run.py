@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.containers import PATIENCE, Engine
+from tests.e2e.containers import Engine
 
 ACT = Path(sys.executable).with_name("act")
 # The one is there on machines without a registry; the other is act's own default.
 LOCAL_RUNNER = "localhost/act-runner:latest"
 PUBLIC_RUNNER = "catthehacker/ubuntu:act-latest"
+# For a whole workflow, in which each step that uses the action builds its image.
+PATIENCE = 600
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,21 @@ class WorkflowRun:
 
 
 def run_workflow(
-    engine: Engine, checkout: Path, workflow: str, variables: Mapping[str, str], secrets: Mapping[str, str]
+    engine: Engine,
+    checkout: Path,
+    workflow: str,
+    variables: Mapping[str, str],
+    secrets: Mapping[str, str],
+    *options: str,
+    event: str = "push",
 ) -> WorkflowRun:
-    """Run a workflow of `tests/e2e/workflows` for a push, in a copy of the work tree."""
+    """Run a workflow for an event; `workflow` is its path in `checkout`, `options` are act's own."""
     local = engine.has_image(LOCAL_RUNNER)
+    runner = LOCAL_RUNNER if local else PUBLIC_RUNNER
     arguments = [
-        *("push", "--workflows", f"tests/e2e/workflows/{workflow}", "--json"),
-        *(
-            "--platform",
-            f"ubuntu-latest={LOCAL_RUNNER if local else PUBLIC_RUNNER}",
-            f"--pull={str(not local).lower()}",
-        ),
+        *(event, "--workflows", workflow, "--json", *options),
+        *("--platform", f"ubuntu-latest={runner}", "--platform", f"ubuntu-24.04={runner}"),
+        f"--pull={str(not local).lower()}",
         # The job needs no engine of its own.
         *("--container-daemon-socket", "-", "--rm"),
         *(argument for variable in variables.items() for argument in ("--var", "=".join(variable))),

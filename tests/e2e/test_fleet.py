@@ -1,0 +1,76 @@
+"""The reusable workflow for many workspaces.
+
+act cannot read `max-parallel` and `fail-fast` from expressions (it says so, and takes its own defaults), runs no job of
+the calling workflow after a called one that failed, and calls each job of a matrix a failure once one is.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from matatika_simulator import Simulator, constants
+from tests.e2e.containers import Engine
+from tests.e2e.workflow_run import WorkflowRun, run_workflow
+
+FLEETS = ".github/workflows/deploy-workspaces.yml"
+WORKSPACES = [constants.WORKSPACE_ID, *(f"00000000-51a1-4000-8000-00000000000{number}" for number in range(2, 6))]
+DEPLOY = "Deploy the workspace"
+
+
+@pytest.fixture(scope="module")
+def fleet(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout whose reusable workflow uses the action beside it instead of a released one."""
+    copy = tmp_path_factory.mktemp("fleet") / "checkout"
+    shutil.copytree(checkout, copy)
+    text = (copy / FLEETS).read_text(encoding="utf-8")
+    assert text.count("uses: OWNER/matatika-deploy-action@v1") == 1
+    (copy / FLEETS).write_text(text.replace("uses: OWNER/matatika-deploy-action@v1", "uses: ./"), encoding="utf-8")
+    return copy
+
+
+def _run(engine: Engine, fleet: Path, simulator: Simulator, workspaces: list[str]) -> WorkflowRun:
+    variables = {
+        "WORKSPACES": json.dumps([{"id": workspace, "environment": "production"} for workspace in workspaces]),
+        "API_URL": simulator.api_url,
+    }
+    secrets = {"TOKEN": constants.TOKEN}
+    return run_workflow(engine, fleet, "tests/e2e/workflows/fleet.yml", variables, secrets)
+
+
+def _results(run: WorkflowRun) -> list[str]:
+    """How the deployment steps of the whole matrix ended."""
+    ends = [entry for entry in run.log if entry.get("stepResult") and entry["step"] == DEPLOY]
+    return sorted(entry["stepResult"] for entry in ends if entry["stage"] == "Main")
+
+
+def _scenario(*, failing: str | None) -> dict[str, object]:
+    ends = {workspace: "ERROR" if workspace == failing else "COMPLETE" for workspace in WORKSPACES[1:]}
+    others = [{"id": workspace, "job": {"ends": end}} for workspace, end in ends.items()]
+    return {"job": {"runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}, "other-workspaces": others}
+
+
+def test_one_of_five_fails(engine: Engine, fleet: Path) -> None:
+    with Simulator(_scenario(failing=WORKSPACES[2])) as simulator:
+        run = _run(engine, fleet, simulator, WORKSPACES)
+        ends = {job.workspace_id: job.status for job in simulator.jobs}
+    assert run.code == 1
+    assert ends == {workspace: "ERROR" if workspace == WORKSPACES[2] else "COMPLETE" for workspace in WORKSPACES}
+    assert _results(run) == ["failure", *["success"] * 4]
+    assert run.printed_by("Say it") == ["Deployments -- failure"]
+
+
+def test_all_succeed(engine: Engine, fleet: Path) -> None:
+    with Simulator(_scenario(failing=None)) as simulator:
+        run = _run(engine, fleet, simulator, WORKSPACES[:2])
+    assert run.code == 0
+    assert run.printed_by("Show the result") == ["result success"]
+
+
+def test_none_is_no_failure(engine: Engine, fleet: Path) -> None:
+    with Simulator(_scenario(failing=None)) as simulator:
+        run = _run(engine, fleet, simulator, [])
+        assert not simulator.journal
+    assert run.code == 0
+    assert run.printed_by("Show the result") == ["result skipped"]
