@@ -16,6 +16,10 @@ from matatika_deploy.signals import Inbox, Signals
 
 T = TypeVar("T")
 
+# Python runs a signal's handler between two bytecodes of the main thread. A signal that arrives just before a wait
+# begins, or in another thread, does not end that wait: so no wait is longer than this in one piece (seconds).
+_LONGEST_PIECE = 0.1
+
 
 class Interrupted(Exception):
     """The first signal, `signum`, has arrived."""
@@ -54,7 +58,14 @@ class SystemClock:
 
     def wait(self, inbox: Inbox, seconds: float) -> object:
         """Wait for the next thing in `inbox`, at most `seconds`."""
-        return inbox.get(timeout=max(seconds, 0.0))
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > _LONGEST_PIECE:
+            with suppress(Empty):
+                return inbox.get(timeout=_LONGEST_PIECE)
+        return inbox.get(timeout=max(left, 0.0))
+
+
+_SYSTEM_CLOCK = SystemClock()
 
 
 class Errand(Generic[T]):
@@ -149,7 +160,7 @@ class Waiter:
             if seconds_left <= 0:
                 raise ErrandTimeout
             with suppress(Empty):
-                self._inbox.get(timeout=min(seconds_left, self.left))
+                _SYSTEM_CLOCK.wait(self._inbox, min(seconds_left, self.left))
         return errand.result()
 
     def run(self, work: Callable[[], T], seconds: float) -> T:
