@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,9 @@ from urllib3.util.ssl_ import create_urllib3_context
 from matatika_deploy.errors import PlatformError
 from matatika_deploy.platform.faults import Fault, http_date
 from matatika_deploy.platform.job import Unreadable
+
+# `should_bypass_proxies` sets a variable for a moment, which two threads must not do at once.
+_ENVIRONMENT = Lock()
 
 # What OpenSSL says when a handshake fails before anything of ours was sent.
 _HANDSHAKE_FAILURES = frozenset(
@@ -122,14 +126,20 @@ class _Session(requests.Session):
         return None
 
 
-class _TrustingAdapter(HTTPAdapter):
-    """Trusts further certificate authorities beside the public ones, through proxies too."""
+def _trusting(authorities: str) -> ssl.SSLContext:
+    """Give a context that trusts further certificate authorities; `requests` adds the public ones."""
+    context = create_urllib3_context()
+    context.load_verify_locations(cadata=authorities)
+    # From Python 3.13 on, certificates must follow RFC 5280 to the letter; private authorities often do not.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
 
-    def __init__(self, authorities: str) -> None:
-        self._context = create_urllib3_context()
-        self._context.load_verify_locations(cadata=authorities)
-        # From Python 3.13 on, certificates must follow RFC 5280 to the letter; private authorities often do not.
-        self._context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+
+class _TrustingAdapter(HTTPAdapter):
+    """Makes connections, through proxies too, that trust what a context trusts, beside the public authorities."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -163,7 +173,7 @@ class Http:
         self.limits = limits
         self._environ = environ
         self._user_agent = user_agent
-        self._adapter = _TrustingAdapter(authorities) if authorities else None
+        self._context = _trusting(authorities) if authorities else None
         self._trace = trace
         self._clock = clock
         self.disconnect()
@@ -174,8 +184,9 @@ class Http:
         session.trust_env = False
         session.headers.clear()
         session.headers.update({"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": "identity"})
-        if self._adapter:
-            session.mount("https://", self._adapter)
+        if self._context:
+            # One of its own, since an adapter keeps the connections.
+            session.mount("https://", _TrustingAdapter(self._context))
         self._session = session
 
     def exchange(self, request: Request) -> Answer:
@@ -254,14 +265,14 @@ class Http:
             yield piece
 
     def _proxies(self, address: str) -> dict[str, str]:
-        exceptions = self._environ.get("no_proxy") or self._environ.get("NO_PROXY") or ""
-        if should_bypass_proxies(address, no_proxy=exceptions):
-            return {}
         found = {
             scheme: self._environ.get(f"{scheme}_proxy") or self._environ.get(f"{scheme}_proxy".upper())
             for scheme in ("https", "http")
         }
-        return {scheme: proxy for scheme, proxy in found.items() if proxy}
+        proxies = {scheme: proxy for scheme, proxy in found.items() if proxy}
+        exceptions = self._environ.get("no_proxy") or self._environ.get("NO_PROXY") or ""
+        with _ENVIRONMENT:
+            return {} if proxies and should_bypass_proxies(address, no_proxy=exceptions) else proxies
 
     def _fault(self, error: Exception, request: Request) -> Fault:
         """Say what a failed exchange means; certificates that are not trusted are final."""
