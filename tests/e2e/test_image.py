@@ -27,10 +27,18 @@ def _bytecode(engine: Engine, image: str) -> int:
     return sum(map(int, engine.shell(image, STANDARD_LIBRARY_BYTECODE).split()))
 
 
-def test_is_little_more_than_its_base(engine: Engine, image: str) -> None:
-    above = engine.inspect(image)["Size"] - engine.inspect(BASE)["Size"]
+@pytest.fixture(scope="module")
+def base(engine: Engine) -> str:
+    """The image below the action's; some engines build on it without keeping it."""
+    if not engine.has_image(BASE):
+        engine.run("pull", BASE)
+    return BASE
+
+
+def test_is_little_more_than_its_base(engine: Engine, image: str, base: str) -> None:
+    above = engine.inspect(image)["Size"] - engine.inspect(base)["Size"]
     # The official base has no bytecode of the standard library; what is imported of it is compiled for a quick start.
-    compiled = _bytecode(engine, image) - _bytecode(engine, BASE)
+    compiled = _bytecode(engine, image) - _bytecode(engine, base)
     assert 0 < above - compiled <= MOST_BYTES_ABOVE_BASE
 
 
