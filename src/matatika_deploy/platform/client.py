@@ -25,11 +25,16 @@ _HINTS: Mapping[int, str] = {
 
 
 class Refusal(PlatformError):
-    """An answer that says no, and would say no again."""
+    """An answer that says no, and would say no again.
+
+    `is_repeated` says whether an earlier attempt was left without an answer: perhaps it was carried out, and is why
+    this one was refused.
+    """
 
     def __init__(self, status: int, message: str, hint: str) -> None:
         super().__init__(message, hint)
         self.status = status
+        self.is_repeated = False
 
 
 class Client:
@@ -81,14 +86,22 @@ class Client:
             Interrupted, DeadlineExceeded: as the waiter does.
         """
         may_renew = request.auth is self.access
+        is_repeated = False
 
         def attempt() -> T:
-            nonlocal may_renew
-            answer = self.once(request)
-            if answer.status == 401 and may_renew and self.renew():
-                may_renew = False
+            nonlocal may_renew, is_repeated
+            try:
                 answer = self.once(request)
-            return self._read(answer, request, parse, missing_until)
+                if answer.status == 401 and may_renew and self.renew():
+                    may_renew = False
+                    answer = self.once(request)
+                return self._read(answer, request, parse, missing_until)
+            except Fault:
+                is_repeated = True
+                raise
+            except Refusal as refused:
+                refused.is_repeated = is_repeated
+                raise
 
         return self.persist(attempt, request)
 

@@ -67,15 +67,31 @@ def _withdraw(client: Client, api_url: str, job: Job) -> Withdrawal:
         client.call(withdrawal, _accepted)
     except Refusal as refusal:
         seen = look(client, api_url, job)
+        if refusal.is_repeated and seen.status == JobStatus.STOPPED:
+            return Withdrawal(seen, Ended.WITHDRAWN)
         if seen.is_final:
             return Withdrawal(seen, Ended.OVER)
         if seen.status != JobStatus.QUEUED:
             return Withdrawal(seen, Ended.FAILED, refusal.message)
-        deletion = Request("delete the job", "DELETE", links.deletion_address(api_url, seen), auth=client.access)
-        client.call(deletion, _accepted)
+        _delete(client, api_url, seen)
         return Withdrawal(seen, Ended.DELETED)
     return Withdrawal(job, Ended.WITHDRAWN)
 
 
-def _accepted(_answer: Answer) -> None:
-    """Any answer that is no refusal will do: the reference and the OpenAPI document differ on its form."""
+def _delete(client: Client, api_url: str, job: Job) -> None:
+    deletion = Request("delete the job", "DELETE", links.deletion_address(api_url, job), auth=client.access)
+    try:
+        client.call(deletion, _accepted)
+    except Refusal as refusal:
+        if not (refusal.is_repeated and refusal.status == 404):
+            raise
+
+
+def _accepted(answer: Answer) -> None:
+    """Take any answer of the platform that is no refusal: the reference and the OpenAPI document differ on its form.
+
+    Raises:
+        Unreadable: if it is a web page, so that something else has answered.
+    """
+    if answer.headers.get("Content-Type", "").startswith("text/html"):
+        raise Unreadable("expected an answer of the platform, not a web page")
