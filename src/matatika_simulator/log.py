@@ -4,6 +4,7 @@ Nothing here is ever held in memory twice, and generated lines are not held at a
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -149,17 +150,7 @@ class Lines:
         return self.at + self.over * line / self.count
 
     def _lines_written(self, elapsed: float) -> int:
-        if elapsed < self.at:
-            return 0
-        if elapsed >= self.ends:
-            return self.count
-        lines = int((elapsed - self.at) / self.over * self.count) + 1
-        # The division may land a hair beside `_time_of`, which says when a line is due.
-        while lines < self.count and self._time_of(lines) <= elapsed:
-            lines += 1
-        while self._time_of(lines - 1) > elapsed:
-            lines -= 1
-        return lines
+        return bisect_right(range(self.count), elapsed, key=self._time_of)
 
     def _block(self, number: int) -> bytes:
         """A thousand lines that differ from those of another block in their leading digits alone.

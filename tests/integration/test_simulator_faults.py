@@ -251,6 +251,18 @@ class TestDelays:
             clock.now += 30
             assert waiting.result(timeout=5)["created"] == "2023-11-14T22:13:50.000000"
 
+    def test_are_not_cut_short_by_what_else_happens(self, play: Play, clock: Time) -> None:
+        simulator = play({"calls": "workspace", "delay": "30s"})
+        job = trigger(simulator)
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(call, simulator, "GET", WORKSPACE)
+            simulator.wait_for("workspace")
+            for _ in range(3):
+                assert call(simulator, "PUT", f"/jobs/{job['id']}/stopped").status_code in (202, 409)
+            assert not waiting.done()
+            clock.now += 30
+            assert waiting.result(timeout=5).status_code == 200
+
     def test_after_the_effect(self, play: Play, clock: Time) -> None:
         simulator = play({"calls": "trigger", "delay": "30s", "after": True})
         with ThreadPoolExecutor(1) as pool:
