@@ -1,0 +1,142 @@
+"""What the GitHub runner makes of a step's output: a model of its parser, command for command.
+
+Written after the runner's own source, https://github.com/actions/runner: lines as `StreamReader.ReadLine` ends them
+(`ProcessInvoker`), then `OutputManager.OnDataReceived`, `ActionCommandManager.TryProcessCommand`, and
+`ActionCommand.TryParseV2` (`::name key=value::data`) before `ActionCommand.TryParse` (`##[name key=value]data`).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+_STOP = "stop-commands"
+_REGISTERED = frozenset(
+    {
+        _STOP,
+        "add-mask",
+        "add-matcher",
+        "add-path",
+        "debug",
+        "echo",
+        "endgroup",
+        "error",
+        "group",
+        "notice",
+        "remove-matcher",
+        "save-state",
+        "set-env",
+        "set-output",
+        "warning",
+    }
+)
+# What `Char.IsWhiteSpace` of .NET says yes to: unlike `str.isspace`, not the four separators from U+001C on.
+_WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a" + (
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+
+_DATA = {"%0D": "\r", "%0A": "\n", "%25": "%"}
+_PROPERTY = {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"}
+_OLD_STYLE = {"%3B": ";", "%0D": "\r", "%0A": "\n", "%5D": "]", "%25": "%"}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that the runner obeys; its name in lower case, everything unescaped."""
+
+    name: str
+    data: str
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Reading:
+    """What came of a step's output."""
+
+    commands: list[Command] = field(default_factory=list)
+    """In order, without those that stop and resume."""
+    shown: list[str] = field(default_factory=list)
+    """The lines that were no commands, as the log shows them (before masking), those inside of guards included."""
+    guarded: bytes = b""
+    """The bytes between the lines that stop commands and those that resume them, joined."""
+    is_stopped: bool = False
+    """Whether commands are stopped still at the end."""
+
+    def of(self, name: str) -> list[Command]:
+        """The commands of a name."""
+        return [command for command in self.commands if command.name == name]
+
+
+def read(printed: bytes) -> Reading:
+    """Read everything that a step printed."""
+    reading = Reading()
+    token: str | None = None
+    for line in _LINE.findall(printed):
+        text = line.rstrip(b"\r\n").decode("utf-8", "replace")
+        registered = _REGISTERED if token is None else _REGISTERED | {token}
+        command = _parse(text, registered)
+        if token is not None and command and command.name == token:
+            token = None
+        elif token is not None:
+            reading.guarded += line
+            reading.shown.append(text)
+        elif command is None:
+            reading.shown.append(text)
+        elif command.name == _STOP:
+            token = _stop_token(command.data)
+        else:
+            reading.commands.append(command)
+    reading.is_stopped = token is not None
+    return reading
+
+
+def _stop_token(token: str) -> str:
+    if not token or token.lower() in _REGISTERED or token.lower() == "pause-logging":
+        raise ValueError(f"the runner fails a step that stops commands with the token {token!r}")
+    return token.lower()
+
+
+def _parse(line: str, registered: frozenset[str]) -> Command | None:
+    if "##[" not in line and "::" not in line:
+        return None
+    return _parse_new(line, registered) or _parse_old(line, registered)
+
+
+def _parse_new(line: str, registered: frozenset[str]) -> Command | None:
+    line = line.lstrip(_WHITE_SPACE)
+    end = line.find("::", 2)
+    if not line.startswith("::") or end < 0:
+        return None
+    name, space, properties = line[2:end].partition(" ")
+    if name.lower() not in registered:
+        return None
+    found = _pairs(properties.strip(_WHITE_SPACE), ",", _PROPERTY) if name and space else {}
+    return Command(name.lower(), _unescape(line[end + 2 :], _DATA), found)
+
+
+def _parse_old(line: str, registered: frozenset[str]) -> Command | None:
+    start = line.find("##[")
+    end = line.find("]", start)
+    if start < 0 or end < 0:
+        return None
+    name, space, properties = line[start + 3 : end].partition(" ")
+    if name.lower() not in registered:
+        return None
+    found = _pairs(properties, ";", _OLD_STYLE) if name and space else {}
+    return Command(name.lower(), _unescape(line[end + 1 :], _OLD_STYLE), found)
+
+
+def _pairs(text: str, separator: str, escapes: Mapping[str, str]) -> dict[str, str]:
+    def pairs() -> Iterator[tuple[str, str]]:
+        for pair in text.split(separator):
+            name, equals, value = pair.partition("=")
+            if name and equals and value:
+                yield name, _unescape(value, escapes)
+
+    return dict(pairs())
+
+
+def _unescape(text: str, escapes: Mapping[str, str]) -> str:
+    for escape, meaning in escapes.items():
+        text = text.replace(escape, meaning)
+    return text
