@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from matatika_deploy.console import Console
 from matatika_deploy.findings import Finding, Level
-from matatika_deploy.workflow import LONGEST_MESSAGE, Workflow, plain
+from matatika_deploy.workflow import LONGEST_MESSAGE, Workflow, plain, spell
 from matatika_simulator.runner import CommandFiles
 from tests.support.log import Command, StepLog
 
@@ -79,6 +79,25 @@ class TestPlain:
         assert "##[" not in found
         assert found.splitlines() in ([], [found])
         assert not re.search(r"[\x00-\x1f\x7f-\x9f]", found)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (42, "42 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (185, "3 min 5 s"),
+        (3599.4, "59 min 59 s"),
+        (3600, "1 h 0 min"),
+        (5400, "1 h 30 min"),
+        (86400, "24 h 0 min"),
+    ],
+)
+def test_durations_are_spelt_for_people(seconds: float, expected: str) -> None:
+    assert spell(seconds) == expected
 
 
 class TestCommands:
