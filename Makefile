@@ -11,10 +11,10 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test e2e bench check fmt lock
+.PHONY: help demo test e2e bench check fmt lock pictures
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-6s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## run the action against a simulated platform (SCENARIO=failure and others: see README)
 	@$(BIN)/python -m matatika_simulator.demo $(SCENARIO)
@@ -36,6 +36,8 @@ check: $(READY) ## lint, type-check, and validate the action, its image and its 
 	$(BIN)/actionlint -shellcheck= -pyflakes= $(WORKFLOWS)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
 	$(BIN)/zizmor --offline --persona=pedantic .
 
 fmt: $(READY) ## format the code, and mend what the linter can
@@ -47,6 +49,9 @@ lock: $(READY) ## write the lock files anew (UPGRADE=1: with the newest versions
 	$(LOCK) --output-file requirements-build.txt --group build
 	$(LOCK) --output-file requirements-dev.txt --extra dev --group build pyproject.toml \
 		--constraint requirements.txt --constraint requirements-build.txt
+
+pictures: $(READY) ## run the demo, and make the README's pictures of it (needs Chromium)
+	$(BIN)/python -m tools.pictures
 
 $(READY): pyproject.toml requirements-dev.txt
 	@$(BIN)/python -c '' 2>/dev/null || { \
