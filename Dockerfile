@@ -27,7 +27,7 @@ RUN tools/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-di
     && find /opt/action/lib -type d \( -name tests -o -name 'charset_normalizer*' \) -prune -exec rm -r {} + \
     && find /opt/action -name '*.so' -exec strip --strip-unneeded {} + \
     && /opt/action/bin/python -I -m compileall -q --invalidation-mode unchecked-hash /opt/action/lib \
-    && printf '%s\n' '#!/opt/action/bin/python -Iu' 'from matatika_deploy.process import run' 'run("matatika_deploy.post")' \
+    && printf '%s\n' '#!/opt/action/bin/python -Iu' 'from matatika_deploy.process import run' 'run("matatika_deploy.leftover")' \
         >/opt/action/post \
     && chmod 755 /opt/action/post
 COPY entrypoint.py /opt/action/

@@ -1,0 +1,85 @@
+"""The post step's story: withdraw the job that main left behind, because it was killed before it could.
+
+It runs when the job was cancelled or failed. It never triggers, never guesses, and never fails the run.
+"""
+
+from collections.abc import Mapping
+
+from matatika_deploy import state
+from matatika_deploy.connection import connect, workspace_url
+from matatika_deploy.console import Console, flush
+from matatika_deploy.errors import BadInput, DeployError
+from matatika_deploy.platform.client import Client
+from matatika_deploy.platform.job import Job
+from matatika_deploy.platform.jobs import Ended, withdraw
+from matatika_deploy.platform.links import job_address
+from matatika_deploy.settings import Ending, Settings, read_secrets, read_settings
+from matatika_deploy.signals import Signals
+from matatika_deploy.state import Stage
+from matatika_deploy.tuning import Tuning
+from matatika_deploy.waiting import Clock, DeadlineExceeded, Interrupted, SystemClock, Waiter
+from matatika_deploy.workflow import Workflow, plain
+
+_STANDARD_OUTPUT = 1
+_SYSTEM_CLOCK = SystemClock()
+_DEFAULTS = Tuning()
+
+
+def main(
+    environ: Mapping[str, str],
+    signals: Signals,
+    started: float,
+    *,
+    clock: Clock = _SYSTEM_CLOCK,
+    tuning: Tuning = _DEFAULTS,
+    descriptor: int = _STANDARD_OUTPUT,
+) -> int:
+    """Do what main has left to do, if anything; the exit code is always 0."""
+    stage, job = state.load(environ)
+    if stage is None or stage is Stage.FINISHED:
+        return 0
+    try:
+        settings = read_settings(environ)
+    except BadInput:
+        # Main has said so, and has triggered nothing.
+        return 0
+    if settings.on_cancel is Ending.LEAVE:
+        return 0
+    console = Console(descriptor)
+    workflow = Workflow(environ, console)
+    for secret in read_secrets(environ):
+        workflow.mask(secret)
+    waiter = Waiter(clock, signals, deadline=started + tuning.post)
+    if job is None:
+        workflow.warning(
+            "The step was killed while its trigger was under way: a deployment may have been queued. "
+            f"Look at {workspace_url(settings)}",
+            title="Deployment unknown",
+        )
+    else:
+        client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning)
+        problem = end_job(client, settings, job, workflow)
+        if problem:
+            address = job_address(settings.api_url, job)
+            workflow.warning(
+                f"Job {job.id} could not be withdrawn, and may be running still: {plain(address)} {plain(problem)}",
+                title="Deployment left running",
+            )
+    flush(console, waiter, tuning.last_output, tuning.hurry)
+    return 0
+
+
+def end_job(client: Client, settings: Settings, job: Job, workflow: Workflow) -> str:
+    """Withdraw the job that main left running; gives the reason if that fails, else ""."""
+    if not settings.can_sign_in:
+        return "That takes a token."
+    try:
+        client.sign_in()
+        withdrawal = withdraw(client, settings.api_url, job)
+    except (DeployError, DeadlineExceeded, Interrupted) as error:
+        return str(error) or "There was no time left."
+    if withdrawal.ended is Ended.OVER:
+        workflow.say(f"Job {job.id} is over already: {plain(withdrawal.job.status)}.")
+    elif withdrawal.ended is not Ended.FAILED:
+        workflow.say(f"Job {job.id}, which the step left running, was {withdrawal.ended}.")
+    return withdrawal.reason
