@@ -20,7 +20,8 @@ def over(step: Step, job: Job) -> Outcome:
     _unwind(step, step.tuning.log_end, handled_signals=0)
     state.save(step.workflow, Stage.FINISHED)
     result = outcome.ended(job)
-    _finish_log(step, step.tuning.log_end, has_failed=not result.is_good)
+    if not _is_log_read(step, step.tuning.log_end, has_failed=not result.is_good) and step.log:
+        step.log.warn("its end did not come in time.")
     checking.check_commit(step)
     return result
 
@@ -150,11 +151,16 @@ def _without_job(step: Step) -> tuple[str, str]:
 
 
 def _finish_log(step: Step, seconds: float, *, has_failed: bool) -> None:
-    """Show the rest of the log, or all of it if it is wanted only now; none of it without any `seconds`."""
-    if step.log is None or (step.settings.logs is Logs.ON_FAILURE and not has_failed):
-        return
-    if not step.log.finish(seconds) and seconds:
+    """Show the rest of the log as far as it comes in a hurry; none of it without any `seconds`."""
+    if not _is_log_read(step, seconds, has_failed=has_failed) and seconds:
         step.workflow.say("The end of the job's log could not be read: it may be incomplete here.")
+
+
+def _is_log_read(step: Step, seconds: float, *, has_failed: bool) -> bool:
+    """Show the rest of the log, or all of it if it is wanted only now; says whether nothing is missing."""
+    if step.log is None or (step.settings.logs is Logs.ON_FAILURE and not has_failed):
+        return True
+    return step.log.finish(seconds)
 
 
 def _unwind(step: Step, seconds: float, *, handled_signals: int) -> None:

@@ -51,6 +51,10 @@ class LogFollower:
         finally:
             self._console.end_log(self._reader.leave())
 
+    def warn(self, why: str) -> None:
+        """Warn that the log is not shown whole, unless that was said already."""
+        self._reader.warn_once(why)
+
     def _is_read(self) -> bool:
         waiter = self._client.waiter
         if self._errand is None:

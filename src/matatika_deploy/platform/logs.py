@@ -132,6 +132,12 @@ class LogReader:
         self._is_over = True
         self._inbox.put(None)
 
+    def warn_once(self, why: str) -> None:
+        """Warn that the log is not shown whole, unless that was said already."""
+        if not self._has_warned:
+            self._has_warned = True
+            self._warn(f"The job's log cannot be shown whole: {why}")
+
     def leave(self) -> bytes:
         """Give the end of an unfinished last line; a reader that has not ended is of no use any more, and will."""
         self._is_left = True
@@ -150,8 +156,11 @@ class LogReader:
                 is_new, is_broken = persist(
                     self._read, policy=self._policy, pause=self._rest, give_up=lambda _fault: self._is_left
                 )
-            except (PlatformError, Fault) as error:
-                self._warn_once(error.message)
+            except PlatformError as error:
+                self.warn_once(error.message)
+                return False
+            except Fault:
+                # The reader was left in the middle of its retries: nobody wants to know any more.
                 return False
             quiet = quiet + 1 if was_over and not is_new and not is_broken else 0
             if is_broken:
@@ -223,12 +232,7 @@ class LogReader:
             self.job_was_seen = False
         self._failures += 1
         if self._failures >= _FAILURES_TO_WARN and self.job_was_seen:
-            self._warn_once(f"{fault.message}. It is tried again and again.")
-
-    def _warn_once(self, why: str) -> None:
-        if not self._has_warned:
-            self._has_warned = True
-            self._warn(f"The job's log cannot be shown: {why}")
+            self.warn_once(f"{fault.message}. It is tried again and again.")
 
     def _rest(self, seconds: float) -> None:
         """Pause; the job's end ends it, and leaves little time for further pauses."""
