@@ -8,8 +8,10 @@ from queue import Empty
 from matatika_deploy.signals import Inbox
 
 # Real seconds. A thread that does something else than wait gets so long to come to its next wait (a request on loopback
-# takes a few milliseconds); after that it is taken to be held up by a peer that itself waits for time to pass.
+# takes a few milliseconds); after that it is taken to be held up by a peer that itself waits for time to pass. It could
+# be the machine that is slow, so that no more than a short step is made then.
 _PATIENCE = 0.02
+_STEP = 2.0
 _LOOK_EVERY = 0.0005
 
 
@@ -92,9 +94,12 @@ class FakeClock:
         due: list[Callable[[], None]] = []
         with self._lock:
             self._threads = {thread for thread in self._threads if thread.is_alive()}
-            everyone_waits = self._threads <= self._wake_ups.keys()
-            if everyone_waits or time.monotonic() - self._last_change > _PATIENCE:
-                due = self._pass_to(min(self._wake_ups.values()))
+            wake_up = min(self._wake_ups.values())
+            if self._threads <= self._wake_ups.keys():
+                due = self._pass_to(wake_up)
+            elif time.monotonic() - self._last_change > _PATIENCE:
+                due = self._pass_to(min(wake_up, self._passed + _STEP))
+                self._last_change = time.monotonic()
             is_past = self._passed >= moment
         for action in due:
             action()

@@ -263,6 +263,8 @@ class Peer:
         self._is_closed = False
         # Bound beside the listener, so that the port stays ours while connections to it are refused.
         self._reservation = _bound(("127.0.0.1", 0))
+        self._elsewhere = socket.create_server(("127.0.0.1", 0))
+        self._elsewhere.setblocking(False)
         self._listener: socket.socket | None = None
 
     def __enter__(self) -> Self:
@@ -273,6 +275,7 @@ class Peer:
         self._is_closed = True
         self._stop_listening()
         self._reservation.close()
+        self._elsewhere.close()
         with self._lock:
             for connection in self._sockets:
                 with suppress(OSError):
@@ -297,6 +300,20 @@ class Peer:
         return f"{self.url}/oauth/token"
 
     @property
+    def elsewhere_url(self) -> str:
+        """Another origin, at which no step may ever call."""
+        host, port = self._elsewhere.getsockname()
+        return f"http://{host}:{port}"
+
+    def was_called_elsewhere(self) -> bool:
+        """Whether anybody has called there since the last look."""
+        try:
+            self._elsewhere.accept()[0].close()
+        except BlockingIOError:
+            return False
+        return True
+
+    @property
     def requests(self) -> list[Request]:
         """Every request so far, in order of arrival."""
         with self._lock:
@@ -309,6 +326,11 @@ class Peer:
     def count(self, call: str) -> int:
         """How many requests of a call have come in."""
         return len(self.calls(call))
+
+    def bearers(self) -> set[str]:
+        """Every access token that a request came with."""
+        values = (request.headers.get("authorization", "") for request in self.requests)
+        return {value.removeprefix("Bearer ") for value in values if value.startswith("Bearer ")}
 
     def on(self, call: str, behaviour: Behaviour, numbers: Container[int] = ALWAYS) -> None:
         """Misbehave at requests of a call; of several scripts that mean a request, the first counts."""
@@ -336,7 +358,7 @@ class Peer:
         """Send a request to the platform, and give the bytes of its answer as they come."""
         kept = {name: value for name, value in request.headers.items() if name != "connection"}
         head = "".join(f"{name}: {value}\r\n" for name, value in {**kept, "connection": "close"}.items())
-        with socket.create_connection(self._upstream) as upstream, self._tracked(upstream), suppress(OSError):
+        with suppress(OSError), socket.create_connection(self._upstream) as upstream, self._tracked(upstream):
             upstream.sendall(f"{request.method} {request.target} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
             upstream.sendall(request.body)
             while piece := upstream.recv(_PIECE):
@@ -363,7 +385,7 @@ class Peer:
         thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, self._tracked(connection), suppress(OSError):
+        with suppress(OSError), connection, self._tracked(connection):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             request = self._read(connection)
             if request is not None:

@@ -24,7 +24,7 @@ def forms(secret: str) -> set[bytes]:
 def check(result: Result, given: Iterable[str], fetched: Iterable[str] = ()) -> None:
     """Assert that no secret shows, and that each is masked before anything else is said that could show it.
 
-    `given` are the inputs, masked before every other line; `fetched` were got on the way.
+    `given` are the inputs, masked before every other line; `fetched` are tokens that were got on the way, and used.
     """
     lines = result.printed.split(b"\n")
     masks = [line for line in lines if line.startswith(_MASK)]
