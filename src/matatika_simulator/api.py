@@ -16,8 +16,8 @@ from starlette.responses import JSONResponse, Response
 from matatika_simulator.jobs import Job
 from matatika_simulator.log_answer import log_answer, media_type
 from matatika_simulator.platform import Platform
+from matatika_simulator.policies import Workspace
 from matatika_simulator.resources import Resources
-from matatika_simulator.scenario import Workspace
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 

@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from matatika_simulator.clock import Clock
 from matatika_simulator.jobs import Job
-from matatika_simulator.scenario import Logs
+from matatika_simulator.policies import Logs
 
 _PLAIN: Final = "text/plain"
 _NDJSON: Final = ("application/x-ndjson", "application/stream+json")

@@ -5,7 +5,8 @@ from collections import deque
 from matatika_simulator.clock import Clock
 from matatika_simulator.faults import Fault, Faults
 from matatika_simulator.jobs import Job, Jobs, Status
-from matatika_simulator.scenario import OtherJob, Scenario, Workspace
+from matatika_simulator.policies import OtherJob, Workspace
+from matatika_simulator.scenario import Scenario
 from matatika_simulator.tokens import Tokens
 
 

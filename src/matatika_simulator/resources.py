@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from matatika_simulator import constants
 from matatika_simulator.jobs import Job
-from matatika_simulator.scenario import AnswerStyle, Workspace
+from matatika_simulator.policies import AnswerStyle, Workspace
 
 PROFILE: Final = {
     "id": "auth0|simulated",

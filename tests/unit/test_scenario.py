@@ -11,16 +11,8 @@ import yaml
 from matatika_simulator import constants
 from matatika_simulator.faults import CALLS, Canned, Fault, Selection
 from matatika_simulator.jobs import Plan, Status
-from matatika_simulator.scenario import (
-    AnswerStyle,
-    Logs,
-    RateLimit,
-    Scenario,
-    Withdrawal,
-    Workspace,
-    load,
-    names,
-)
+from matatika_simulator.policies import AnswerStyle, Logs, RateLimit, Withdrawal, Workspace
+from matatika_simulator.scenario import Scenario, load, names
 from matatika_simulator.section import ScenarioError, Section
 from matatika_simulator.tokens import TokenPolicy
 
@@ -373,6 +365,12 @@ class TestMistakes:
     def test_no_such_base(self) -> None:
         with pytest.raises(ScenarioError, match="scenario sucess: no such file"):
             load({"based-on": "sucess"})
+
+    def test_based_on_itself(self, tmp_path: Path) -> None:
+        (tmp_path / "a.yml").write_text("based-on: b.yml")
+        (tmp_path / "b.yml").write_text("based-on: a.yml")
+        with pytest.raises(ScenarioError, match=r"scenario a\.yml: is based on itself"):
+            load(tmp_path / "a.yml")
 
     def test_not_yaml(self, tmp_path: Path) -> None:
         (tmp_path / "my.yml").write_text("job: [")
