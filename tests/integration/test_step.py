@@ -1,0 +1,431 @@
+"""The main step as a runner runs it, a process with command files, against a platform that follows the rules."""
+
+import hashlib
+import hmac
+import json
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matatika_simulator import JobState, Simulator, constants
+from tests.support.peer import Peer
+from tests.support.step import Result, Step
+from tests.support.tls import make_certificate
+
+LOG = "INFO  Reading the workspace\n::set-output name=job-id::stolen\nWARN  Nearly there ##[error]x\nINFO  Déployé\n"
+QUICK: dict[str, Any] = {"job": {"queued": 0.2, "runs": 0.5, "log": [{"text": LOG}]}}
+API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+SECRETS = (constants.TOKEN, constants.CLIENT_SECRET, constants.DEPLOYMENT_SECRET)
+
+
+@dataclass(frozen=True)
+class Played:
+    """A step that has ended, and what the platform knows of it."""
+
+    result: Result
+    simulator: Simulator
+
+    @property
+    def job(self) -> JobState:
+        """The one deployment."""
+        (job,) = self.simulator.jobs
+        return job
+
+    @property
+    def asked(self) -> list[str | None]:
+        """The calls that were made, in order, each series of the same call as one."""
+        names = [entry.call for entry in self.simulator.journal]
+        return [name for name, before in zip(names, [None, *names], strict=False) if name != before]
+
+
+def play(folder: Path, scenario: dict[str, Any], /, **inputs: str) -> Played:
+    """Run a step to its end."""
+    with Simulator(scenario) as simulator:
+        return Played(Step(folder, simulator, **inputs).run(), simulator)
+
+
+def ending(status: str, **job: Any) -> dict[str, Any]:
+    return {"job": {**QUICK["job"], "ends": status, **job}}
+
+
+def timestamp(seconds: float | None) -> str:
+    assert seconds is not None
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class TestToken:
+    """A signed-in deployment that succeeds."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def played(cls, tmp_path_factory: pytest.TempPathFactory) -> Played:
+        return play(tmp_path_factory.mktemp("token"), QUICK)
+
+    def test_takes_the_job_s_result(self, played: Played) -> None:
+        assert played.result.code == 0
+        assert played.job.status == "COMPLETE"
+        assert played.job.triggered_by == "token"
+
+    def test_makes_the_calls_that_it_takes_and_no_other(self, played: Played) -> None:
+        assert played.asked[:2] == ["workspace", "trigger"]
+        assert set(played.asked[2:]) == {"job", "logs"}
+        assert len(played.simulator.calls("trigger")) == 1
+        assert all(entry.authorised for entry in played.simulator.journal)
+        assert {entry.status for entry in played.simulator.journal} <= {200, 202, 204}
+
+    def test_sends_what_the_reference_asks_for(self, played: Played) -> None:
+        (trigger,) = played.simulator.calls("trigger")
+        assert (trigger.content_type, trigger.content_length, trigger.signed) == ("application/json", 0, False)
+        assert {entry.accept for entry in played.simulator.calls("logs")} == {"text/plain"}
+        assert all((entry.user_agent or "").startswith("matatika-deploy-action/") for entry in played.simulator.journal)
+
+    def test_hands_on_every_output(self, played: Played) -> None:
+        root, job = played.simulator.url, played.job
+        assert played.result.outputs == {
+            "job-id": job.id,
+            "job-url": f"{root}/api/jobs/{job.id}",
+            "workspace-url": f"{root}/workspaces/{constants.WORKSPACE_ID}",
+            "status": "COMPLETE",
+            "outcome": "success",
+            "exit-code": "0",
+            "commit-id": constants.COMMIT_ID,
+            "created-at": timestamp(job.created),
+            "started-at": timestamp(job.started),
+            "ended-at": timestamp(job.ended),
+            "duration": "0",
+        }
+
+    def test_prints_the_job_s_log_and_guards_it(self, played: Played) -> None:
+        assert played.result.log.job_log == LOG.encode()
+        assert [command.name for command in played.result.log.commands] == ["add-mask", "notice"]
+
+    def test_masks_the_token_before_anything_else(self, played: Played) -> None:
+        assert played.result.printed.startswith(f"::add-mask::{constants.TOKEN}\n".encode())
+
+    def test_tells_the_story(self, played: Played) -> None:
+        said = [line for line in played.result.log.lines if not line.startswith("::")]
+        assert constants.WORKSPACE_ID in said[0]
+        assert played.simulator.api_url in said[0]
+        assert f"Job {played.job.id} is QUEUED" in said[1]
+        assert played.result.outputs["job-url"] in said[1]
+        assert re.search(r" is COMPLETE, after \d s of (QUEUED|RUNNING)", said[-2])
+        assert said[-1].startswith("Deployed: ")
+
+    def test_has_a_summary_without_the_log(self, played: Played) -> None:
+        summary = played.result.summary
+        for shown in ("Deployed", constants.WORKSPACE_ID, played.job.id, constants.COMMIT_ID, "COMPLETE"):
+            assert shown in summary
+        assert "<pre>" not in summary
+
+    def test_leaves_nothing_to_do_for_the_post_step(self, played: Played) -> None:
+        assert played.result.state["deployment"] == "finished"
+
+    def test_no_secret_shows_anywhere(self, played: Played) -> None:
+        result = played.result
+        shown = f"{result.log.own}{result.outputs}{result.state}{result.summary}".replace(
+            f"::add-mask::{constants.TOKEN}", ""
+        )
+        assert not any(secret in shown for secret in (*SECRETS, constants.SSH_PRIVATE_KEY))
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "title"),
+    [("ERROR", "failure", "Deployment failed"), ("STOPPED", "stopped", "Deployment stopped")],
+)
+def test_a_job_that_does_not_succeed_fails_the_step(tmp_path: Path, status: str, outcome: str, title: str) -> None:
+    played = play(tmp_path, ending(status, **{"exit-code": 137}))
+    assert played.result.code == 1
+    outputs = played.result.outputs
+    assert (outputs["outcome"], outputs["status"], outputs["exit-code"]) == (outcome, status, "137")
+    (error,) = [command for command in played.result.log.commands if command.name == "error"]
+    assert error.properties == {"title": title}
+    assert played.job.id in error.data
+    assert "137" in error.data
+    # The summary shows the end of the log.
+    assert "<pre>\nINFO  Reading the workspace\n" in played.result.summary
+    assert played.result.state["deployment"] == "finished"
+    assert not played.simulator.calls("withdraw")
+
+
+class TestWebhook:
+    """A deployment that is signed instead of signed in."""
+
+    def sign(self, body: bytes, algorithm: str) -> str:
+        return f"{algorithm}={hmac.new(constants.DEPLOYMENT_SECRET.encode(), body, algorithm).hexdigest()}"
+
+    def test_alone_triggers_and_does_not_follow(self, tmp_path: Path) -> None:
+        played = play(tmp_path, QUICK, token="", deployment_secret=constants.DEPLOYMENT_SECRET)
+        assert played.result.code == 0
+        assert played.asked == ["webhook"]
+        assert played.job.triggered_by == "webhook"
+        outputs = played.result.outputs
+        assert (outputs["outcome"], outputs["job-id"], outputs["status"]) == ("submitted", played.job.id, "QUEUED")
+        assert any("not followed" in notice for notice in played.result.log.said("notice"))
+        assert played.result.printed.startswith(f"::add-mask::{constants.DEPLOYMENT_SECRET}\n".encode())
+        assert played.result.log.job_log == b""
+
+    @pytest.mark.parametrize("credentials", [{}, API_KEY], ids=["token", "api-key"])
+    def test_beside_another_credential_is_followed(self, tmp_path: Path, credentials: dict[str, str]) -> None:
+        played = play(tmp_path, QUICK, deployment_secret=constants.DEPLOYMENT_SECRET, **credentials)
+        assert played.result.code == 0
+        assert played.result.outputs["outcome"] == "success"
+        assert played.job.triggered_by == "webhook"
+        assert not played.simulator.calls("trigger")
+        assert played.simulator.calls("webhook")[0].authorization is None
+        assert played.result.log.job_log == LOG.encode()
+
+    def test_carries_the_push_byte_for_byte_and_what_github_sends(self, tmp_path: Path) -> None:
+        body = '{"ref":"refs/heads/main",\r\n  "head_commit": {"message": "Ü\\u0000"}}\n\n'.encode()
+        with Simulator(QUICK) as simulator, Peer(simulator) as peer:
+            step = Step(
+                tmp_path, simulator, token="", deployment_secret=constants.DEPLOYMENT_SECRET, api_url=peer.api_url
+            )
+            step.event.write_bytes(body)
+            assert step.run().code == 0
+            host = peer.url.removeprefix("http://")
+        (request,) = peer.requests
+        assert request.body == body
+        assert str(uuid.UUID(request.headers["x-github-delivery"])) == request.headers["x-github-delivery"]
+        assert request.headers["user-agent"].startswith("GitHub-Hookshot/")
+        fixed = {
+            name: value for name, value in request.headers.items() if name not in ("user-agent", "x-github-delivery")
+        }
+        assert fixed == {
+            "host": host,
+            "accept": "*/*",
+            "accept-encoding": "identity",
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "x-github-event": "push",
+            "x-hub-signature": self.sign(body, "sha1"),
+            "x-hub-signature-256": self.sign(body, "sha256"),
+        }
+
+    @pytest.mark.parametrize("event", ["workflow_dispatch", "schedule"])
+    def test_carries_an_empty_object_for_any_other_event(self, tmp_path: Path, event: str) -> None:
+        with Simulator(QUICK) as simulator:
+            step = Step(tmp_path, simulator, token="", deployment_secret=constants.DEPLOYMENT_SECRET)
+            step.event.write_bytes(b'{"inputs": {}}')
+            assert step.run({"GITHUB_EVENT_NAME": event}).code == 0
+        (entry,) = simulator.calls("webhook")
+        assert entry.body_sha256 == hashlib.sha256(b"{}").hexdigest()
+
+    def test_with_a_wrong_secret_is_refused(self, tmp_path: Path) -> None:
+        played = play(tmp_path, QUICK, token="", deployment_secret="not-the-secret")
+        assert played.result.code == 3
+        assert played.simulator.jobs == []
+        (error,) = played.result.log.said("error")
+        assert "401" in error
+        assert "`deployment-secret`" in error
+
+
+class TestApiKey:
+    """A deployment whose token the action fetches for itself."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def played(cls, tmp_path_factory: pytest.TempPathFactory) -> Played:
+        scenario = {**QUICK, "tokens": {"expires-after-uses": 2}}
+        return play(tmp_path_factory.mktemp("api-key"), scenario, **API_KEY)
+
+    def test_fetches_a_token_and_triggers_with_it(self, played: Played) -> None:
+        assert played.result.code == 0
+        assert played.result.outputs["outcome"] == "success"
+        assert played.asked[0] == "token"
+        assert played.job.triggered_by == "token"
+        assert played.result.log.job_log == LOG.encode()
+
+    def test_sends_the_form_to_the_token_endpoint_without_a_token(self, played: Played) -> None:
+        for entry in played.simulator.calls("token"):
+            assert (entry.path, entry.authorization) == ("/oauth/token", None)
+            assert entry.content_type == "application/x-www-form-urlencoded"
+
+    def test_renews_a_token_that_has_expired_once_for_each_call(self, played: Played) -> None:
+        refused = [entry for entry in played.simulator.journal if entry.status == 401]
+        assert refused
+        # One for the sign-in, and at most one for each refusal: the log's may be met by the job's renewal.
+        assert 2 <= len(played.simulator.calls("token")) <= 1 + len(refused)
+        assert len(played.simulator.calls("trigger")) == 1
+
+    def test_masks_the_key_first_and_each_token_before_its_use(self, played: Played) -> None:
+        masks = played.result.log.said("add-mask")
+        assert masks == [constants.CLIENT_ID, constants.CLIENT_SECRET, *played.simulator.issued_tokens]
+        for token in played.simulator.issued_tokens:
+            assert played.result.printed.count(token.encode()) == 1
+
+    def test_the_audience_is_the_api_or_what_is_given(self, tmp_path: Path) -> None:
+        scenario = {**QUICK, "tokens": {"audience": "https://catalog.example/api"}}
+        given = play(tmp_path / "given", scenario, wait="false", audience="https://catalog.example/api", **API_KEY)
+        assert given.result.code == 0
+        refused = play(tmp_path / "not-given", scenario, wait="false", **API_KEY)
+        assert refused.result.code == 3
+        assert refused.simulator.jobs == []
+        (error,) = refused.result.log.said("error")
+        assert "403" in error
+        assert "`audience`" in error
+
+
+class TestNotWaiting:
+    """`wait: false`."""
+
+    def test_hands_on_the_job_and_ends(self, tmp_path: Path) -> None:
+        played = play(tmp_path, {"job": {"queued": "forever"}}, wait="false")
+        assert played.result.code == 0
+        outputs = played.result.outputs
+        assert outputs.keys() == {"job-id", "job-url", "workspace-url", "status", "outcome", "created-at"}
+        assert (outputs["outcome"], outputs["status"], outputs["job-id"]) == ("submitted", "QUEUED", played.job.id)
+        assert played.asked == ["workspace", "trigger"]
+        assert played.result.state["deployment"] == "finished"
+        assert "Deployment submitted" in played.result.summary
+
+
+def test_the_next_steps_could_read_the_job_while_it_runs(tmp_path: Path) -> None:
+    with Simulator({"job": {"runs": "forever", "log": [{"text": "Working"}]}}) as simulator:
+        step = Step(tmp_path, simulator)
+        with step.started() as process:
+            process.wait_for_print("Working")
+            (job,) = simulator.jobs
+            assert step.files.outputs["job-id"] == job.id
+            assert step.files.outputs["status"] in ("QUEUED", "RUNNING")
+            assert step.files.outputs["job-url"].endswith(job.id)
+            assert step.files.state["deployment"] == "running"
+            assert json.loads(step.files.state["job"])["id"] == job.id
+            assert process.is_running
+
+
+class TestDeadline:
+    """`timeout` counts from the step's start, and is kept by a real clock too."""
+
+    @pytest.mark.parametrize(("on_timeout", "status"), [("withdraw", "STOPPED"), ("leave", "RUNNING")])
+    def test_ends_the_step(self, tmp_path: Path, on_timeout: str, status: str) -> None:
+        scenario = {"job": {"runs": "forever", "log": [{"text": "Working"}]}}
+        played = play(tmp_path, scenario, timeout="2s", on_timeout=on_timeout)
+        assert played.result.code == 4
+        assert played.job.status == status
+        outputs = played.result.outputs
+        assert (outputs["outcome"], outputs["status"]) == ("timed-out", status)
+        assert len(played.simulator.calls("withdraw")) == (on_timeout == "withdraw")
+        (error,) = played.result.log.said("error")
+        assert played.job.id in error
+        assert "`timeout`" in error
+        assert played.result.log.job_log == b"Working\n"
+        assert "Working" in played.result.summary
+
+
+class TestEnvironment:
+    """What a workflow may do to the program's surroundings."""
+
+    def test_a_runner_without_command_files(self, tmp_path: Path) -> None:
+        with Simulator(QUICK) as simulator:
+            step = Step(tmp_path, simulator)
+            for name in ("GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY"):
+                del step.environ[name]
+            result = step.run()
+        assert result.code == 0
+        assert result.outputs == {}
+        assert result.log.job_log == LOG.encode()
+        assert result.log.said("warning") == []
+
+    def test_nothing_but_the_inputs(self, tmp_path: Path) -> None:
+        with Simulator(QUICK) as simulator:
+            step = Step(tmp_path, simulator)
+            step.environ = {name: value for name, value in step.environ.items() if name.startswith("INPUT_")}
+            assert step.run().code == 0
+
+    def test_modules_warnings_and_locales_of_the_workflow_do_no_harm(self, tmp_path: Path) -> None:
+        hostile = tmp_path / "hostile"
+        hostile.mkdir()
+        for name in ("json", "queue", "requests", "ssl", "tenacity", "typing", "yaml"):
+            (hostile / f"{name}.py").write_text(f"raise RuntimeError('{name} of the workflow')", encoding="utf-8")
+        environ = {
+            "PYTHONPATH": f"{hostile}:relative:",
+            "PYTHONWARNINGS": "error",
+            "PYTHONOPTIMIZE": "2",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONIOENCODING": "ascii:strict",
+            "PYTHONUTF8": "0",
+            "PYTHONCOERCECLOCALE": "0",
+            "PYTHONHASHSEED": "0",
+            "LANG": "C",
+            "LC_ALL": "POSIX",
+            "TZ": "Pacific/Kiritimati",
+        }
+        with Simulator(QUICK) as simulator:
+            step = Step(tmp_path / "step", simulator)
+            (step.workspace / "queue.py").write_text("raise RuntimeError('queue of the checkout')", encoding="utf-8")
+            result = step.run(environ)
+        assert result.code == 0
+        assert result.log.job_log == LOG.encode()
+        assert result.outputs["created-at"] == timestamp(simulator.jobs[0].created)
+        assert "Warning" not in result.log.own
+        assert "✅" in result.summary
+
+    def test_a_netrc_of_the_runner_replaces_no_token(self, tmp_path: Path) -> None:
+        with Simulator(QUICK) as simulator:
+            step = Step(tmp_path, simulator, wait="false")
+            netrc = Path(step.environ["HOME"]) / ".netrc"
+            netrc.write_text("machine 127.0.0.1 login someone password else\n", encoding="ascii")
+            netrc.chmod(0o600)
+            assert step.run({"NETRC": str(netrc)}).code == 0
+        assert {entry.authorization for entry in simulator.journal} == {"Bearer"}
+
+
+class TestDebugLogging:
+    """`RUNNER_DEBUG`."""
+
+    LINE = re.compile(r"(GET|POST) (/[^ ]*): (\d{3}) after \d+\.\d\d s")
+
+    def test_names_each_request_and_nothing_secret(self, tmp_path: Path) -> None:
+        with Simulator(QUICK) as simulator:
+            step = Step(tmp_path, simulator, deployment_secret=constants.DEPLOYMENT_SECRET, **API_KEY)
+            result = step.run({"RUNNER_DEBUG": "1"})
+        lines = [self.LINE.fullmatch(line) for line in result.log.said("debug")]
+        named = sorted((line[1], line[2], int(line[3])) for line in lines if line)
+        assert len(named) == len(lines)
+        assert named == sorted((entry.method, entry.path, entry.status) for entry in simulator.journal)
+        own = re.sub(r"::add-mask::.*\n", "", result.log.own)
+        assert not any(secret in own for secret in (*SECRETS, constants.CLIENT_ID, *simulator.issued_tokens))
+        assert result.log.job_log == LOG.encode()
+
+    @pytest.mark.parametrize("value", ["", "0", "true"])
+    def test_says_nothing_unless_it_is_wanted(self, tmp_path: Path, value: str) -> None:
+        with Simulator(QUICK) as simulator:
+            result = Step(tmp_path, simulator, wait="false").run({"RUNNER_DEBUG": value})
+        assert result.log.said("debug") == []
+
+
+class TestPrivateAuthority:
+    """`ca-bundle`."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def certificate(cls, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+        return make_certificate(tmp_path_factory.mktemp("tls"))
+
+    def test_is_trusted_by_the_path_of_its_certificate(self, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+        with Simulator(QUICK, tls=certificate) as simulator:
+            step = Step(tmp_path, simulator, ca_bundle="certificates/ours.pem")
+            (step.workspace / "certificates").mkdir()
+            (step.workspace / "certificates" / "ours.pem").write_bytes(certificate[0].read_bytes())
+            result = step.run()
+        assert result.code == 0
+        assert result.log.job_log == LOG.encode()
+
+    def test_is_trusted_by_its_text(self, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+        text = certificate[0].read_text(encoding="ascii")
+        with Simulator(QUICK, tls=certificate) as simulator:
+            assert Step(tmp_path, simulator, wait="false", ca_bundle=text).run().code == 0
+
+    def test_is_not_trusted_otherwise(self, tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+        with Simulator(QUICK, tls=certificate) as simulator:
+            result = Step(tmp_path, simulator, verify_source="off").run()
+        assert result.code == 3
+        assert simulator.journal == []
+        (error,) = result.log.said("error")
+        assert "is not trusted" in error
+        assert "`ca-bundle`" in error
