@@ -118,6 +118,9 @@ class Simulator:
         with contextlib.ExitStack() as stack:
             self._journal = stack.enter_context(contextlib.closing(Journal(self._journal_file)))
             listener = stack.enter_context(socket.create_server(self._address))
+            # Connections inherit it. asyncio would set it, but not for sockets that were made without a protocol's
+            # number; without it each answer on a kept connection waits 40 ms for an acknowledgement.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server = _Server(self._config())
             server.config.load()  # here, where a certificate that cannot be used is an error that someone sees
             thread = threading.Thread(target=server.run, args=([listener],), name="simulator")

@@ -663,3 +663,12 @@ def _port(simulator: Simulator) -> int:
     port = urlsplit(simulator.url).port
     assert port is not None
     return port
+
+
+def test_answers_at_once_on_a_connection_that_was_kept(play: Play) -> None:
+    simulator = play()
+    with requests.Session() as session:
+        session.get(simulator.api_url + WORKSPACE, headers=BEARER, timeout=10)
+        took = [session.get(simulator.api_url + WORKSPACE, headers=BEARER, timeout=10).elapsed for _ in range(10)]
+    # Nagle's algorithm would hold each of them back for 40 ms.
+    assert min(took).total_seconds() < 0.03
