@@ -667,8 +667,11 @@ def _port(simulator: Simulator) -> int:
 
 def test_answers_at_once_on_a_connection_that_was_kept(play: Play) -> None:
     simulator = play()
+    took = []
     with requests.Session() as session:
-        session.get(simulator.api_url + WORKSPACE, headers=BEARER, timeout=10)
-        took = [session.get(simulator.api_url + WORKSPACE, headers=BEARER, timeout=10).elapsed for _ in range(10)]
-    # Nagle's algorithm would hold each of them back for 40 ms.
-    assert min(took).total_seconds() < 0.03
+        for _ in range(10):
+            began = time.monotonic()
+            session.get(simulator.api_url + WORKSPACE, headers=BEARER, timeout=10)
+            took.append(time.monotonic() - began)
+    # Nagle's algorithm would hold back the body of each for 40 ms, but for the connection's first.
+    assert min(took[1:]) < 0.03
