@@ -1,14 +1,20 @@
 """A step that runs in this process, on a clock that tests move: minutes of it take milliseconds."""
 
 import os
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 from matatika_deploy.main import main
 from matatika_deploy.platform.http import Limits
 from matatika_deploy.signals import Signals
 from matatika_deploy.tuning import Tuning
+from matatika_simulator import Simulator
 from tests.support import secrecy
 from tests.support.clock import FakeClock
+from tests.support.peer import Peer
 from tests.support.step import Result, Step
 
 _SECRETS = ("TOKEN", "CLIENT-ID", "CLIENT-SECRET", "DEPLOYMENT-SECRET")
@@ -37,3 +43,32 @@ def run_here(step: Step, clock: FakeClock, tuning: Tuning = PATIENT, signals: Si
     given = [step.environ[f"INPUT_{name}"].strip() for name in _SECRETS]
     secrecy.check(result, [secret for secret in given if secret])
     return result
+
+
+@dataclass(frozen=True)
+class Stage:
+    """All that a step in this process takes: time, the platform, what stands before it, and the step itself."""
+
+    clock: FakeClock
+    simulator: Simulator
+    peer: Peer
+    step: Step
+
+    def run(self, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
+        """Run the step to its end; see `run_here`. Tokens that were fetched on the way show nowhere either."""
+        result = run_here(self.step, self.clock, tuning, signals)
+        secrecy.check(result, (), self.peer.bearers())
+        return result
+
+
+@contextmanager
+def stage(folder: Path, scenario: Mapping[str, Any] | str = "success", **inputs: str) -> Iterator[Stage]:
+    """Set a stage in an empty folder, for one step with these inputs; by default it deploys and waits, no more."""
+    clock = FakeClock()
+    with Simulator(scenario, clock=clock.now) as simulator, Peer(simulator, clock) as peer:
+        addresses = {"api-url": peer.api_url, "auth-url": peer.auth_url}
+        aside = {"verify-source": "off", "preflight": "off", "logs": "none"}
+        given = {name.replace("_", "-"): value for name, value in inputs.items()}
+        step = Step(folder, simulator, **{**addresses, **aside, **given})
+        step.environ["RUNNER_DEBUG"] = "1"
+        yield Stage(clock, simulator, peer, step)

@@ -51,6 +51,10 @@ class Fault:
     pause: float | None = None
     """The seconds that the answer asks to wait."""
 
+    def __str__(self) -> str:
+        """For the names of tests."""
+        return self.name
+
 
 def _is(behaviour: Behaviour) -> Make:
     return lambda _call: behaviour

@@ -1,112 +1,26 @@
 """Every fault of every call: how the step ends, what it asked for, and what has become of the deployment."""
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from matatika_simulator import JobState, Simulator
 from tests.integration.faults.faults import Kind
-from tests.integration.faults.table import STORIES, TIMEOUT, Expected, Row, rows
-from tests.support import secrecy
-from tests.support.clock import FakeClock
-from tests.support.inprocess import IMPATIENT, PATIENT, run_here
-from tests.support.peer import ALWAYS, Behaviour, Exchange, Peer, after_effect, relay, reset, then_refuse
-from tests.support.step import Result, Step
-
-OUTCOMES = {0: "success", 3: "error", 4: "timed-out"}
-ASIDE = {"verify-source": "off", "preflight": "off", "logs": "none"}
+from tests.integration.faults.playing import break_as, check
+from tests.integration.faults.table import STORIES, Row, rows
+from tests.support.inprocess import IMPATIENT, PATIENT, stage
 
 
 @pytest.mark.parametrize("row", list(rows()), ids=str)
 def test_fault(row: Row, tmp_path: Path) -> None:
     random.seed(str(row))
-    clock, story = FakeClock(), STORIES[row.call]
-    with Simulator(story.scenario, clock=clock.now) as simulator, Peer(simulator, clock) as peer:
-        break_as(row, peer)
-        step = Step(
-            tmp_path, simulator, **{**ASIDE, "api-url": peer.api_url, "auth-url": peer.auth_url, **story.inputs}
-        )
-        step.environ["RUNNER_DEBUG"] = "1"
-        result = run_here(step, clock, IMPATIENT if row.fault.kind is Kind.SILENT else PATIENT)
+    story = STORIES[row.call]
+    with stage(tmp_path, story.scenario, **story.inputs) as here:
+        break_as(row, here.peer)
+        result = here.run(IMPATIENT if row.fault.kind is Kind.SILENT else PATIENT)
 
-        assert result.code == row.expected.code
-        least, most = row.expected.requests
-        assert least <= peer.count(row.call) <= most
-        shortest, longest = row.expected.lasting
-        assert shortest <= clock.passed <= longest
-        assert not peer.was_called_elsewhere()
-        if row.fault.pause:
-            first, second = peer.calls(row.call)[:2]
-            assert row.fault.pause <= second.at - first.at < row.fault.pause * 1.25 + 0.1
-        secrecy.check(result, [], peer.bearers())
-        check_deployments(row, result, simulator.jobs)
-        check_report(row.expected, result, simulator.jobs)
-    if row.call == "logs" and result.code == 0 and not row.when.is_always and not row.expected.warnings:
+        check(row, result, here.peer, here.simulator)
+        least, most = row.expected.lasting
+        assert least <= here.clock.passed <= most
+    if row.call == "logs" and result.code == 0 and not row.expected.warnings:
         assert result.log.job_log == "Déployé: un\ndeux\ntrois\n".encode()
-
-
-def check_deployments(row: Row, result: Result, jobs: list[JobState]) -> None:
-    """As many deployments as there should be, and none that is left running without a word."""
-    assert len(jobs) == row.expected.jobs
-    running = [job for job in jobs if job.ended is None]
-    if row.call in ("withdraw", "delete"):
-        assert bool(running) == row.expected.leaves_running
-    for job in running:
-        assert any(job.id in said or "may have been queued" in said for said in result.log.said("error"))
-
-
-def check_report(expected: Expected, result: Result, jobs: list[JobState]) -> None:
-    """One error for a step that failed, none for one that did not, and the same story in every place."""
-    errors, warnings = result.log.said("error"), result.log.said("warning")
-    assert len(errors) == (0 if expected.code == 0 else 1)
-    assert len(warnings) == expected.warnings
-    for phrase in expected.tells:
-        assert phrase.format(job=jobs[0].id if jobs else "") in errors[0]
-    assert result.outputs["outcome"] == OUTCOMES[expected.code]
-    assert result.summary
-    assert "Internal error" not in result.log.own
-    assert "Traceback" not in result.log.own
-    if expected.code == 0:
-        assert result.outputs["status"] == "COMPLETE"
-        assert result.outputs["job-id"] == jobs[0].id
-
-
-def break_as(row: Row, peer: Peer) -> None:
-    """Script the peer for a row."""
-    if row.fault.kind is Kind.UNREACHABLE:
-        refuse_before(row, peer)
-        return
-    if row.call == "jobs":
-        peer.on("trigger", after_effect(reset), {1})
-    behaviour = row.fault.make(row.call)
-    if row.when.has_effect:
-        behaviour = after_effect(behaviour)
-    peer.on(row.call, behaviour, ALWAYS if row.when.is_always else {1})
-
-
-def refuse_before(row: Row, peer: Peer) -> None:
-    """Refuse connections from right before the first request of the call on."""
-    seconds = None if row.when.is_always else 2.0 if row.call in ("withdraw", "delete") else 20.0
-    if row.call == "token":
-        peer.refuse(seconds)
-    elif row.call in ("trigger", "webhook"):
-        peer.on("token", then_refuse(seconds), {1})
-    elif row.call == "jobs":
-        peer.on("trigger", then_refuse(seconds, after_effect(reset)), {1})
-    elif row.call in ("job", "logs"):
-        peer.on("trigger", then_refuse(seconds), {1})
-    elif row.call == "withdraw":
-        peer.on("job", when(lambda: peer.clock is not None and peer.clock.passed >= TIMEOUT, then_refuse(seconds)))
-    else:
-        peer.on("job", when(lambda: peer.count("withdraw") > 0, then_refuse(seconds)))
-
-
-def when(condition: Callable[[], bool], behaviour: Behaviour) -> Behaviour:
-    """Misbehave once a condition holds."""
-
-    def behave(exchange: Exchange) -> None:
-        (behaviour if condition() else relay)(exchange)
-
-    return behave

@@ -1,0 +1,5 @@
+"""What the fault suite needs of pytest: assertions in its helpers that say what they found."""
+
+import pytest
+
+pytest.register_assert_rewrite("tests.integration.faults.playing", "tests.support.secrecy")

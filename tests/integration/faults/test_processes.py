@@ -1,0 +1,63 @@
+"""One fault of each call, met by the real program: a process, real time, real limits."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from matatika_simulator import Simulator
+from tests.integration.faults.playing import break_as, check
+from tests.integration.faults.table import STORIES, Row, When, rows
+from tests.support import secrecy
+from tests.support.peer import Peer
+from tests.support.step import Step
+
+_CHOSEN: Final = {
+    ("token", "`503` of the API", When.ONCE),
+    ("trigger", "reset before the answer", When.ONCE_AFTER_EFFECT),
+    ("webhook", "`502` with HTML", When.ONCE),
+    ("jobs", "truncated JSON", When.ONCE),
+    ("job", "reset inside the body", When.ONCE),
+    ("logs", "too long a `Content-Length`", When.ONCE),
+    ("withdraw", "`500`", When.ONCE_AFTER_EFFECT),
+    ("delete", "`408`", When.ONCE),
+}
+_ROWS: Final = [row for row in rows() if (row.call, row.fault.name, row.when) in _CHOSEN]
+_LOG: Final = [{"text": "Déployé: un"}, {"at": "1s", "text": "deux", "unfinished": True}]
+_SCENARIOS: Final = {"logs": {"job": {"runs": "1.5s", "log": _LOG}}}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
+    """All of them, each beside the others, since they mostly wait."""
+    with ThreadPoolExecutor(len(_ROWS)) as pool:
+        yield {str(row): pool.submit(_play, row, tmp_path_factory.mktemp(row.call)) for row in _ROWS}
+
+
+@pytest.mark.parametrize("row", _ROWS, ids=str)
+def test_fault_met_by_a_process(row: Row, runs: dict[str, Future[None]]) -> None:
+    runs[str(row)].result()
+
+
+def test_every_call_is_met_by_a_process() -> None:
+    assert {row.call for row in _ROWS} == STORIES.keys()
+
+
+def _play(row: Row, folder: Path) -> None:
+    story = STORIES[row.call]
+    scenario = _SCENARIOS.get(row.call, story.scenario)
+    with Simulator(scenario) as simulator, Peer(simulator) as peer:
+        break_as(row, peer)
+        addresses = {"api-url": peer.api_url, "auth-url": peer.auth_url}
+        timeout = {"timeout": "2s"} if "timeout" in story.inputs else {}
+        aside = {"verify-source": "off", "preflight": "off", "logs": "none"}
+        inputs = {**aside, **addresses, **story.inputs, **timeout}
+        result = Step(folder, simulator, **inputs).run({"RUNNER_DEBUG": "1"})
+
+        check(row, result, peer, simulator)
+        given = (inputs.get(name, "") for name in ("client-id", "client-secret", "deployment-secret"))
+        secrecy.check(result, [secret for secret in given if secret])
+    if row.call == "logs":
+        assert result.log.job_log == "Déployé: un\ndeux\n".encode()

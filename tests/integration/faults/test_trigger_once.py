@@ -1,0 +1,286 @@
+"""One deployment for one step, whatever becomes of the answer: what `test_faults` does not cover of it."""
+
+import json
+import random
+import signal
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from matatika_deploy.signals import Signals
+from matatika_simulator import Simulator, constants
+from tests.integration.faults.faults import FAULTS, HTML, Fault, Kind, api_error, html
+from tests.support.clock import FakeClock
+from tests.support.inprocess import IMPATIENT, PATIENT, run_here, stage
+from tests.support.peer import Behaviour, after_effect, answer, reset, silence
+from tests.support.step import Result, Step
+
+QUICK: Final = {"runs": "5s"}
+ENDLESS: Final = {"runs": "forever"}
+EMPTY_PAGE: Final = answer(200, json.dumps({"page": {"size": 20, "totalPages": 0, "number": 0}}).encode())
+HOUR: Final = 3600
+QUEUED = pytest.mark.parametrize("is_queued", [True, False], ids=["queued", "not queued"])
+
+
+@pytest.fixture(autouse=True)
+def _same_jitter() -> None:
+    random.seed("trigger once")
+
+
+def lost(behaviour: Behaviour, *, is_queued: bool) -> Behaviour:
+    return after_effect(behaviour) if is_queued else behaviour
+
+
+def others(count: int = 1, **plan: Any) -> list[dict[str, Any]]:
+    return [{"type": "WORKSPACE_DEPLOY", **plan}] * count
+
+
+class TestWithoutToken:
+    """With `deployment-secret` alone there is no list to look at."""
+
+    INPUTS: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+
+    @pytest.mark.parametrize(
+        "fault", [fault for fault in FAULTS if fault.kind in (Kind.LOST, Kind.SILENT, Kind.NONSENSE)], ids=str
+    )
+    @QUEUED
+    def test_open_answer_is_an_error_that_says_so(self, fault: Fault, is_queued: bool, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": QUICK}, **self.INPUTS) as here:
+            here.peer.on("webhook", lost(fault.make("webhook"), is_queued=is_queued))
+            result = here.run(IMPATIENT if fault.kind is Kind.SILENT else PATIENT)
+            assert here.peer.count("webhook") == 1
+            assert len(here.simulator.jobs) == is_queued
+        assert result.code == 3
+        assert "may have been queued" in result.log.said("error")[0]
+
+    @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault.kind is Kind.BUSY], ids=str)
+    def test_refusal_is_tried_again(self, fault: Fault, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": QUICK}, **self.INPUTS) as here:
+            here.peer.on("webhook", fault.make("webhook"), range(1, 4))
+            result = here.run()
+            assert here.peer.count("webhook") == 4
+            assert len(here.simulator.jobs) == 1
+        assert (result.code, result.outputs["outcome"]) == (0, "submitted")
+
+    def test_unreachable_platform_is_tried_again(self, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": QUICK}, **self.INPUTS) as here:
+            here.peer.refuse(60)
+            result = here.run()
+            assert len(here.simulator.jobs) == 1
+        assert (result.code, result.outputs["outcome"]) == (0, "submitted")
+
+    def test_conflict_is_an_error_at_once(self, tmp_path: Path) -> None:
+        scenario = {"job": QUICK, "other-jobs": others(at="-5s", runs="1h")}
+        with stage(tmp_path, scenario, **self.INPUTS) as here:
+            result = here.run()
+            assert here.peer.count("webhook") == 1
+        assert result.code == 3
+        assert "A deployment of this workspace is queued or running already" in result.log.said("error")[0]
+
+
+class TestClocks:
+    """Whose clock says what, the platform's or this machine's, makes no difference."""
+
+    @pytest.mark.parametrize("skew", [-HOUR, 0, HOUR])
+    @pytest.mark.parametrize("digits", [0, 3, 9])
+    @pytest.mark.parametrize("behaviour", [reset, html(502), html(502, dated=False)], ids=["reset", "502", "no Date"])
+    @QUEUED
+    def test_own_job_is_found_and_an_earlier_one_is_not(
+        self, skew: int, digits: int, behaviour: Behaviour, is_queued: bool, tmp_path: Path
+    ) -> None:
+        scenario = {
+            "job": QUICK,
+            "clock-skew": f"{skew}s",
+            "answers": {"fraction-digits": digits},
+            "other-jobs": others(at="-3s", runs="1s", ends="ERROR"),
+        }
+        with stage(tmp_path, scenario) as here:
+            here.clock.advance(0.9)
+            here.peer.on("trigger", lost(behaviour, is_queued=is_queued), {1})
+            result = here.run()
+            assert here.peer.count("trigger") == (1 if is_queued else 2)
+            assert_deployed_once(result, here.simulator)
+
+
+class TestList:
+    @QUEUED
+    def test_failing_list_is_asked_again(self, is_queued: bool, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": QUICK}) as here:
+            here.peer.on("trigger", lost(reset, is_queued=is_queued), {1})
+            here.peer.on("jobs", html(503), {1, 2, 4})
+            result = here.run()
+            assert here.peer.count("trigger") == (1 if is_queued else 2)
+            assert_deployed_once(result, here.simulator)
+
+    def test_list_that_fails_for_five_minutes_leaves_it_open(self, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": ENDLESS}, timeout="1h") as here:
+            here.peer.on("trigger", after_effect(reset), {1})
+            here.peer.on("jobs", html(503))
+            result = here.run()
+            assert here.peer.count("trigger") == 1
+            assert 300 <= here.clock.passed < 400
+        assert result.code == 3
+        assert "may have been queued" in result.log.said("error")[0]
+
+    def test_job_that_comes_late_is_found_by_the_second_list(self, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": QUICK}) as here:
+            here.peer.on("trigger", after_effect(reset), {1})
+            here.peer.on("jobs", EMPTY_PAGE, {1})
+            result = here.run()
+            first, second = here.peer.calls("jobs")
+            assert second.at - first.at >= 2
+            assert here.peer.count("trigger") == 1
+            assert_deployed_once(result, here.simulator)
+
+    def test_job_that_comes_even_later_is_found_after_the_conflict(self, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": QUICK}) as here:
+            here.peer.on("trigger", after_effect(reset), {1})
+            here.peer.on("jobs", EMPTY_PAGE, {1, 2})
+            result = here.run()
+            assert here.peer.count("trigger") == 2
+            assert_deployed_once(result, here.simulator)
+
+    @QUEUED
+    def test_every_page_is_read(self, is_queued: bool, tmp_path: Path) -> None:
+        crowd = others(45, at="0s", type="PIPELINE", runs="1h")
+        with stage(tmp_path, {"job": QUICK, "other-jobs": crowd}) as here:
+            here.peer.on("trigger", lost(reset, is_queued=is_queued), {1})
+            result = here.run()
+            pages = [int(request.target.partition("page=")[2][0]) for request in here.peer.calls("jobs")]
+            assert pages == ([0, 1, 2] if is_queued else [0, 1, 2, 0, 1, 2])
+            assert_deployed_once(result, here.simulator)
+
+
+class TestOthers:
+    """Somebody else deploys the same workspace at the same moment."""
+
+    SAME_SECOND: Final = {
+        "job": ENDLESS,
+        "other-jobs": others(since="first-trigger", at="-0.2s", runs="forever"),
+        "deployments": {"while-another-runs": "queue"},
+    }
+
+    def test_oldest_is_followed_with_a_warning(self, tmp_path: Path) -> None:
+        scenario = {**self.SAME_SECOND, "other-jobs": others(since="first-trigger", at="-0.2s", runs="8s")}
+        with stage(tmp_path, scenario) as here:
+            here.peer.on("trigger", after_effect(reset), {1})
+            result = here.run()
+            other, own = sorted(here.simulator.jobs, key=lambda job: job.created)
+            assert here.peer.count("trigger") == 1
+        assert (other.triggered_by, own.triggered_by) == ("other", "token")
+        assert (result.code, result.outputs["job-id"]) == (0, other.id)
+        assert len(result.log.said("warning")) == 1
+
+    def test_followed_job_is_not_withdrawn_at_the_deadline(self, tmp_path: Path) -> None:
+        with stage(tmp_path, self.SAME_SECOND, timeout="30s") as here:
+            here.peer.on("trigger", after_effect(reset), {1})
+            result = here.run()
+            assert_nothing_withdrawn(here.simulator)
+        assert result.code == 4
+        assert "somebody else's" in result.log.said("error")[0]
+
+    def test_followed_job_is_not_withdrawn_by_a_signal(self, tmp_path: Path) -> None:
+        with stage(tmp_path, self.SAME_SECOND) as here:
+            here.peer.on("trigger", after_effect(reset), {1})
+            signals = Signals()
+            here.clock.call_later(10, lambda: signals.receive(signal.SIGINT))
+            result = here.run(signals=signals)
+            assert_nothing_withdrawn(here.simulator)
+        assert result.code == 130
+        assert "somebody else's" in result.log.said("error")[0]
+        assert result.state["deployment"] == "finished"
+
+    def test_deployment_that_runs_already_is_waited_for(self, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": QUICK, "other-jobs": others(at="-5s", runs="65s", ends="ERROR")}) as here:
+            result = here.run()
+            other, own = here.simulator.jobs
+            first, second = here.peer.calls("trigger")
+            assert second.at - first.at >= 60
+            assert here.peer.count("withdraw") == here.peer.count("delete") == 0
+        assert (result.code, result.outputs["job-id"]) == (0, own.id)
+        assert other.id in result.log.own
+
+    def test_deployment_that_is_waited_for_is_no_output_and_is_left_alone(self, tmp_path: Path) -> None:
+        with stage(tmp_path, {"other-jobs": others(at="-5s", runs="forever")}, timeout="1m") as here:
+            result = here.run()
+            assert_nothing_withdrawn(here.simulator)
+            assert len(here.simulator.jobs) == 1
+        assert result.code == 4
+        assert "job-id" not in result.outputs
+
+    def test_conflict_with_nothing_is_tried_once_more(self, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": QUICK}) as here:
+            here.peer.on("trigger", api_error(409, "The workspace is locked"))
+            result = here.run()
+            assert here.peer.count("trigger") == 2
+        assert result.code == 3
+        assert "The workspace is locked" in result.log.said("error")[0]
+
+
+class TestDeadline:
+    """The trigger is still under way when the time is over."""
+
+    @QUEUED
+    def test_what_was_queued_is_withdrawn(self, is_queued: bool, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": ENDLESS}, timeout="20s") as here:
+            here.peer.on("trigger", lost(silence(25), is_queued=is_queued))
+            result = here.run(IMPATIENT)
+            assert here.clock.passed < 20 + 10 + 5
+            assert here.peer.count("trigger") == 1
+            assert [job.status for job in here.simulator.jobs] == (["STOPPED"] if is_queued else [])
+        assert (result.code, result.outputs["outcome"]) == (4, "timed-out")
+        assert ("job-id" in result.outputs) == is_queued
+
+    def test_unknown_fate_is_reported(self, tmp_path: Path) -> None:
+        with stage(tmp_path, {"job": ENDLESS}, timeout="20s") as here:
+            here.peer.on("trigger", after_effect(silence(25)))
+            here.peer.on("jobs", html(503))
+            result = here.run(IMPATIENT)
+        assert result.code == 4
+        assert "may have been queued" in result.log.said("error")[0]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirect_is_an_error_that_names_the_address(status: int, tmp_path: Path) -> None:
+    with stage(tmp_path, {"job": QUICK}) as here:
+        address = f"{here.peer.elsewhere_url}/api/somewhere"
+        here.peer.on("trigger", answer(status, HTML, headers={"Location": address}))
+        result = here.run()
+        assert here.peer.count("trigger") == 1
+        assert not here.peer.was_called_elsewhere()
+    assert result.code == 3
+    assert address in result.log.said("error")[0]
+
+
+def test_found_job_counts_as_submitted(tmp_path: Path) -> None:
+    with stage(tmp_path, {"job": QUICK}, wait="false") as here:
+        here.peer.on("trigger", after_effect(reset), {1})
+        result = here.run()
+        assert result.outputs["job-id"] == here.simulator.jobs[0].id
+    assert (result.code, result.outputs["outcome"]) == (0, "submitted")
+
+
+def test_trigger_has_a_connection_of_its_own(tmp_path: Path) -> None:
+    # A kept connection that went stale would look like an answer that was lost. No peer: it would keep none.
+    clock = FakeClock()
+    key = {"token": "", "client-id": constants.CLIENT_ID, "client-secret": constants.CLIENT_SECRET}
+    with Simulator({"job": QUICK}, clock=clock.now) as simulator:
+        run_here(Step(tmp_path, simulator, **key), clock)
+        (trigger,) = simulator.calls("trigger")
+        before = [entry for entry in simulator.journal if entry.number < trigger.number]
+        assert {entry.call for entry in before} == {"token", "workspace"}
+        assert trigger.client not in {entry.client for entry in before}
+
+
+def assert_deployed_once(result: Result, simulator: Simulator) -> None:
+    own = [job for job in simulator.jobs if job.triggered_by != "other"]
+    assert len(own) == 1
+    assert (result.code, result.outputs["job-id"], result.outputs["status"]) == (0, own[0].id, "COMPLETE")
+    assert not result.log.said("warning")
+
+
+def assert_nothing_withdrawn(simulator: Simulator) -> None:
+    assert not simulator.calls("withdraw")
+    assert not simulator.calls("delete")
+    assert {job.status for job in simulator.jobs} == {"RUNNING"}
