@@ -62,7 +62,8 @@ def test_latest_is_the_first_section_of_a_version() -> None:
 
 
 def test_the_released_action_names_its_image_and_is_the_same_else() -> None:
-    action = release.ACTION.read_text(encoding="utf-8")
+    # In a released commit, the image is named already.
+    action = re.sub(r"image: docker://.*", "image: Dockerfile", release.ACTION.read_text(encoding="utf-8"))
     before, after = yaml.safe_load(action), yaml.safe_load(release.pinned(action, IMAGE))
     assert after["runs"].pop("image") == f"docker://{IMAGE}"
     assert before["runs"].pop("image") == "Dockerfile"
