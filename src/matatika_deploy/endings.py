@@ -41,6 +41,7 @@ def cancelled(step: Step, signum: int) -> Outcome:
             found = step.deployments.settle(answer_within=step.tuning.cancel_answer, listings=1)
     deployment = step.deployment or found
     if deployment is None:
+        state.save(step.workflow, Stage.FINISHED)
         return outcome.cancelled(signum, *_without_job(step))
     end = _end_job(step, deployment, step.job or deployment.job, step.settings.on_cancel, "on-cancel")
     if found:
@@ -64,6 +65,7 @@ def timed_out(step: Step) -> Outcome:
         if found:
             step.adopt(found)
     if step.deployment is None or step.job is None:
+        state.save(step.workflow, Stage.FINISHED)
         said, _ = _without_job(step)
         return outcome.timed_out(f"No deployment was known to be queued within {timeout}: {said}")
     try:
@@ -97,6 +99,7 @@ def failed(step: Step, error: DeployError) -> Outcome:
 
 
 _MAY_BE_QUEUED = "A deployment may have been queued all the same: look at {}"
+_STOP_IT = "Stop it in the app if it must not go on."
 
 
 @dataclass(frozen=True)
@@ -118,11 +121,14 @@ def _end_job(step: Step, deployment: Deployment, job: Job, wanted: Ending, optio
         return _JobEnd(job, f"Job {job.id} runs on, since it may be somebody else's.", Stage.FINISHED)
     if wanted is Ending.LEAVE:
         return _JobEnd(job, f"Job {job.id} runs on, as `{option}: leave` says.", Stage.FINISHED)
+    if not step.settings.can_sign_in:
+        said = f"Job {job.id} could not be withdrawn, since that takes a token: {step.address(job)}"
+        return _JobEnd(job, said, Stage.FINISHED, _STOP_IT)
     withdrawal = withdraw(step.client, step.settings.api_url, job)
     job = withdrawal.job
     if withdrawal.ended is Ended.FAILED:
         said = f"Job {job.id} could not be withdrawn, and may be running still: {step.address(job)} {withdrawal.reason}"
-        return _JobEnd(job, said, Stage.RUNNING, "Stop it in the app if it must not go on.")
+        return _JobEnd(job, said, Stage.RUNNING, _STOP_IT)
     if withdrawal.ended is Ended.OVER:
         return _JobEnd(job, f"Job {job.id} was over already.", Stage.FINISHED, was_over=True)
     if withdrawal.ended is Ended.DELETED:

@@ -5,15 +5,16 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from matatika_deploy import post
+from matatika_deploy import leftover
 from matatika_deploy.signals import Signals
+from matatika_deploy.tuning import Tuning
 from matatika_simulator import Simulator
 from matatika_simulator.jobs import JobState
 from matatika_simulator.journal import Entry
@@ -35,6 +36,9 @@ SIGNALS: Mapping[str, tuple[signal.Signals, ...]] = {
 }
 RUNNING: Mapping[str, Any] = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
 QUEUED: Mapping[str, Any] = {"job": {"queued": "forever"}}
+
+# A post step with less patience than the real one.
+QUICK = Tuning(post=2.0)
 
 Reach = Callable[[Process, Simulator], object]
 
@@ -66,6 +70,8 @@ class Point:
     then: Reach = WITHDRAWING
     """When a second signal comes: of two that wait together, the lower number would win, whichever came first."""
     inputs: Mapping[str, str] = field(default_factory=dict)
+    stdout: Callable[[], AbstractContextManager[int | None]] = nullcontext
+    """Where it prints to instead of a file."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +114,7 @@ def cancel(folder: Path, point: Point, numbers: Sequence[signal.Signals]) -> Can
     """Run a step to a point, signal it there, see it to its end, and run the post step as the runner then would."""
     with Simulator(point.scenario) as simulator:
         step = Step(folder, simulator, **point.inputs)
-        with process.started(step) as running:
+        with point.stdout() as stdout, process.started(step, stdout=stdout) as running:
             point.reach(running, simulator)
             began = time.monotonic()
             signalled_at = running.signal(numbers[0])
@@ -129,7 +135,7 @@ def run_post(step: Step) -> str:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         environ = {**step.environ, **state_environ(step.files.state)}
-        assert post.main(environ, Signals(), time.monotonic(), descriptor=descriptor) == 0
+        assert leftover.main(environ, Signals(), time.monotonic(), tuning=QUICK, descriptor=descriptor) == 0
     finally:
         os.close(descriptor)
     return path.read_text(encoding="utf-8")
@@ -148,7 +154,7 @@ def running_all(
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.path == request.path and "cancelled" in item.fixturenames
     }
-    with ThreadPoolExecutor(max_workers=6) as pool:
+    with ThreadPoolExecutor(max_workers=8) as pool:
         yield {
             (point, signals): pool.submit(cancel, folders.mktemp(f"{point}-{signals}"), points[point], SIGNALS[signals])
             for point, signals in sorted(wanted)

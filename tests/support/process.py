@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from tests.support.step import MAIN, PATIENCE, Result, Step
 
@@ -33,6 +32,11 @@ class Process:
     def errors(self) -> str:
         """Its standard error so far: a traceback, if there is one."""
         return self._errors.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The outputs that it has written so far."""
+        return self._step.files.outputs
 
     @property
     def is_running(self) -> bool:
@@ -75,9 +79,7 @@ class Process:
 
 
 @contextmanager
-def started(
-    step: Step, environ: Mapping[str, str] | None = None, *, stdout: IO[bytes] | int | None = None
-) -> Iterator[Process]:
+def started(step: Step, environ: Mapping[str, str] | None = None, *, stdout: int | None = None) -> Iterator[Process]:
     """The main step of `step` while it runs; at the end of the block it is gone.
 
     `environ` is what the workflow adds to its environment, `stdout` where it prints to instead of a file.
@@ -103,14 +105,15 @@ def started(
 
 
 @contextmanager
-def full_pipe() -> Iterator[int]:
-    """The end to write to of a pipe that takes no byte more, and that nobody reads."""
+def unread_pipe(*, is_full: bool) -> Iterator[int]:
+    """The end to write to of a pipe that nobody reads, and that takes not a single byte more if it `is_full`."""
     reading, writing = os.pipe()
     try:
-        os.set_blocking(writing, False)
-        while _takes(writing):
-            pass
-        os.set_blocking(writing, True)
+        if is_full:
+            os.set_blocking(writing, False)
+            while _takes(writing):
+                pass
+            os.set_blocking(writing, True)
         yield writing
     finally:
         os.close(reading)
