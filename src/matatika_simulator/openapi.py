@@ -9,6 +9,7 @@ https://spec.openapis.org/oas/v3.0.3
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Final
 
 from matatika_simulator.api import Call
@@ -47,8 +48,8 @@ class _Operation:
 
 
 def _operation(call: Call, operation: _Operation) -> dict[str, Any]:
-    answers = {status: _answer(schema, operation.media) for status, schema in operation.answers.items()}
-    errors = {status: _answer(_ref("Error"), (_JSON,)) for status in operation.errors}
+    answers = {status: _answer(status, schema, operation.media) for status, schema in operation.answers.items()}
+    errors = {status: _answer(status, _ref("Error"), (_JSON,)) for status in operation.errors}
     described: dict[str, Any] = {
         "operationId": call.operation_id,
         "summary": operation.summary,
@@ -67,10 +68,9 @@ def _path_parameters(path: str) -> list[dict[str, Any]]:
     return [{"name": name, "in": "path", "required": True, "schema": schema} for name in re.findall(r"{(\w+)}", path)]
 
 
-def _answer(schema: Mapping[str, Any] | None, media: Sequence[str]) -> dict[str, Any]:
-    if schema is None:
-        return {"description": "Done"}
-    return {"description": "An answer", "content": {name: {"schema": schema} for name in media}}
+def _answer(status: int, schema: Mapping[str, Any] | None, media: Sequence[str]) -> dict[str, Any]:
+    content = {} if schema is None else {"content": {name: {"schema": schema} for name in media}}
+    return {"description": HTTPStatus(status).phrase, **content}
 
 
 def _ref(name: str) -> dict[str, str]:

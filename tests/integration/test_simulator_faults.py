@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+import urllib3
 
 from matatika_simulator import Simulator, constants
 from matatika_simulator.faults import CALLS
@@ -56,11 +57,19 @@ def play(clock: Time) -> Iterator[Play]:
 
 def call(simulator: Simulator, method: str, path: str, **more: Any) -> Any:
     more.setdefault("headers", HEADERS)
-    return requests.request(method, simulator.api_url + path, timeout=more.pop("timeout", 10), **more)
+    return requests.request(method, simulator.api_url + path, timeout=10, **more)
 
 
 def trigger(simulator: Simulator) -> Any:
     return call(simulator, "POST", DEPLOYMENTS).json()
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something that happens on the server's thread."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def exchange(simulator: Simulator, method: str, path: str) -> bytes:
@@ -161,6 +170,13 @@ class TestSelection:
             clock.now += 1
         assert statuses == [200, 200, 502, 502, 200]
 
+    def test_by_the_time_of_the_first_deployment_and_no_later_one(self, play: Play, clock: Time) -> None:
+        simulator = play({"calls": "workspace", "requests": {"during": [0, 5]}, "status": 502})
+        trigger(simulator)
+        clock.now += 10
+        assert trigger(simulator)["status"] == "RUNNING"
+        assert call(simulator, "GET", WORKSPACE).status_code == 200
+
 
 class TestLostConnections:
     @pytest.mark.parametrize("after", [False, True])
@@ -216,29 +232,35 @@ class TestLostConnections:
 class TestSilence:
     def test_before_the_answer(self, play: Play) -> None:
         simulator = play({"calls": "trigger", "hang": True, "after": True})
-        with pytest.raises(requests.ReadTimeout):
-            call(simulator, "POST", DEPLOYMENTS, timeout=0.2)
-        assert len(simulator.jobs) == 1
-        assert (simulator.journal[0].status, simulator.journal[0].fault) == (None, "hang after the effect")
+        with ThreadPoolExecutor(1) as pool:
+            hanging = pool.submit(call, simulator, "POST", DEPLOYMENTS)
+            until(lambda: simulator.jobs)
+            time.sleep(0.05)
+            assert not hanging.done()
+            assert (simulator.journal[0].status, simulator.journal[0].fault) == (None, "hang after the effect")
+            simulator.__exit__(None, None, None)
+            assert isinstance(hanging.exception(timeout=10), requests.ConnectionError)
 
     def test_inside_the_body(self, play: Play) -> None:
         simulator = play({"calls": "logs", "stall": 15})
-        job = trigger(simulator)
-        with call(simulator, "GET", f"/jobs/{job['id']}/logs", stream=True, timeout=0.2) as answer:
+        path = f"/jobs/{trigger(simulator)['id']}/logs"
+        with call(simulator, "GET", path, stream=True) as answer, ThreadPoolExecutor(1) as pool:
             assert answer.raw.read(15) == b"line 000\nline 0"
-            with pytest.raises(requests.packages.urllib3.exceptions.ReadTimeoutError):  # type: ignore[attr-defined]
-                answer.raw.read(1)
+            rest = pool.submit(answer.raw.read, 1)
+            time.sleep(0.05)
+            assert not rest.done()
+            simulator.__exit__(None, None, None)
+            assert isinstance(rest.exception(timeout=10), urllib3.exceptions.ProtocolError)
 
     def test_does_not_hinder_others(self, play: Play) -> None:
         simulator = play({"calls": "workspace", "requests": {"first": 1}, "hang": True})
         with ThreadPoolExecutor(1) as pool:
-            hanging = pool.submit(call, simulator, "GET", WORKSPACE, timeout=5)
+            hanging = pool.submit(call, simulator, "GET", WORKSPACE)
             simulator.wait_for("workspace")
             assert call(simulator, "GET", WORKSPACE).status_code == 200
             assert not hanging.done()
-            simulator.__exit__(None, None, None)  # ends it at once
-            with pytest.raises(requests.ConnectionError):
-                hanging.result(timeout=2)
+            simulator.__exit__(None, None, None)
+            assert isinstance(hanging.exception(timeout=10), requests.ConnectionError)
 
 
 class TestDelays:
@@ -249,7 +271,7 @@ class TestDelays:
             assert simulator.wait_for("trigger").status is None
             assert simulator.jobs == []
             clock.now += 30
-            assert waiting.result(timeout=5)["created"] == "2023-11-14T22:13:50.000000"
+            assert waiting.result(timeout=10)["created"] == "2023-11-14T22:13:50.000000"
 
     def test_are_not_cut_short_by_what_else_happens(self, play: Play, clock: Time) -> None:
         simulator = play({"calls": "workspace", "delay": "30s"})
@@ -261,19 +283,17 @@ class TestDelays:
                 assert call(simulator, "PUT", f"/jobs/{job['id']}/stopped").status_code in (202, 409)
             assert not waiting.done()
             clock.now += 30
-            assert waiting.result(timeout=5).status_code == 200
+            assert waiting.result(timeout=10).status_code == 200
 
     def test_after_the_effect(self, play: Play, clock: Time) -> None:
         simulator = play({"calls": "trigger", "delay": "30s", "after": True})
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(call, simulator, "POST", DEPLOYMENTS)
             simulator.wait_for("trigger")
-            deadline = time.monotonic() + 5
-            while not simulator.jobs:
-                assert time.monotonic() < deadline
+            until(lambda: simulator.jobs)
             assert not waiting.done()
             clock.now += 30
-            answer = waiting.result(timeout=5)
+            answer = waiting.result(timeout=10)
         assert answer.json()["created"] == "2023-11-14T22:13:20.000000"
         assert answer.headers["Date"] == "Tue, 14 Nov 2023 22:13:50 GMT"
 
@@ -285,8 +305,7 @@ class TestDelays:
             waiting = pool.submit(call, simulator, "GET", WORKSPACE)
             simulator.wait_for("workspace")
             simulator.__exit__(None, None, None)
-            with pytest.raises(requests.ConnectionError):
-                waiting.result(timeout=2)
+            assert isinstance(waiting.exception(timeout=10), requests.ConnectionError)
         assert caplog.records == []
 
 
@@ -391,7 +410,10 @@ class TestNamedScenarios:
 def test_hanging_requests_stand_in_the_journal_file(tmp_path: Any) -> None:
     path = tmp_path / "journal.jsonl"
     with Simulator({"faults": [{"calls": "workspace", "hang": True}]}, journal_file=path) as simulator:
-        with pytest.raises(requests.ReadTimeout):
-            call(simulator, "GET", WORKSPACE, timeout=0.2)
+        with ThreadPoolExecutor(1) as pool:
+            hanging = pool.submit(call, simulator, "GET", WORKSPACE)
+            until(path.read_text)
+            simulator.__exit__(None, None, None)
+            assert isinstance(hanging.exception(timeout=10), requests.ConnectionError)
         (line,) = path.read_text().splitlines()
         assert (json.loads(line)["status"], json.loads(line)["fault"]) == (None, "hang")

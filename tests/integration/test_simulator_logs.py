@@ -131,7 +131,7 @@ class TestHeldStream:
             time.sleep(0.05)
             assert not rest.done()
             job.clock.now += 1
-            assert rest.result(timeout=5) == b""
+            assert rest.result(timeout=10) == b""
 
     @pytest.mark.parametrize(("relation", "method"), [("withdraw job", "PUT"), ("delete job", "DELETE")])
     def test_ends_with_a_job_that_is_stopped(self, deploy: Deploy, relation: str, method: str) -> None:
@@ -139,7 +139,7 @@ class TestHeldStream:
         with job.open() as answer, ThreadPoolExecutor(1) as pool:
             rest: Future[bytes] = pool.submit(lambda: answer.content)
             assert requests.request(method, job.links[relation]["href"], headers=HEADERS, timeout=10).ok
-            assert rest.result(timeout=5) == b"zero\n"
+            assert rest.result(timeout=10) == b"zero\n"
 
     def test_is_not_held_once_the_job_has_ended(self, deploy: Deploy) -> None:
         job = deploy(stream="held", empty=204)

@@ -61,7 +61,7 @@ def test_a_signal_ends_it_cleanly_though_a_stream_is_held_open(number: signal.Si
         with requests.get(logs, headers=HEADERS, stream=True, timeout=10) as stream:
             assert stream.status_code == 200
             process.send_signal(number)
-            assert process.wait(timeout=3) == 0
+            assert process.wait(timeout=10) == 0
         assert process.stdout is not None
         assert process.stderr is not None
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
@@ -104,7 +104,7 @@ def test_serves_https(certificate: tuple[Path, Path]) -> None:
         assert links["self"]["href"].startswith(line.strip() + "/api/jobs/")
         with requests.get(links["logs"]["href"], headers=HEADERS, verify=str(certificate[0]), stream=True, timeout=10):
             process.terminate()
-            assert process.wait(timeout=3) == 0
+            assert process.wait(timeout=10) == 0
         assert process.stderr is not None
         assert process.stderr.read() == ""
 
@@ -127,7 +127,7 @@ def test_a_broken_client_does_not_matter(certificate: tuple[Path, Path]) -> None
         url = line.strip() + DEPLOYMENTS
         assert requests.post(url, headers=HEADERS, verify=str(certificate[0]), timeout=10).status_code == 202
         process.terminate()
-        assert process.wait(timeout=3) == 0
+        assert process.wait(timeout=10) == 0
 
 
 class TestRefuses:

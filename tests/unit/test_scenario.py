@@ -200,8 +200,10 @@ class TestValues:
         assert written(plan_of(log=[item])) == content
 
     def test_log_times(self) -> None:
-        plan = plan_of(log=[{"at": "1s", "text": "a"}, {"text": "b"}, {"at": 2, "lines": 4, "over": "4s"}])
-        assert [written(plan, at).count(b"\n") for at in (0, 1, 2, 3, 4.9, 6)] == [0, 2, 3, 4, 5, 6]
+        plan = plan_of(
+            log=[{"at": "1s", "text": "a"}, {"text": "b"}, {"at": 2, "lines": 4, "over": "4s"}, {"text": "c"}]
+        )
+        assert [written(plan, at).count(b"\n") for at in (0, 1, 2, 3, 4.9, 5.9, 6)] == [0, 2, 3, 4, 5, 6, 7]
 
     def test_log_from_a_file_beside_the_scenario(self, tmp_path: Path) -> None:
         (tmp_path / "my.log").write_bytes(b"\xff\r\n")
@@ -321,6 +323,7 @@ MISTAKES = [
     ({"deployments": {"while": 1}}, "deployments.while: unknown key"),
     ({"answers": {"hrefs": "odd"}}, "answers.hrefs: expected absolute, without-port, relative, or an API root"),
     ({"answers": {"fraction-digits": 10}}, "answers.fraction-digits: expected one of 0, 1"),
+    ({"answers": {"fraction-digits": True}}, "answers.fraction-digits: expected one of 0, 1"),
     ({"rate-limit": {}}, "rate-limit.requests: missing"),
     ({"faults": [{"status": 502}]}, "faults[1].calls: missing"),
     ({"faults": [{"calls": "jbo", "hang": True}]}, "faults[1].calls: expected all, or some of token, trigger"),
