@@ -27,32 +27,16 @@ _FLAGS = (
 _SECTION = re.compile(r"^── (?P<title>.*?) ─+$", re.MULTILINE)
 _COMMAND = re.compile(r"::(?P<name>error|warning|notice)(?: [^:]*)?::(?P<message>.*)")
 _GUARD = re.compile(r"::stop-commands::(?P<token>\w+)")
-_STYLE = """
-body { margin: 0; padding: 20px; width: %dpx; box-sizing: border-box; background: #fff; color: #1f2328;
-       font: 14px/1.5 -apple-system, "Segoe UI", "Noto Sans", "DejaVu Sans", sans-serif; }
-h2 { margin: 18px 2px 6px; font-size: 13px; font-weight: 600; color: #59636e; }
-h2:first-child { margin-top: 0; }
-.log { margin: 0; padding: 12px 16px; border-radius: 6px; background: #1f2328; color: #f0f6fc;
-       font: 12px/1.6 "DejaVu Sans Mono", monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-.error { background: #5d1f24; color: #ffb3ad; } .warning { background: #4b3a10; color: #f5d67b; }
-.notice { background: #12365f; color: #a5cdfb; } .quiet { color: #7d8590; }
-.summary { padding: 4px 20px 8px; border: 1px solid #d1d9e0; border-radius: 6px; }
-.summary h3 { margin: 12px 0 8px; font-size: 18px; } .summary h4 { margin: 12px 0 6px; }
-table { border-collapse: collapse; } td, th { padding: 4px 12px; border: 1px solid #d1d9e0; text-align: left; }
-th:empty { padding: 0 12px; } td:first-child { white-space: nowrap; } code { padding: 2px 5px; border-radius: 6px; background: #eff1f3; font-size: 12px; }
-pre { padding: 12px; border-radius: 6px; background: #f6f8fa; font-size: 12px; }
-a { color: #0969da; text-decoration: none; }
-""" % (WIDTH,)  # noqa: UP031
+_STYLE = Path(__file__).with_suffix(".css")
 
 
-def run_demo(scenario: str) -> dict[str, str]:
-    """Run the demo; gives what it shows, by the first word of each heading: Log, Outputs, Summary, ..."""
+def run_demo(scenario: str) -> tuple[str, str]:
+    """Run the demo; gives the step's log and its summary."""
     command = [sys.executable, "-m", "matatika_simulator.demo", scenario]
     shown = subprocess.run(command, capture_output=True, text=True).stdout
     _, *parts = _SECTION.split(shown)
-    return {
-        title.split()[0]: text.strip("\n") for title, text in reversed(list(zip(parts[::2], parts[1::2], strict=True)))
-    }
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
+    return sections[f"Log of the step (scenario {scenario})"].strip("\n"), sections["Summary"].strip("\n")
 
 
 def log_lines(log: str) -> str:
@@ -77,7 +61,7 @@ def page(log: str, summary: str) -> str:
     """Give the HTML page of both."""
     markdown = MarkdownIt("commonmark").enable("table").render(summary)
     return (
-        f'<!doctype html><meta charset="utf-8"><style>{_STYLE}</style>'
+        f'<!doctype html><meta charset="utf-8"><style>{_STYLE.read_text(encoding="utf-8")}</style>'
         f'<h2>The step&#39;s log</h2><div class="log">{log_lines(log)}</div>'
         f'<h2>The step&#39;s summary</h2><div class="summary">{markdown}</div>'
     )
@@ -111,10 +95,10 @@ def main() -> int:
         return 1
     DOCS.mkdir(exist_ok=True)
     for scenario in SCENARIOS:
-        shown = run_demo(scenario)
+        log, summary = run_demo(scenario)
         with tempfile.TemporaryDirectory() as folder:
             source = Path(folder, "page.html")
-            source.write_text(page(shown["Log"], shown["Summary"]), encoding="utf-8")
+            source.write_text(page(log, summary), encoding="utf-8")
             photograph(browser, source, DOCS / f"{scenario}.png")
         sys.stdout.write(f"docs/{scenario}.png\n")
     return 0
