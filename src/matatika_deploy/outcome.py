@@ -59,7 +59,7 @@ def ended(job: Job) -> Outcome:
             1,
             "Deployment failed",
             f"Job {job.id} ended with {job.status}{code}.",
-            "The job's log says why; its end stands in the step's summary.",
+            "The end of the job's log says why.",
         )
     return Outcome(
         result,
