@@ -42,12 +42,12 @@ def with_fault(**fault: Any) -> Mapping[str, Any]:
 
 
 POINTS: Mapping[str, Point] = {
+    "withdrawal-never-answered": Point(with_fault(calls="withdraw", hang=True), calls("job")),
     "trigger-never-answered": Point(with_fault(calls="trigger", hang=True, after=True), calls("trigger"), after(0.2)),
     "trigger-lost": Point(with_fault(calls="trigger", hang=True), calls("trigger")),
     "trigger-refused": Point(with_fault(calls="trigger", status=503, delay=LATE), calls("trigger")),
     "trigger-left": Point(with_fault(calls="trigger", delay=LATE), calls("trigger"), inputs=LEAVE),
     "webhook-answered-late": Point(with_fault(calls="webhook", delay=LATE), calls("webhook"), inputs=WEBHOOK),
-    "withdrawal-never-answered": Point(with_fault(calls="withdraw", hang=True), calls("job")),
     "withdrawal-forbidden": Point(with_fault(calls="withdraw", status=403), calls("job")),
     "withdrawal-fails": Point(with_fault(calls="withdraw", status=502, body="html"), calls("job")),
     "left": Point(RUNNING, calls("job"), after(0.05), LEAVE),

@@ -148,14 +148,18 @@ Cases = Mapping[tuple[str, str], "Future[Cancelled]"]
 def running_all(
     request: pytest.FixtureRequest, folders: pytest.TempPathFactory, points: Mapping[str, Point]
 ) -> Iterator[Cases]:
-    """Every case of `point` and `signals` that some test of this run wants, several at a time: a step mostly waits."""
+    """Every case of `point` and `signals` that some test of this run wants, several at a time: a step mostly waits.
+
+    They are begun in the order of `points`: those that take long belong first.
+    """
     wanted = {
         (str(item.callspec.params["point"]), str(item.callspec.params["signals"]))
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.path == request.path and "cancelled" in item.fixturenames
     }
+    ordered = [(point, name) for point in points for name in SIGNALS if (point, name) in wanted]
     with ThreadPoolExecutor(max_workers=8) as pool:
         yield {
-            (point, signals): pool.submit(cancel, folders.mktemp(f"{point}-{signals}"), points[point], SIGNALS[signals])
-            for point, signals in sorted(wanted)
+            (point, name): pool.submit(cancel, folders.mktemp(f"{point}-{name}"), points[point], SIGNALS[name])
+            for point, name in ordered
         }
