@@ -11,6 +11,7 @@ from matatika_deploy.main import main
 from matatika_deploy.platform.http import Limits
 from matatika_deploy.signals import Signals
 from matatika_deploy.tuning import Tuning
+from matatika_deploy.waiting import Clock
 from matatika_simulator import Simulator
 from tests.support import secrecy
 from tests.support.clock import FakeClock
@@ -25,7 +26,7 @@ PATIENT = Tuning(limits=Limits(connect=5, silence=10, total=20))
 IMPATIENT = replace(PATIENT, limits=Limits(connect=1, silence=0.2, total=0.4))
 
 
-def run_here(step: Step, clock: FakeClock, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
+def run_here(step: Step, clock: Clock, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
     """Run the main step to its end, and check that none of its secrets shows anywhere.
 
     To signal it, pass `signals` and call its `receive`, for example by `clock.call_later`.
