@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matatika_deploy.platform.logs import LONGEST_HELD_LINE, LineBuffer
@@ -92,7 +92,6 @@ lengths = st.sampled_from([0, 1, 7, LONGEST_HELD_LINE - 1, LONGEST_HELD_LINE + 1
 shares = st.floats(0, 1)
 
 
-@settings(deadline=None)
 @given(st.lists(lengths, max_size=6), st.booleans(), st.lists(shares, max_size=5), st.lists(shares, max_size=8))
 @example([7, 2 * LONGEST_HELD_LINE, 7], False, [0.5, 0.2, 0.9], [0.3, 0.6])
 def test_any_log_in_any_pieces_with_any_breaks(

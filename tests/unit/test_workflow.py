@@ -12,7 +12,8 @@ from matatika_deploy.console import Console
 from matatika_deploy.findings import Finding, Level
 from matatika_deploy.workflow import LONGEST_MESSAGE, Workflow, plain, spell
 from matatika_simulator.runner import CommandFiles
-from tests.support.log import Command, StepLog
+from tests.support.log import StepLog
+from tests.support.runner import Command
 
 FILES = ("GITHUB_OUTPUT", "GITHUB_STATE", "GITHUB_STEP_SUMMARY")
 
