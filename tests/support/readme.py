@@ -1,0 +1,65 @@
+"""The README as data: its tables, and the blocks that somebody may copy."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+ROOT = Path(__file__).parents[2]
+NAME = "OWNER/matatika-deploy-action"
+"""The action's, until it has a home: see CONTRIBUTING.md."""
+
+
+def tokens(name: str) -> list[Token]:
+    """A document of the project, parsed."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return MarkdownIt("commonmark").enable("table").parse(text)
+
+
+def headings(parsed: list[Token]) -> list[str]:
+    """The document's headings, in order."""
+    return [token.content for before, token in pairwise(parsed) if before.type == "heading_open"]
+
+
+def blocks(parsed: list[Token], language: str) -> dict[str, str]:
+    """The code blocks of a language, each by the heading above it."""
+    found: dict[str, str] = {}
+    heading = ""
+    for before, token in pairwise(parsed):
+        if before.type == "heading_open":
+            heading = token.content
+        if token.type == "fence" and token.info == language:
+            assert heading not in found, f"two blocks under {heading}"
+            found[heading] = token.content
+    return found
+
+
+def table(parsed: list[Token], heading: str) -> list[list[str]]:
+    """The rows of the table under a heading: their cells, as they are written."""
+    start = next(index for index, token in enumerate(parsed) if (token.type, token.content) == ("inline", heading))
+    rows: list[list[str]] = []
+    for token, following in pairwise(parsed[start:]):
+        if token.type == "table_close":
+            break
+        if token.type == "tr_open":
+            rows.append([])
+        if token.type == "td_open":
+            rows[-1].append(following.content)
+    return [row for row in rows if row]
+
+
+def load(text: str) -> Any:
+    """YAML as the runner reads it: every scalar as the text that it is."""
+    return yaml.load(text, yaml.BaseLoader)
+
+
+README = tokens("README.md")
+BLOCKS = blocks(README, "yaml")
+RECIPES = {heading: text for heading, text in BLOCKS.items() if text.startswith("name: ")}
+"""The blocks that are whole workflows."""
+SNIPPET = BLOCKS["Deploy to Matatika Cloud and Meltano Cloud"]
+GITLAB = BLOCKS["Outside of github.com"]
+DOCKER = blocks(README, "bash")["Outside of github.com"]
