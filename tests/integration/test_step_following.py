@@ -15,6 +15,7 @@ from matatika_deploy.waiting import SystemClock
 from matatika_simulator import JobState, Simulator, constants
 from tests.support.clock import FakeClock
 from tests.support.inprocess import run_here
+from tests.support.peer import Exchange, Peer, relay
 from tests.support.step import Result, Step
 
 LOG = "INFO  Reading the workspace\n::error::of the log\nINFO  Déployé\n"
@@ -333,3 +334,23 @@ class TestAnotherDeployment:
         (error,) = played.result.log.said("error")
         assert "409" in error
         assert "queued" in error
+
+
+@pytest.mark.parametrize("digits", range(4))
+def test_a_job_whose_answer_was_lost_is_found_however_roughly_its_creation_is_told(tmp_path: Path, digits: int) -> None:
+    def late(exchange: Exchange) -> None:
+        # The answer, and so its `Date`, falls into the beginning of the next second.
+        exchange.time_passes(0.0005)
+        relay(exchange)
+
+    clock = FakeClock(1_700_000_000.99959)
+    scenario = {
+        "job": {"runs": 1},
+        "answers": {"fraction-digits": digits},
+        "faults": [{"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": True}],
+    }
+    with Simulator(scenario, clock=clock.now) as simulator, Peer(simulator, clock) as peer:
+        peer.on("jobs", late)
+        result = run_here(Step(tmp_path, simulator, api_url=peer.api_url, preflight="off", logs="none"), clock)
+    assert result.code == 0
+    assert len(simulator.jobs) == 1

@@ -47,7 +47,7 @@ def test_declares_the_defaults_that_hold() -> None:
 
 
 def test_declares_the_outputs_that_a_job_has() -> None:
-    then = Timestamp(datetime(2023, 3, 23, tzinfo=UTC), exact=True)
+    then = Timestamp(datetime(2023, 3, 23, tzinfo=UTC), resolution=1.0)
     job = Job("id", "COMPLETE", created=then, started=then, ended=then, exit_code=0, commit_id="1e81ff3")
     assert {"workspace-url", "outcome", *job_outputs(job, "https://app.matatika.com/api/jobs/id")} == set(
         ACTION["outputs"]

@@ -191,6 +191,8 @@ class TestTimestamps:
         assert found
         assert found.moment == utc(2023, 3, 23, 21, 48, 40, int(fraction.ljust(6, "0")[:6] or 0))
         assert str(found) == "2023-03-23T21:48:40Z"
+        # The last digit that counts is the sixth.
+        assert found.resolution == pytest.approx(10 ** -min(digits, 6))
 
     @pytest.mark.parametrize(
         "text",

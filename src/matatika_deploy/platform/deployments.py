@@ -7,7 +7,6 @@ these the workspace's jobs are listed, and a deployment that appeared since is t
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import floor
 
 from requests.auth import AuthBase
 
@@ -221,7 +220,7 @@ class Deployments:
         if job.created is None or self._unanswered_since is None:
             return False
         since = self._unanswered_since + (self._platform_ahead or 0.0)
-        return job.created.moment.timestamp() >= (since if job.created.exact else floor(since))
+        return job.created.moment.timestamp() + job.created.resolution > since
 
     def _learn_time(self, answer: Answer) -> None:
         if answer.date is not None:

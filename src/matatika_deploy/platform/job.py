@@ -34,10 +34,10 @@ class Unreadable(ValueError):
 
 @dataclass(frozen=True)
 class Timestamp:
-    """A moment, and whether the platform gave it with a fraction of a second."""
+    """A moment as the platform gave it: the true one may be up to `resolution` seconds later, since it cuts digits."""
 
     moment: datetime
-    exact: bool
+    resolution: float
 
     def __str__(self) -> str:
         """Give it as the outputs do: ISO 8601, whole seconds, with `Z`."""
@@ -116,7 +116,7 @@ def parse_timestamp(value: object) -> Timestamp | None:
         moment = local.replace(microsecond=int((fraction or "0").ljust(6, "0")[:6])).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return Timestamp(moment, exact=fraction is not None)
+    return Timestamp(moment, resolution=10.0 ** -min(len(fraction or ""), 6))
 
 
 def _text(value: object) -> str | None:
