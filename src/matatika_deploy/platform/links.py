@@ -36,10 +36,7 @@ def resolve(api_url: str, href: str | None, fallback: str) -> str:
     is_relative = not _HAS_SCHEME.match(href) and not href.startswith("//")
     if not is_relative and origin(f"https:{href}" if href.startswith("//") else href) is None:
         return fallback
-    try:
-        address = urljoin(f"{api_url}/", href)
-    except ValueError:
-        return fallback
+    address = urljoin(f"{api_url}/", href)
     return address if origin(address) == origin(api_url) else fallback
 
 
