@@ -94,6 +94,8 @@ def test_an_action_that_is_pinned_already_is_refused() -> None:
         # A correction of an older line leaves alone what has moved on.
         ("1.2.3", ["v1.2.2", "v1.3.0"], ["v1.2"]),
         ("1.2.3", ["v1.2.4"], []),
+        # Run again after its own tag was pushed.
+        ("1.2.3", ["v1.2.3", "v1.2", "v1"], ["v1.2", "v1"]),
     ],
 )
 def test_tags_only_move_on(version: str, tags: list[str], moving: list[str]) -> None:
