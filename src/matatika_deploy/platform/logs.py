@@ -36,7 +36,7 @@ class LineBuffer:
     """The log as a resumable stream: counts whole lines, and holds the unfinished one back.
 
     `lines` is the number of lines (LF) that were handed on whole, so the line to resume from. Each reading starts with
-    `resume`; what a reading says again of an unfinished line that was handed on in parts is left out.
+    `resume`; what a reading says again of an unfinished line is left out.
     """
 
     def __init__(self) -> None:
@@ -51,9 +51,8 @@ class LineBuffer:
         return self.lines, self._handed_on + len(self._held) - self._repeated
 
     def resume(self) -> None:
-        """Start over at line `lines`: a new reading begins."""
-        self._held = b""
-        self._repeated = self._handed_on
+        """Start over at line `lines`: a new reading begins. It may bring less than the one before, and be the last."""
+        self._repeated = self._handed_on + len(self._held)
 
     def feed(self, piece: bytes) -> bytes:
         """Take a piece of the stream; give what can be printed now."""
