@@ -11,6 +11,8 @@ from matatika_deploy.platform.job import Job, Unreadable, parse_job
 from matatika_deploy.workflow import Workflow
 
 _STAGE, _JOB = "deployment", "job"
+# The links that ending the job takes. Others could be any number, and a variable may not grow without bound.
+_RELATIONS = ("self", "withdraw job", "delete job")
 
 
 class Stage(StrEnum):
@@ -27,7 +29,7 @@ class Stage(StrEnum):
 def save(workflow: Workflow, stage: Stage, job: Job | None = None) -> None:
     """Hand the stage, and the job once it is known, to the post step."""
     if job:
-        links = {relation: {"href": href} for relation, href in job.links.items()}
+        links = {relation: {"href": job.links[relation]} for relation in _RELATIONS if relation in job.links}
         workflow.save_state(_JOB, json.dumps({"id": job.id, "status": job.status, "_links": links}))
     workflow.save_state(_STAGE, stage)
 

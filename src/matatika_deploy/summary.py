@@ -26,8 +26,8 @@ _LEVELS = {Level.ERROR: "❌ error", Level.WARNING: "⚠️ warning", Level.NOTI
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-# Besides HTML's own: what makes markup, mathematics, a mention or a reference out of plain text within a line.
-_MARKUP = re.compile(r"[`*_~\[\]|\\@#$]")
+# Besides HTML's own: what makes markup, mathematics, a mention, a reference or a link out of plain text within a line.
+_MARKUP = re.compile(r"[`*_~\[\]|\\@#$]|:(?=//)|(?<=www)\.", re.IGNORECASE)
 
 
 def render(page: Page) -> str:

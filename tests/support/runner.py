@@ -70,6 +70,7 @@ class Reading:
 def read(printed: bytes) -> Reading:
     """Read everything that a step printed."""
     reading = Reading()
+    guarded: list[bytes] = []
     token: str | None = None
     for line in _LINE.findall(printed):
         text = line.rstrip(b"\r\n").decode("utf-8", "replace")
@@ -78,7 +79,7 @@ def read(printed: bytes) -> Reading:
         if token is not None and command and command.name == token:
             token = None
         elif token is not None:
-            reading.guarded += line
+            guarded.append(line)
             reading.shown.append(text)
         elif command is None:
             reading.shown.append(text)
@@ -86,6 +87,7 @@ def read(printed: bytes) -> Reading:
             token = _stop_token(command.data)
         else:
             reading.commands.append(command)
+    reading.guarded = b"".join(guarded)
     reading.is_stopped = token is not None
     return reading
 

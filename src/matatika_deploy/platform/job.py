@@ -15,6 +15,11 @@ _TIMESTAMP = re.compile(
 )
 
 
+# More than any status, commit or address has; what is longer would flood outputs, and break the post step's variables.
+_LONGEST_TEXT = 200
+_LONGEST_LINK = 2000
+
+
 class JobStatus(StrEnum):
     """The statuses that are known. A job may report others, which are not final."""
 
@@ -84,10 +89,10 @@ def parse_job(value: object) -> Job:
     """
     if not isinstance(value, dict):
         raise Unreadable("expected a job")
-    job_id, status = value.get("id"), value.get("status")
+    job_id, status = value.get("id"), _text(value.get("status"))
     if not isinstance(job_id, str) or not _ID.fullmatch(job_id):
         raise Unreadable("expected a job with an id")
-    if not isinstance(status, str) or not status:
+    if status is None:
         raise Unreadable("expected a job with a status")
     exit_code = value.get("exitCode")
     return Job(
@@ -120,7 +125,7 @@ def parse_timestamp(value: object) -> Timestamp | None:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    return value[:_LONGEST_TEXT] if isinstance(value, str) and value else None
 
 
 def _links(value: object) -> dict[str, str]:
@@ -129,6 +134,6 @@ def _links(value: object) -> dict[str, str]:
     for relation, found in value.items() if isinstance(value, dict) else ():
         link = found[0] if isinstance(found, list) and found else found
         href = link.get("href") if isinstance(link, dict) else None
-        if isinstance(href, str) and not link.get("templated"):
+        if isinstance(href, str) and len(href) <= _LONGEST_LINK and not link.get("templated"):
             links[relation] = href
     return links
