@@ -4,8 +4,9 @@ Reference: https://docs.github.com/actions/reference/workflow-commands-for-githu
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -102,13 +103,20 @@ def input_environ(action: Path, given: Mapping[str, str]) -> dict[str, str]:
 
     Raises `ValueError` for an input that is not declared.
     """
-    declared = yaml.safe_load(action.read_text(encoding="utf-8"))["inputs"]
+    declared = _declared_inputs(action)
     if unknown := given.keys() - declared.keys():
         raise ValueError(f"no such input: {', '.join(sorted(unknown))}")
     return {
         f"INPUT_{name.replace(' ', '_').upper()}": given.get(name, str(about.get("default", "")))
         for name, about in declared.items()
     }
+
+
+@cache
+def _declared_inputs(action: Path) -> Mapping[str, Any]:
+    """What `action.yml` says of each input, read once: parsing YAML takes longer than many a simulated step."""
+    inputs: Mapping[str, Any] = yaml.safe_load(action.read_text(encoding="utf-8"))["inputs"]
+    return inputs
 
 
 def state_environ(state: Mapping[str, str]) -> dict[str, str]:
