@@ -15,7 +15,7 @@ from matatika_deploy.waiting import SystemClock
 from matatika_simulator import JobState, Simulator, constants
 from tests.support.clock import FakeClock
 from tests.support.inprocess import run_here
-from tests.support.peer import Exchange, Peer, relay
+from tests.support.peer import Exchange, Peer, answer, relay
 from tests.support.step import Result, Step
 
 LOG = "INFO  Reading the workspace\n::error::of the log\nINFO  Déployé\n"
@@ -177,6 +177,28 @@ class TestLogs:
     def test_what_is_written_after_the_end_is_not_lost(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": 10, "log": [{"text": LOG}, {"at": "10.05s", "text": "Late"}]}}
         assert Played(tmp_path, scenario).result.log.job_log == f"{LOG}Late\n".encode()
+
+    def test_what_is_there_only_at_the_second_reading_after_the_end_is_not_lost(self, tmp_path: Path) -> None:
+        clock = FakeClock()
+        looks_after_end: list[float] = []
+        readings_after_them: list[float] = []
+
+        def look(exchange: Exchange) -> None:
+            looks_after_end.extend(job.ended for job in simulator.jobs if job.ended)
+            relay(exchange)
+
+        def read(exchange: Exchange) -> None:
+            if looks_after_end:
+                readings_after_them.append(clock.passed)
+            (answer(200, content_type="text/plain") if len(readings_after_them) == 1 else relay)(exchange)
+
+        scenario = {"job": {"runs": 5, "log": [{"at": 5, "text": LOG}]}}
+        with Simulator(scenario, clock=clock.now) as simulator, Peer(simulator, clock) as peer:
+            peer.on("job", look)
+            peer.on("logs", read)
+            result = run_here(Step(tmp_path, simulator, api_url=peer.api_url, preflight="off"), clock)
+        assert len(readings_after_them) >= 3
+        assert result.log.job_log == LOG.encode()
 
     def test_a_log_that_does_not_end_with_its_job_is_left_in_time(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": 5, "log": [{"lines": 100_000, "over": "1000s"}]}}

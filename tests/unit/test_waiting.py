@@ -312,7 +312,7 @@ class TestRealSignals:
             signal.signal(signum, handler)
 
     def test_the_first_is_remembered_and_all_are_counted(self, caught: Signals) -> None:
-        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
             os.kill(os.getpid(), signum)
         # Python calls its handlers between two bytecodes, soon after.
         assert [caught.inbox.get(timeout=10) for _ in range(3)] == [None] * 3
