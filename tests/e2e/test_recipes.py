@@ -20,6 +20,8 @@ from tests.support.readme import DOCKER, GITLAB, NAME, RECIPES, load
 from tests.support.tls import make_certificate
 
 FLEETS = ".github/workflows/deploy-workspaces.yml"
+RECIPE = ".github/workflows/recipe.yml"
+AUTHORITY = "certificates/authority.pem"
 IMAGE = re.compile(rf"ghcr\.io/{NAME}:[\d.]+")
 JOB = {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}
 
@@ -54,7 +56,7 @@ EXPECTED = {
 @pytest.fixture(scope="module")
 def workspaces() -> list[str]:
     """The ids that the recipes have in them."""
-    return sorted(set(re.findall(r'"([0-9a-f]{8}-[0-9a-f-]{27})"', "".join(RECIPES.values()))))
+    return sorted(set(re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", "".join(RECIPES.values()))))
 
 
 @pytest.fixture
@@ -74,17 +76,8 @@ def test_recipe(
     engine: Engine, checkout: Path, workspaces: list[str], simulator: Simulator, tmp_path: Path, heading: str
 ) -> None:
     expected = EXPECTED[heading]
-    repository = tmp_path / "repository"
-    shutil.copytree(checkout, repository)
-    (repository / "certificates").mkdir()
-    shutil.copy(tmp_path / "certificate.pem", repository / "certificates" / "authority.pem")
-    workflow = repository / ".github" / "workflows" / "recipe.yml"
-    workflow.write_text(_adapted(RECIPES[heading], simulator, expected.left_out), encoding="utf-8")
-    fleets = (repository / FLEETS).read_text(encoding="utf-8").replace(f"uses: {NAME}@v1", "uses: ./")
-    (repository / FLEETS).write_text(fleets, encoding="utf-8")
-
-    run = _run(engine, repository, expected)
-
+    repository = _repository(checkout, heading, simulator, tmp_path)
+    run = _run(engine, repository, expected, _VARIABLES, _SECRETS)
     assert run.code == 0
     assert {call: len(simulator.calls(call)) for call in expected.calls} == expected.calls
     assert len(simulator.jobs) == max(expected.calls.get("webhook", 0), expected.calls["trigger"])
@@ -106,18 +99,41 @@ def _ids(heading: str) -> str:
     return str(load(RECIPES[heading])["jobs"]["deploy"]["env"]["WORKSPACES"])
 
 
-def _run(engine: Engine, repository: Path, recipe: Recipe) -> WorkflowRun:
-    variables = {"MATATIKA_WORKSPACE_ID": constants.WORKSPACE_ID, "MELTANO_WORKSPACE_ID": constants.WORKSPACE_ID}
-    secrets = {
-        **dict.fromkeys(("MATATIKA_CLIENT_ID", "MELTANO_CLIENT_ID"), constants.CLIENT_ID),
-        **dict.fromkeys(("MATATIKA_CLIENT_SECRET", "MELTANO_CLIENT_SECRET"), constants.CLIENT_SECRET),
-        "MATATIKA_DEPLOYMENT_SECRET": constants.DEPLOYMENT_SECRET,
-    }
+def test_pull_request_from_a_fork(engine: Engine, checkout: Path, simulator: Simulator, tmp_path: Path) -> None:
+    heading = "Check pull requests"
+    run = _run(engine, _repository(checkout, heading, simulator, tmp_path), EXPECTED[heading], {}, {})
+    assert run.code == 0
+    assert not simulator.journal
+    assert "notice" in [entry.get("command") for entry in run.log]
+
+
+_VARIABLES = {"MATATIKA_WORKSPACE_ID": constants.WORKSPACE_ID, "MELTANO_WORKSPACE_ID": constants.WORKSPACE_ID}
+_SECRETS = {
+    **dict.fromkeys(("MATATIKA_CLIENT_ID", "MELTANO_CLIENT_ID"), constants.CLIENT_ID),
+    **dict.fromkeys(("MATATIKA_CLIENT_SECRET", "MELTANO_CLIENT_SECRET"), constants.CLIENT_SECRET),
+    "MATATIKA_DEPLOYMENT_SECRET": constants.DEPLOYMENT_SECRET,
+}
+
+
+def _run(
+    engine: Engine, repository: Path, recipe: Recipe, variables: Mapping[str, str], secrets: Mapping[str, str]
+) -> WorkflowRun:
     runner = LOCAL_RUNNER if engine.has_image(LOCAL_RUNNER) else PUBLIC_RUNNER
     options = (*recipe.options, "--platform", f"self-hosted={runner}")
-    return run_workflow(
-        engine, repository, ".github/workflows/recipe.yml", variables, secrets, *options, event=recipe.event
-    )
+    return run_workflow(engine, repository, RECIPE, variables, secrets, *options, event=recipe.event)
+
+
+def _repository(checkout: Path, heading: str, simulator: Simulator, folder: Path) -> Path:
+    """A repository with a recipe among its workflows; `folder` has the simulator's certificate."""
+    repository = folder / "repository"
+    shutil.copytree(checkout, repository)
+    (repository / "certificates").mkdir()
+    shutil.copy(folder / "certificate.pem", repository / AUTHORITY)
+    recipe = _adapted(RECIPES[heading], simulator, EXPECTED[heading].left_out)
+    (repository / RECIPE).write_text(recipe, encoding="utf-8")
+    fleets = (repository / FLEETS).read_text(encoding="utf-8").replace(f"uses: {NAME}@v1", "uses: ./")
+    (repository / FLEETS).write_text(fleets, encoding="utf-8")
+    return repository
 
 
 def _adapted(text: str, simulator: Simulator, left_out: tuple[str, ...]) -> str:
@@ -127,14 +143,14 @@ def _adapted(text: str, simulator: Simulator, left_out: tuple[str, ...]) -> str:
     for job in workflow["jobs"].values():
         if job.get("uses", "").startswith(NAME):
             job["uses"] = f"./{FLEETS}"
-            job["with"] |= {**addresses, "ca-bundle": "certificates/authority.pem"}
+            job["with"] |= {**addresses, "ca-bundle": AUTHORITY}
             job["with"]["workspaces"] = re.sub(r'"https://[^"]+"', f'"{simulator.api_url}"', job["with"]["workspaces"])
         job["steps"] = [step for step in job.get("steps", []) if step.get("name") not in left_out]
         for step in job["steps"]:
             if step.get("uses", "").startswith(NAME):
                 step["uses"] = "./"
                 # The simulated workspace is none of this repository's.
-                step["with"] |= {**addresses, "ca-bundle": "certificates/authority.pem", "verify-source": "warn"}
+                step["with"] |= {**addresses, "ca-bundle": AUTHORITY, "verify-source": "warn"}
         if not job["steps"]:
             del job["steps"]
     return _dumped(workflow)
