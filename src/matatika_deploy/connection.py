@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from matatika_deploy.pace import Pace
 from matatika_deploy.platform.auth import AccessToken, token_request
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.http import Http
@@ -17,7 +18,13 @@ USER_AGENT = f"matatika-deploy-action/{__version__}"
 
 
 def connect(
-    settings: Settings, environ: Mapping[str, str], *, workflow: Workflow, waiter: Waiter, tuning: Tuning
+    settings: Settings,
+    environ: Mapping[str, str],
+    *,
+    workflow: Workflow,
+    waiter: Waiter,
+    tuning: Tuning,
+    pace: Pace,
 ) -> Client:
     """Give the client that makes a step's calls, signed in or (with an API key) able to sign in."""
     key = settings.api_key
@@ -31,6 +38,7 @@ def connect(
         on_token=workflow.mask,
         policy=tuning.retry,
         say=lambda text: workflow.say(plain(text)),
+        slow_down=pace.slow_down,
     )
 
 
@@ -47,6 +55,7 @@ def new_http(settings: Settings, environ: Mapping[str, str], workflow: Workflow,
         limits=tuning.limits,
         trace=trace,
         clock=clock.time,
+        secrets=workflow.secrets,
     )
 
 

@@ -38,7 +38,7 @@ class LogFollower:
 
     def job_was_seen(self) -> None:
         """Tell the reader that the platform answers, so that failures are the log's alone."""
-        self._reader.job_was_seen = True
+        self._reader.job_was_seen()
 
     def finish(self, seconds: float) -> bool:
         """Read what is left, at most for `seconds`, and close the guard; says whether the log was read whole."""

@@ -9,6 +9,7 @@ from matatika_deploy import state
 from matatika_deploy.connection import connect, workspace_url
 from matatika_deploy.console import Console, flush
 from matatika_deploy.errors import BadInput, DeployError
+from matatika_deploy.pace import Pace
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.job import Job
 from matatika_deploy.platform.jobs import Ended, withdraw
@@ -57,7 +58,8 @@ def main(
             title="Deployment unknown",
         )
     else:
-        client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning)
+        pace = Pace(longest=settings.poll_interval)
+        client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning, pace=pace)
         problem = end_job(client, settings, job, workflow)
         if problem:
             address = job_address(settings.api_url, job)

@@ -42,7 +42,8 @@ class Step:
         self.workflow = workflow
         self.waiter = waiter
         self.tuning = tuning
-        self.client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning)
+        self._pace = Pace(longest=settings.poll_interval)
+        self.client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning, pace=self._pace)
         self.deployments = self._deployments()
         self.deployment: Deployment | None = None
         self.findings: list[Finding] = []
@@ -79,7 +80,7 @@ class Step:
     def saw(self, job: Job) -> None:
         """Take note of the job's present state, and report it if its status has changed."""
         before, self.job = self.job, job
-        if self.log:
+        if self.log and not job.is_final:
             self.log.job_was_seen()
         self.publish()
         if before and before.status != job.status:
@@ -90,17 +91,16 @@ class Step:
 
     def follow(self, deployment: Deployment) -> Job:
         """Watch the job, and its log if that is wanted, until the job is over."""
-        pace = Pace(longest=self.settings.poll_interval)
         missing_until = self._triggered_at + self.tuning.missing_after_trigger
         if self.settings.logs is not Logs.NONE:
-            self.log = self._log_follower(deployment.job, pace, missing_until)
+            self.log = self._log_follower(deployment.job, missing_until)
         if self.log and self.settings.logs is Logs.STREAM:
             self.log.start()
         return watch(
             self.client,
             self.settings.api_url,
             deployment.job,
-            pace=pace,
+            pace=self._pace,
             triggered_at=self._triggered_at,
             missing_until=missing_until,
             saw=self.saw,
@@ -147,19 +147,19 @@ class Step:
             signature=WebhookSignature(secret, USER_AGENT) if secret else None,
             event=push_event(self.environ) if secret else b"",
             can_list=settings.can_sign_in,
-            pace=Pace(longest=settings.poll_interval),
+            pace=self._pace,
             say=lambda text: self.workflow.say(plain(text)),
             warn=lambda text: self.workflow.warning(plain(text)),
         )
 
-    def _log_follower(self, job: Job, pace: Pace, missing_until: float) -> LogFollower:
+    def _log_follower(self, job: Job, missing_until: float) -> LogFollower:
         api_url = self.settings.api_url
         reader = LogReader(
             new_http(self.settings, self.environ, self.workflow, self.tuning, self.waiter.clock),
             self.client.access,
             address=lambda sequence: links.log_address(api_url, job, sequence),
             hand_on=self._console.log,
-            pause=lambda: pace.pause(self.waiter.clock.monotonic() - self._triggered_at),
+            pace=self._pace,
             tell_news=self.waiter.tell_news,
             warn=lambda text: self.workflow.warning(plain(text)),
             clock=self.waiter.clock,

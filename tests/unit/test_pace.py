@@ -23,3 +23,11 @@ def test_pauses_use_the_whole_of_their_range(elapsed: float, middle: float) -> N
     pauses = [Pace(longest=10).pause(elapsed) for _ in range(200)]
     assert 0.9 * middle <= min(pauses) < 0.92 * middle
     assert 1.08 * middle < max(pauses) <= 1.1 * middle
+
+
+def test_a_platform_that_is_asked_too_often_is_asked_as_seldom_as_may_be() -> None:
+    pace = Pace(longest=10)
+    pace.slow_down()
+    pace.slow_down()
+    assert all(9 <= pace.pause(elapsed) <= 11 for elapsed in (0, 2, 20, 2000))
+    assert pace.apart == pace.closing == 1

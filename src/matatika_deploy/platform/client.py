@@ -41,8 +41,8 @@ class Client:
     """Calls with patience: passing faults are met as the retry policy says, an expired token is renewed once per call.
 
     `access` is the token that goes with the calls; `token_request` fetches one for an API key, and `on_token` is told
-    of each that was fetched, before its first use. `say` tells people of faults now and then. All waits are
-    `waiter`'s, and end with it.
+    of each that was fetched, before its first use. `say` tells people of faults now and then, and `slow_down` is called
+    when the platform asks to wait. All waits are `waiter`'s, and end with it.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Client:
         on_token: Callable[[str], None],
         policy: RetryPolicy,
         say: Callable[[str], None],
+        slow_down: Callable[[], None],
     ) -> None:
         self.access = access
         self.http = http
@@ -63,6 +64,7 @@ class Client:
         self._on_token = on_token
         self._policy = policy
         self._say = say
+        self._slow_down = slow_down
 
     def sign_in(self) -> None:
         """Fetch an access token, if it takes one to be fetched.
@@ -130,6 +132,8 @@ class Client:
 
         def give_up(fault: Fault) -> bool:
             nonlocal say_again_at
+            if fault.retry_after is not None:
+                self._slow_down()
             if clock.monotonic() >= say_again_at:
                 say_again_at = clock.monotonic() + _SAY_EVERY
                 self._say(f"Could not {request.deed} ({fault.message}): trying again.")

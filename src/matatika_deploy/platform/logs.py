@@ -13,6 +13,7 @@ from typing import Final
 from requests import Response
 
 from matatika_deploy.errors import PlatformError
+from matatika_deploy.pace import Pace
 from matatika_deploy.platform.auth import AccessToken
 from matatika_deploy.platform.client import passing, refusal
 from matatika_deploy.platform.faults import Fault, RetryPolicy, persist
@@ -26,8 +27,9 @@ TAIL_BYTES: Final = 64 * 1024
 # A stream that was open for longer was held by the platform, which ends it when the job does.
 _HELD_AFTER = 1.0
 _QUIET_ANSWERS = 2
-_QUIET_PAUSE = 0.1
 _LONGEST_FINAL_PAUSE = 1.0
+# What the platform asks for is kept to even then, unless it would leave no time to read the rest.
+_LONGEST_FINAL_WISH = 5.0
 # So many failures in a row, while the job itself can be seen, are worth a warning.
 _FAILURES_TO_WARN = 5
 
@@ -85,8 +87,9 @@ class LineBuffer:
 class LogReader:
     """Follows one job's log until `finish`, then to its end. `run` is the thread's work, the rest for others.
 
-    `address` gives the log's address from a line on, `pause` the seconds between two readings, `hand_on` takes the
-    bytes, `tell_news` is called when it is time to look at the job, `warn` once if the log cannot be read.
+    `address` gives the log's address from a line on, `hand_on` takes the bytes, `tell_news` is called when it is time
+    to look at the job, `warn` once if the log cannot be read. A log that has ended is read again after the next look
+    at the job, since it is read no more often than the job.
     """
 
     def __init__(
@@ -96,10 +99,10 @@ class LogReader:
         *,
         address: Callable[[int], str],
         hand_on: Callable[[bytes], None],
-        pause: Callable[[], float],
         tell_news: Callable[[], None],
         warn: Callable[[str], None],
         clock: Clock,
+        pace: Pace,
         policy: RetryPolicy,
         missing_until: float,
     ) -> None:
@@ -107,10 +110,10 @@ class LogReader:
         self._access = access
         self._address = address
         self._hand_on = hand_on
-        self._pause = pause
         self._tell_news = tell_news
         self._warn = warn
         self._clock = clock
+        self._pace = pace
         self._policy = policy
         self._missing_until = missing_until
         self._buffer = LineBuffer()
@@ -118,13 +121,21 @@ class LogReader:
         self._inbox: Inbox = SimpleQueue()
         self._is_over = False
         self._is_left = False
+        self._looks = 0
+        self._began = 0.0
+        self._must_wait = False
         self._failures = 0
+        self._is_job_seen = False
         self._has_warned = False
         self.tail = b""
         self.needs_token = False
         """Whether a reading was refused with the token that is still the present one."""
-        self.job_was_seen = False
-        """Set by whoever looks at the job: the platform answers, so that failures are the log's alone."""
+
+    def job_was_seen(self) -> None:
+        """Tell that the job was looked at: the platform answers, so that failures are the log's alone."""
+        self._looks += 1
+        self._is_job_seen = True
+        self._inbox.put(None)
 
     def finish(self) -> None:
         """Let the reader end: the job is over, and only what is left of the log is still to be read."""
@@ -150,11 +161,8 @@ class LogReader:
         quiet = 0
         while quiet < _QUIET_ANSWERS and not self._is_left:
             was_over = self._is_over
-            began = self._clock.monotonic()
             try:
-                is_new, is_broken = persist(
-                    self._read, policy=self._policy, pause=self._rest, give_up=lambda _fault: self._is_left
-                )
+                is_new, is_broken = persist(self._read, policy=self._policy, pause=self._rest, give_up=self._gives_up)
             except PlatformError as error:
                 self.warn_once(error.message)
                 return False
@@ -165,15 +173,17 @@ class LogReader:
             if is_broken:
                 self._rest(uniform(0, self._policy.first))  # noqa: S311
             elif was_over:
-                self._rest(_QUIET_PAUSE if quiet < _QUIET_ANSWERS else 0)
+                self._rest(self._pace.closing if quiet < _QUIET_ANSWERS else 0)
             else:
-                if self._clock.monotonic() - began > _HELD_AFTER:
+                if self._clock.monotonic() - self._began > _HELD_AFTER:
                     self._tell_news()
-                self._rest(self._pause())
+                self._await_look()
         return True
 
     def _read(self) -> tuple[bool, bool]:
         """Make one reading: says whether it brought something new, and whether it broke off in the middle."""
+        self._began = self._clock.monotonic()
+        self._must_wait = False
         self._buffer.resume()
         request = Request(
             "read the job's log",
@@ -228,12 +238,33 @@ class LogReader:
 
     def _count_failure(self, fault: Fault) -> None:
         if self._failures == 0:
-            self.job_was_seen = False
+            self._is_job_seen = False
         self._failures += 1
-        if self._failures >= _FAILURES_TO_WARN and self.job_was_seen:
+        if self._failures >= _FAILURES_TO_WARN and self._is_job_seen:
             self.warn_once(f"{fault.message}. It is tried again and again.")
 
+    def _gives_up(self, fault: Fault) -> bool:
+        """Take note of a failed reading; say whether nobody wants another."""
+        if fault.retry_after is not None:
+            self._pace.slow_down()
+            self._must_wait = fault.retry_after <= _LONGEST_FINAL_WISH
+        return self._is_left
+
     def _rest(self, seconds: float) -> None:
-        """Pause; the job's end ends it, and leaves little time for further pauses."""
-        with suppress(Empty):
-            self._clock.wait(self._inbox, min(seconds, _LONGEST_FINAL_PAUSE) if self._is_over else seconds)
+        """Pause. The job's end ends it, and leaves little time for further ones, unless the platform asked for it."""
+        was_over = self._is_over
+        if was_over and not self._must_wait:
+            seconds = min(seconds, _LONGEST_FINAL_PAUSE)
+        self._wait(seconds, lambda: self._is_over != was_over and not self._must_wait)
+
+    def _await_look(self) -> None:
+        """Pause until the job was looked at again, or is over; not for ever, since only the looks may be failing."""
+        looks = self._looks
+        self._wait(2 * self._pace.longest, lambda: self._is_over or self._looks > looks)
+        self._wait(self._pace.apart, lambda: False)
+
+    def _wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
+        end = self._clock.monotonic() + seconds
+        while not (self._is_left or is_over()) and (left := end - self._clock.monotonic()) > 0:
+            with suppress(Empty):
+                self._clock.wait(self._inbox, left)

@@ -1,0 +1,72 @@
+"""A platform that has too many requests to answer: what it asks for is kept to, and it is asked for less."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from matatika_simulator import Simulator
+from tests.support.clock import FakeClock
+from tests.support.inprocess import run_here
+from tests.support.step import Result, Step
+
+BUSY = {"status": 429, "headers": {"Retry-After": "2"}}
+LOG = {"lines": 30, "over": "30s", "text": "line {n}"}
+
+
+def play(folder: Path, fault: dict[str, Any], **inputs: str) -> tuple[Simulator, Result]:
+    """Follow a job of 30 s and its log to the end."""
+    clock = FakeClock()
+    scenario = {"job": {"runs": "30s", "log": [LOG]}, "faults": [{**BUSY, **fault}]}
+    with Simulator(scenario, clock=clock.now) as simulator:
+        result = run_here(Step(folder, simulator, preflight="off", verify_source="off", **inputs), clock)
+    assert result.code == 0
+    assert result.log.job_log.count(b"line ") == 30
+    return simulator, result
+
+
+def times(simulator: Simulator, call: str) -> list[float]:
+    """When the requests of a call came, in seconds since the job was created."""
+    return [entry.time - simulator.jobs[0].created for entry in simulator.calls(call)]
+
+
+def test_a_platform_that_is_not_is_looked_at_often(tmp_path: Path) -> None:
+    simulator, _ = play(tmp_path, {"calls": "withdraw"})
+    assert all(look - before < 1.7 for before, look in pairwise(times(simulator, "job")))
+
+
+def test_is_looked_at_with_the_longest_pause_from_then_on(tmp_path: Path) -> None:
+    simulator, _ = play(tmp_path, {"calls": "job", "requests": {"numbers": [2]}}, poll_interval="7s")
+    looks = times(simulator, "job")
+    assert 2 <= looks[2] - looks[1] <= 2.6
+    assert all(6.2 < look - before < 7.8 for before, look in pairwise(looks[2:]))
+
+
+def test_that_says_so_of_the_trigger_or_the_log_is_not_looked_at_more_often_for_that(tmp_path: Path) -> None:
+    for call in ("trigger", "logs"):
+        (tmp_path / call).mkdir()
+        simulator, _ = play(tmp_path / call, {"calls": call, "requests": {"numbers": [1]}})
+        looks = times(simulator, "job")
+        assert all(look - before > 8.9 for before, look in pairwise(looks[1:]))
+
+
+def test_is_asked_for_the_log_no_more_often_than_for_the_job(tmp_path: Path) -> None:
+    simulator, _ = play(tmp_path, {"calls": "job", "requests": {"numbers": [2]}})
+    readings, looks = times(simulator, "logs"), times(simulator, "job")
+    during = [time for time in readings if time < looks[-1]]
+    assert len(during) <= len(looks)
+    assert all(reading - before > 0.9 for before, reading in pairwise([looks[-1], *readings[len(during) :]]))
+
+
+def test_has_its_wish_even_once_the_job_has_ended(tmp_path: Path) -> None:
+    simulator, _ = play(tmp_path, {"calls": "logs", "requests": {"during": ["30s", "36s"]}})
+    answers = [(entry.time, entry.status) for entry in simulator.calls("logs")]
+    refused = [(time, again) for (time, status), (again, _) in pairwise(answers) if status == 429]
+    assert len(refused) in (2, 3)
+    assert all(2 <= again - time <= 2.6 for time, again in refused)
+
+
+def test_that_asks_for_a_lifetime_is_asked_once_more_when_the_job_has_ended(tmp_path: Path) -> None:
+    fault = {"calls": "logs", "requests": {"numbers": [2]}, "headers": {"Retry-After": "999999"}}
+    simulator, result = play(tmp_path, fault)
+    assert [entry.status for entry in simulator.calls("logs")][1:3] == [429, 200]
+    assert not result.log.said("warning")
