@@ -47,7 +47,8 @@ class Console:
         self._queue.put(lambda: self._guard.log(rest) + self._guard.end())
 
     def finish(self) -> None:
-        """Wait until everything is written. Nothing may be printed afterwards."""
+        """Wait until everything is written, what waits for the end of the log included. Nothing may be printed then."""
+        self.end_log(b"")
         self._queue.put(None)
         self._thread.join()
 

@@ -46,7 +46,12 @@ def main(
     except Exception as error:
         # Whatever this is, the user gets one readable error, and the post step takes care of a job that still runs.
         result = outcome.crashed(error)
-    report(workflow, step, result)
+    try:
+        report(workflow, step, result)
+    except Exception as error:
+        # Without what the step knows: that is what could not be reported.
+        result = outcome.crashed(error)
+        report(workflow, None, result)
     flush(console, waiter, tuning.last_output, tuning.hurry)
     return result.exit_code
 

@@ -49,11 +49,14 @@ class Workflow:
         self._environ = environ
         self._console = console
         self.shows_debug = environ.get("RUNNER_DEBUG") == "1"
+        self.secrets: list[str] = []
+        """What was masked so far."""
 
     def mask(self, secret: str) -> None:
         """Have the runner hide `secret` in the log from now on, line by line if it has several."""
         for line in re.split(r"[\r\n]+", secret):
             if len(line.strip()) >= SHORTEST_MASK:
+                self.secrets.append(line)
                 self._command("add-mask", line)
 
     def say(self, text: str) -> None:

@@ -3,17 +3,18 @@
 import json
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from threading import Lock
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from requests.structures import CaseInsensitiveDict
 from requests.utils import should_bypass_proxies
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ReadTimeoutError
 from urllib3.util.ssl_ import create_urllib3_context
@@ -157,7 +158,8 @@ class Http:
     """Exchanges with one service after the other, on connections that are kept while they serve.
 
     Only what is given here counts: `.netrc`, `REQUESTS_CA_BUNDLE` and their like are ignored, and proxies come from
-    `environ`. Not to be used by two threads at once.
+    `environ`. What refusals repeat of `secrets`, which may grow, is left out of them. Not to be used by two threads at
+    once.
     """
 
     def __init__(
@@ -169,8 +171,10 @@ class Http:
         limits: Limits,
         trace: Trace,
         clock: Callable[[], float] = time.time,
+        secrets: Sequence[str] = (),
     ) -> None:
         self.limits = limits
+        self._secrets = secrets
         self._environ = environ
         self._user_agent = user_agent
         self._context = _trusting(authorities) if authorities else None
@@ -215,7 +219,11 @@ class Http:
             except Fault:
                 if is_good:
                     raise
-            return Answer(response.status_code, response.headers, bytes(body[:limit]), sent_at, received_at)
+            if is_good:
+                return Answer(response.status_code, response.headers, bytes(body), sent_at, received_at)
+            headers = {name.lower(): self._redacted(value) for name, value in response.headers.items()}
+            text = self._redacted(body[:limit].decode("utf-8", "replace"))
+            return Answer(response.status_code, CaseInsensitiveDict(headers), text.encode(), sent_at, received_at)
 
     def open(self, request: Request) -> requests.Response:
         """Send a request and give the answer as soon as its headers are there; it must be closed.
@@ -263,6 +271,16 @@ class Http:
             if not piece:
                 return
             yield piece
+
+    def _redacted(self, text: str) -> str:
+        """Take credentials out of a refusal that repeats them, plain or as JSON and URLs write them.
+
+        The runner masks them where it knows them again, which escaping and shortening on the way to it prevent.
+        """
+        for secret in self._secrets:
+            for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")):
+                text = text.replace(form, "***")
+        return text
 
     def _proxies(self, address: str) -> dict[str, str]:
         found = {

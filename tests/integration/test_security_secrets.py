@@ -1,0 +1,115 @@
+"""Credentials show nowhere, whoever repeats them; `Stage.run` searches everything that a step leaves for every one."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from matatika_deploy import endings
+from matatika_deploy.platform import jobs
+from matatika_deploy.step import Step
+from matatika_simulator import Simulator, constants
+from tests.support import runner, step
+from tests.support.inprocess import stage
+from tests.support.peer import answer
+
+API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+WEBHOOK = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+EVERY_SECRET = [constants.TOKEN, constants.CLIENT_ID, constants.CLIENT_SECRET, constants.DEPLOYMENT_SECRET]
+# With everything that makes trouble in JSON, URLs, Markdown, HTML and workflow commands; GitHub's may be any text.
+AWKWARD = 'a_"secret"/with\\*every*<kind>&of%25`trouble`'
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 409, 503])
+@pytest.mark.parametrize(
+    ("call", "inputs"),
+    [
+        ("token", API_KEY),
+        ("workspace", {"verify_source": "error"}),
+        ("trigger", {}),
+        ("trigger", {"token": "a_token*with`marks~of_markdown"}),
+        ("webhook", WEBHOOK),
+        ("webhook", {**WEBHOOK, "deployment_secret": AWKWARD}),
+        ("job", {}),
+        ("withdraw", {"timeout": "2s"}),
+    ],
+)
+def test_a_platform_that_repeats_them(tmp_path: Path, call: str, inputs: Mapping[str, str], status: int) -> None:
+    secrets = [*EVERY_SECRET, *inputs.values()]
+    said = f"No access with {' '.join(secrets)} ({quote(' '.join(secrets))})" + 20 * f" {secrets[0]}"
+    body = {"status": status, "message": said, "error_description": said, "errors": [{"field": said, "message": said}]}
+    with stage(tmp_path, {"job": {"runs": "forever"}}, **{"timeout": "20s", **inputs}) as staged:
+        staged.peer.on(call, answer(status, json.dumps(body).encode()))
+        result = staged.run()
+        assert staged.peer.count(call) >= 1
+    assert result.code in (3, 4)
+    assert "No access with" in result.log.own or status in (409, 503)
+
+
+def test_a_redirect_that_repeats_them(tmp_path: Path) -> None:
+    with stage(tmp_path) as staged:
+        location = f"https://evil.example/?token={constants.TOKEN}"
+        staged.peer.on("trigger", answer(302, headers={"Location": location}))
+        result = staged.run()
+    assert "https://evil.example/?token=" in result.log.said("error")[0]
+
+
+def test_every_token_is_masked_before_anything_is_said_of_its_use(tmp_path: Path) -> None:
+    faults = [{"calls": "job", "requests": {"every": 2}, "expire-token": True}]
+    with stage(tmp_path, {"job": {"runs": "60s"}, "faults": faults}, **API_KEY) as staged:
+        result = staged.run()
+        tokens = staged.simulator.issued_tokens
+    assert len(tokens) > 2
+    lines = result.log.own.splitlines()
+    signed_in = [n for n, line in enumerate(lines) if line.startswith("::debug::POST /oauth/token: 200")]
+    masked = [lines.index(f"::add-mask::{token}") for token in tokens]
+    assert len(signed_in) == len(masked)
+    # The debug line names the token's own request; the mask is the next thing that is said.
+    assert all(mask == line + 1 for line, mask in zip(signed_in, masked, strict=True))
+
+
+def test_credentials_that_cannot_be_used_are_masked_too(tmp_path: Path) -> None:
+    with Simulator() as simulator:
+        values = {
+            "token": "two words",
+            "client_id": "an\x07id",
+            "client_secret": "a\nnother",
+            "deployment_secret": " x y ",
+        }
+        result = step.Step(tmp_path / "step", simulator, **values).run()
+        assert simulator.journal == []
+    assert result.code == 2
+    masked = [command.data for command in runner.read(result.printed).of("add-mask")]
+    assert {"two words", "an\x07id", "nother"} <= set(masked)
+    said = [line for line in result.log.own.splitlines() if not line.startswith("::add-mask::")]
+    assert not [line for line in said for value in values.values() if value.strip() in line]
+
+
+class Broken(Exception):
+    """A defect, with a secret in its text."""
+
+
+@pytest.mark.parametrize(
+    "place", [(endings, "over"), (jobs, "withdraw"), (Step, "saw"), (Step, "adopt"), (Step, "page")]
+)
+def test_a_defect_of_our_own_says_where_it_is_and_shows_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[object, str]
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise Broken(constants.TOKEN)
+
+    # In the middle of a line of the log, which is held up for the rest of it.
+    log = [{"text": "x" * 100_000, "unfinished": True}]
+    with stage(tmp_path, {"job": {"runs": "10s", "log": log}}, logs="stream") as staged:
+        monkeypatch.setattr(*place, broken)
+        result = staged.run()
+    reading = runner.read(result.printed)
+    assert not reading.is_stopped
+    if place != (jobs, "withdraw"):
+        (error,) = reading.of("error")
+        assert error.properties == {"title": "Internal error"}
+        assert "Broken" in error.data
+        assert result.code == 3
+        assert result.outputs["outcome"] == "error"
