@@ -5,7 +5,7 @@ It runs when the job was cancelled or failed. It never triggers, never guesses, 
 
 from collections.abc import Mapping
 
-from matatika_deploy import state
+from matatika_deploy import outcome, state
 from matatika_deploy.connection import connect, workspace_url
 from matatika_deploy.console import Console, flush
 from matatika_deploy.errors import BadInput, DeployError
@@ -78,8 +78,13 @@ def end_job(client: Client, settings: Settings, job: Job, workflow: Workflow) ->
     try:
         client.sign_in()
         withdrawal = withdraw(client, settings.api_url, job)
-    except (DeployError, DeadlineExceeded, Interrupted) as error:
-        return str(error) or "There was no time left."
+    except DeployError as error:
+        return str(error)
+    except (DeadlineExceeded, Interrupted):
+        return "There was no time left."
+    except Exception as error:
+        # Whatever this is: the post step fails no run.
+        return outcome.crashed(error).message
     if withdrawal.ended is Ended.OVER:
         workflow.say(f"Job {job.id} is over already: {plain(withdrawal.job.status)}.")
     elif withdrawal.ended is not Ended.FAILED:

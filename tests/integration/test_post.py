@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from matatika_deploy import leftover
 from matatika_simulator import Simulator, constants
 from matatika_simulator.runner import state_environ
 from tests.support import process, runner
@@ -275,3 +276,18 @@ def test_a_signal_ends_it_with_a_warning(tmp_path: Path, signum: signal.Signals)
         assert time.monotonic() - began < 3
     (warning,) = runner.read(path.read_bytes()).of("warning")
     assert f"Job {job.id} could not be withdrawn" in warning.data
+    assert "no time left" in warning.data
+
+
+def test_a_defect_of_our_own_is_a_warning_that_names_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(constants.TOKEN)
+
+    with Simulator(RUNNING) as simulator:
+        killed = Killed(tmp_path, simulator, prints("INFO  Working"))
+        monkeypatch.setattr(leftover, "withdraw", broken)
+        printed = run_post(killed.step).encode()
+        (job,) = simulator.jobs
+    (warning,) = runner.read(printed).of("warning")
+    assert f"Job {job.id} could not be withdrawn" in warning.data
+    assert constants.TOKEN not in warning.data
