@@ -58,8 +58,7 @@ class Job:
 
     def started(self, now: float) -> float | None:
         """When it began to run, or None if it has not."""
-        starts = self.created + self.plan.queued
-        return starts if starts <= now and starts < self._stops else None
+        return self._starts if self._starts <= now and self._starts < self._stops else None
 
     def ended(self, now: float) -> float | None:
         """When it ended, or None if it has not."""
@@ -85,13 +84,12 @@ class Job:
         """Bytes of its log that can be read by then. What is due after the end still comes, unless it was stopped."""
         if self.started(now) is None:
             return 0
-        return self.plan.log.written(self._elapsed(min(now, self._stops)))
+        return self.plan.log.written(min(now, self._stops), self._starts)
 
     def next_event(self, now: float) -> float:
         """When its log grows or it ends, whichever comes first after `now`; infinity if neither will."""
-        starts = self.created + self.plan.queued
-        next_write = starts + self.plan.log.next_write(self._elapsed(now))
-        return min((time for time in (next_write, self.ends) if time > now), default=math.inf)
+        next_write = self.plan.log.next_write(now, self._starts)
+        return min(next_write, self.ends if self.ends > now else math.inf)
 
     @property
     def _stops(self) -> float:
@@ -99,11 +97,12 @@ class Job:
         return min((time for time in (self.withdrawn, self.deleted) if time is not None), default=math.inf)
 
     @property
-    def _planned_end(self) -> float:
-        return self.created + self.plan.queued + self.plan.runs
+    def _starts(self) -> float:
+        return self.created + self.plan.queued
 
-    def _elapsed(self, now: float) -> float:
-        return now - (self.created + self.plan.queued)
+    @property
+    def _planned_end(self) -> float:
+        return self._starts + self.plan.runs
 
 
 @dataclass(frozen=True)

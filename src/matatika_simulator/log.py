@@ -1,8 +1,12 @@
 """A job's log as a function of time: how much of it is written, where a line starts, what stands there.
 
+What is due at a time is always compared as `began + at`, never as `now - began`: the two differ by rounding, and who
+waits for the one must not find the other.
+
 Nothing here is ever held in memory twice, and generated lines are not held at all, so that a log may have a gigabyte.
 """
 
+import math
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -15,7 +19,7 @@ PIECE = 256 * 1024  # bytes that are read at once, at most
 
 
 class Part(Protocol):
-    """A stretch of a log. Times are seconds since the job began to run, positions are bytes from the part's start."""
+    """A stretch of a log. Its own times are seconds since the job began to run, its positions bytes from its start."""
 
     @property
     def begins(self) -> float:
@@ -33,11 +37,11 @@ class Part(Protocol):
     def newlines(self) -> int:
         """LF bytes in all."""
 
-    def written(self, elapsed: float) -> int:
-        """Bytes written by that time."""
+    def written(self, now: float, began: float) -> int:
+        """Bytes written by now, if the job began to run at that time."""
 
-    def next_write(self, elapsed: float) -> float:
-        """When the next bytes after that time are written; infinity after the last."""
+    def next_write(self, now: float, began: float) -> float:
+        """When the next bytes after now are written; infinity after the last."""
 
     def after_newline(self, number: int) -> int:
         """Position right after the LF of that number, counted from 1."""
@@ -69,11 +73,11 @@ class Text:
     def newlines(self) -> int:  # noqa: D102
         return len(self._line_ends)
 
-    def written(self, elapsed: float) -> int:  # noqa: D102
-        return len(self.data) if elapsed >= self.at else 0
+    def written(self, now: float, began: float) -> int:  # noqa: D102
+        return len(self.data) if began + self.at <= now else 0
 
-    def next_write(self, elapsed: float) -> float:  # noqa: D102
-        return self.at if elapsed < self.at else float("inf")
+    def next_write(self, now: float, began: float) -> float:  # noqa: D102
+        return began + self.at if began + self.at > now else math.inf
 
     def after_newline(self, number: int) -> int:  # noqa: D102
         return self._line_ends[number - 1]
@@ -124,12 +128,12 @@ class Lines:
         """Bytes of one line, with its LF."""
         return len(self.prefix) + self._digits + len(self.suffix) + 1
 
-    def written(self, elapsed: float) -> int:  # noqa: D102
-        return self._lines_written(elapsed) * self.line_size
+    def written(self, now: float, began: float) -> int:  # noqa: D102
+        return self._lines_written(now, began) * self.line_size
 
-    def next_write(self, elapsed: float) -> float:  # noqa: D102
-        lines = self._lines_written(elapsed)
-        return float("inf") if lines >= self.count else self._time_of(lines)
+    def next_write(self, now: float, began: float) -> float:  # noqa: D102
+        lines = self._lines_written(now, began)
+        return began + self._time_of(lines) if lines < self.count else math.inf
 
     def after_newline(self, number: int) -> int:  # noqa: D102
         return number * self.line_size
@@ -149,8 +153,8 @@ class Lines:
     def _time_of(self, line: int) -> float:
         return self.at + self.over * line / self.count
 
-    def _lines_written(self, elapsed: float) -> int:
-        return bisect_right(range(self.count), elapsed, key=self._time_of)
+    def _lines_written(self, now: float, began: float) -> int:
+        return bisect_right(range(self.count), now, key=lambda line: began + self._time_of(line))
 
     def _block(self, number: int) -> bytes:
         """A thousand lines that differ from those of another block in their leading digits alone.
@@ -181,13 +185,13 @@ class Log:
                     f"what is written at {later.begins:g} s comes after what is written at {earlier.ends:g} s"
                 )
 
-    def written(self, elapsed: float) -> int:
-        """Bytes written by that time."""
-        return sum(part.written(elapsed) for part in self.parts)
+    def written(self, now: float, began: float = 0.0) -> int:
+        """Bytes written by now, if the job began to run at that time."""
+        return sum(part.written(now, began) for part in self.parts)
 
-    def next_write(self, elapsed: float) -> float:
-        """When the next bytes after that time are written; infinity after the last."""
-        return min((part.next_write(elapsed) for part in self.parts), default=float("inf"))
+    def next_write(self, now: float, began: float = 0.0) -> float:
+        """When the next bytes after now are written; infinity after the last."""
+        return min((part.next_write(now, began) for part in self.parts), default=math.inf)
 
     def start_of_line(self, number: int) -> int | None:
         """Where the line of that number (from 0) starts, or None if the log never gets so far."""

@@ -156,6 +156,11 @@ class TestTrigger:
         assert (other.triggered_by, other.created) == ("other", NOW + 102)
         assert call(simulator, "POST", DEPLOYMENTS).status_code == 409
 
+    def test_other_jobs_that_are_there_from_the_start_come_once(self, play: Play, clock: Time) -> None:
+        simulator = play(other_jobs=[{"at": "-5s", "runs": 1}])
+        trigger(simulator)
+        assert [job.triggered_by for job in simulator.jobs] == ["other", "token"]
+
     def test_of_an_unknown_workspace(self, play: Play) -> None:
         path = f"/workspaces/{UNKNOWN}/deployments"
         assert_api_error(call(play(), "POST", path), 404, f"/api{path}")

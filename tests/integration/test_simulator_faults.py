@@ -212,17 +212,18 @@ class TestLostConnections:
         fault = {"calls": "workspace", "status": 200, "body": {"text": "0123456789"}, "cut": 4}
         assert exchange(play(fault), "GET", WORKSPACE).partition(b"\r\n\r\n")[2] == b"0123"
 
-    @pytest.mark.parametrize("offset", [0, 1, 500, 899])
-    def test_inside_a_log(self, play: Play, offset: int) -> None:
-        simulator = play({"calls": "logs", "cut": offset})
+    @pytest.mark.parametrize(("lines", "offset"), [(100, 0), (100, 1), (100, 500), (100, 899), (90_000, 700_007)])
+    def test_inside_a_log(self, play: Play, lines: int, offset: int) -> None:
+        simulator = play({"calls": "logs", "cut": offset}, job={"log": [{"lines": lines, "text": "line {n}"}]})
         job = trigger(simulator)
         received: list[bytes] = []
+        digits = max(3, len(str(lines - 1)))
         with (
             call(simulator, "GET", f"/jobs/{job['id']}/logs", stream=True) as answer,
             pytest.raises(requests.exceptions.ChunkedEncodingError),
         ):
             received.extend(answer.iter_content(None))
-        assert b"".join(received) == b"".join(b"line %03d\n" % n for n in range(100))[:offset]
+        assert b"".join(received) == b"".join(b"line %0*d\n" % (digits, n) for n in range(lines))[:offset]
 
     def test_not_if_the_log_is_shorter(self, play: Play) -> None:
         simulator = play({"calls": "logs", "cut": 900})

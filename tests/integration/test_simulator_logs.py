@@ -133,6 +133,13 @@ class TestHeldStream:
             job.clock.now += 1
             assert rest.result(timeout=10) == b""
 
+    def test_is_open_before_there_is_anything_to_read(self, deploy: Deploy) -> None:
+        job = deploy([{"at": 0.1, "text": "first"}], stream="held", empty=204)
+        with job.open() as answer:
+            assert answer.status_code == 200
+            job.clock.now += 0.1
+            assert answer.raw.read1() == b"first\n"
+
     @pytest.mark.parametrize(("relation", "method"), [("withdraw job", "PUT"), ("delete job", "DELETE")])
     def test_ends_with_a_job_that_is_stopped(self, deploy: Deploy, relation: str, method: str) -> None:
         job = deploy(runs="forever", stream="held")

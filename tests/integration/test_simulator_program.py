@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -29,7 +30,8 @@ def command(*arguments: object) -> list[str]:
 def running(*arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """The program and the first line that it printed."""
     pipe = subprocess.PIPE
-    with subprocess.Popen(command(*arguments), stdout=pipe, stderr=pipe, text=True) as process:
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(command(*arguments), stdout=pipe, stderr=pipe, text=True, env=environ) as process:
         assert process.stdout is not None
         try:
             yield process, process.stdout.readline()
@@ -140,7 +142,7 @@ class TestRefuses:
 
     @pytest.mark.parametrize("host", ["0.0.0.0", "8.8.8.8", "localhost", "::1"])
     def test_addresses_that_others_could_reach(self, host: str) -> None:
-        assert host in refused("--host", host)
+        assert re.search(r"neither a loopback nor a private address|no IPv4 address", refused("--host", host))
 
     def test_a_certificate_that_is_none(self, tmp_path: Path) -> None:
         (tmp_path / "x.pem").write_text("x")
@@ -163,8 +165,6 @@ def test_listens_on_another_loopback_address() -> None:
 def test_what_it_imports_stays_lean() -> None:
     """Start-up is paid by every test that starts the program."""
     modules = "import sys, matatika_simulator.__main__; print(*sys.modules)"
-    ended = subprocess.run(
-        [sys.executable, "-c", modules], capture_output=True, text=True, timeout=30, check=True, env={**os.environ}
-    )
+    ended = subprocess.run([sys.executable, "-c", modules], capture_output=True, text=True, timeout=30, check=True)
     heavy = {"requests", "yaml", "httpx", "fastapi", "pydantic", "matatika_deploy"}
     assert not heavy & {name.partition(".")[0] for name in ended.stdout.split()}

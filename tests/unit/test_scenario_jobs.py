@@ -3,9 +3,11 @@
 import math
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from matatika_simulator.jobs import Job, Jobs, Plan, Status
-from matatika_simulator.log import Log, Text
+from matatika_simulator.log import Lines, Log, Text
 
 LOG = Log((Text(0, b"a\n"), Text(1, b"b\n"), Text(5, b"late\n")))
 PLAN = Plan(queued=10, runs=3, ends=Status.ERROR, exit_code=7, log=LOG)
@@ -78,6 +80,21 @@ def test_next_event_is_the_next_line_or_the_end() -> None:
     assert [it.next_event(now) for now in (100, 110, 111, 113, 115)] == [110, 111, 113, 115, math.inf]
     it.withdrawn = 110.5
     assert it.next_event(110) == 110.5
+
+
+@settings(deadline=None)
+@given(created=st.floats(0, 2e9), at=st.floats(0, 100))
+def test_what_is_announced_is_there_at_that_very_moment(created: float, at: float) -> None:
+    """However the times are rounded: whoever waits for the next line must not wait for ever."""
+    it = job(Plan(runs=math.inf, log=Log((Text(at, b"x"), Lines(at, 1, 3, b"", b"")))), created)
+    now, written = created - 1, 0
+    for _ in range(4):
+        now = it.next_event(now)
+        if now == math.inf:
+            break
+        assert it.log_written(now) > written
+        written = it.log_written(now)
+    assert written == 1 + 3 * 4
 
 
 class TestJobs:
