@@ -29,6 +29,7 @@ class FakeClock:
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._wake_ups: dict[threading.Thread, float] = {}
+        self._inboxes: dict[threading.Thread, Inbox] = {}
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._last_change = time.monotonic()
 
@@ -57,6 +58,7 @@ class FakeClock:
         with self._lock:
             self._threads.add(thread)
             wake_up = self._wake_ups[thread] = self._passed + seconds
+            self._inboxes[thread] = inbox
             self._last_change = time.monotonic()
         try:
             if not inbox.empty():
@@ -69,7 +71,7 @@ class FakeClock:
             raise Empty
         finally:
             with self._lock:
-                del self._wake_ups[thread]
+                del self._wake_ups[thread], self._inboxes[thread]
                 self._last_change = time.monotonic()
 
     def advance(self, seconds: float) -> None:
@@ -95,7 +97,10 @@ class FakeClock:
         with self._lock:
             self._threads = {thread for thread in self._threads if thread.is_alive()}
             wake_up = min(self._wake_ups.values())
-            if self._threads <= self._wake_ups.keys():
+            if not all(inbox.empty() for inbox in self._inboxes.values()):
+                # Somebody is about to wake up.
+                self._last_change = time.monotonic()
+            elif self._threads <= self._wake_ups.keys():
                 due = self._pass_to(wake_up)
             elif time.monotonic() - self._last_change > _PATIENCE:
                 due = self._pass_to(min(wake_up, self._passed + _STEP))
