@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from random import uniform
 
+# After so many pauses in which the platform asked for nothing, they are halved.
+_PAUSES_TO_RECOVER = 10
+# Between two readings of what is left of the log, once the job has ended, in seconds.
+_SHORTEST_CLOSING, _LONGEST_CLOSING = 0.1, 1.0
+
 
 @dataclass
 class Pace:
@@ -10,26 +15,36 @@ class Pace:
 
     The pause that a job of any length ends in is then a small part of that length. The jitter keeps steps that were
     started together from asking together.
+
+    A platform that asks to wait gets longer pauses, twice as long each time it asks: many steps that only repeat what
+    was refused, as they are told, keep a busy platform busy for ever. What makes room is that each asks for less.
     """
 
     longest: float
     shortest: float = 1.0
     share: float = 0.05
     jitter: float = 0.1
-    apart: float = 0.0
-    """Between a look at the job and the reading of its log that follows."""
-    closing: float = 0.1
-    """Between two readings of what is left of the log, once the job has ended."""
+    _strain: float = 1.0
+    _calm: int = 0
 
     def pause(self, elapsed: float) -> float:
         """Give the pause to make `elapsed` seconds after the beginning."""
-        pause = min(max(elapsed * self.share, self.shortest), self.longest)
+        pause = min(max(elapsed * self.share, self.shortest) * self._strain, self.longest)
+        self._calm += 1
+        if self._calm == _PAUSES_TO_RECOVER:
+            self._strain, self._calm = max(self._strain / 2, 1.0), 0
         return pause * uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
 
     def slow_down(self) -> None:
-        """Ask as seldom as may be from now on: the platform has said that it is asked too often.
+        """Make longer pauses for a while: the platform has asked for it."""
+        self._strain, self._calm = min(self._strain * 2, self.longest / self.shortest), 0
 
-        Many steps that only repeat what was refused, as they are told, keep a busy platform busy for ever; what makes
-        room is that each asks for less.
-        """
-        self.shortest, self.apart, self.closing = self.longest, 1.0, 1.0
+    @property
+    def apart(self) -> float:
+        """Give the pause between a look at the job and the reading of its log that follows."""
+        return self.shortest if self._strain > 1 else 0.0
+
+    @property
+    def closing(self) -> float:
+        """Give the pause between two readings of what is left of the log, once the job has ended."""
+        return min(_SHORTEST_CLOSING * self._strain, _LONGEST_CLOSING)

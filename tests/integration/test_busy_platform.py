@@ -34,23 +34,33 @@ def test_a_platform_that_is_not_is_looked_at_often(tmp_path: Path) -> None:
     assert all(look - before < 1.7 for before, look in pairwise(times(simulator, "job")))
 
 
-def test_is_looked_at_with_the_longest_pause_from_then_on(tmp_path: Path) -> None:
-    simulator, _ = play(tmp_path, {"calls": "job", "requests": {"numbers": [2]}}, poll_interval="7s")
+def test_is_looked_at_with_pauses_of_twice_the_length_each_time_that_it_asks(tmp_path: Path) -> None:
+    simulator, _ = play(tmp_path, {"calls": "job", "requests": {"numbers": [2, 4]}})
     looks = times(simulator, "job")
     assert 2 <= looks[2] - looks[1] <= 2.6
-    assert all(6.2 < look - before < 7.8 for before, look in pairwise(looks[2:]))
+    assert 1.7 < looks[3] - looks[2] < 2.3
+    assert 2 <= looks[4] - looks[3] <= 2.6
+    # From 20 s on, 5 % of the time is more than a second.
+    assert all(3.5 < look - before < 6.7 for before, look in pairwise(looks[4:]))
 
 
-def test_that_says_so_of_the_trigger_or_the_log_is_not_looked_at_more_often_for_that(tmp_path: Path) -> None:
+def test_that_says_so_of_the_trigger_or_the_log_is_looked_at_less_often_for_that(tmp_path: Path) -> None:
     for call in ("trigger", "logs"):
         (tmp_path / call).mkdir()
         simulator, _ = play(tmp_path / call, {"calls": call, "requests": {"numbers": [1]}})
         looks = times(simulator, "job")
-        assert all(look - before > 8.9 for before, look in pairwise(looks[1:]))
+        assert all(look - before > 1.7 for before, look in pairwise(looks[1:8]))
+
+
+def test_is_looked_at_as_before_when_it_asks_no_more(tmp_path: Path) -> None:
+    simulator, _ = play(tmp_path, {"calls": "job", "requests": {"numbers": [2]}})
+    looks = times(simulator, "job")
+    assert all(1.7 < look - before < 2.3 for before, look in pairwise(looks[2:11]))
+    assert looks[-1] - looks[-2] < 1.7
 
 
 def test_is_asked_for_the_log_no_more_often_than_for_the_job(tmp_path: Path) -> None:
-    simulator, _ = play(tmp_path, {"calls": "job", "requests": {"numbers": [2]}})
+    simulator, _ = play(tmp_path, {"calls": "job", "requests": {"numbers": [2, 3, 4, 5]}})
     readings, looks = times(simulator, "logs"), times(simulator, "job")
     during = [time for time in readings if time < looks[-1]]
     assert len(during) <= len(looks)

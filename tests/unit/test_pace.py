@@ -25,9 +25,37 @@ def test_pauses_use_the_whole_of_their_range(elapsed: float, middle: float) -> N
     assert 1.08 * middle < max(pauses) <= 1.1 * middle
 
 
-def test_a_platform_that_is_asked_too_often_is_asked_as_seldom_as_may_be() -> None:
+def middle(pace: Pace, elapsed: float = 0) -> float:
+    """The pause without its jitter."""
+    random.seed(1)
+    share = random.uniform(0.9, 1.1)
+    random.seed(1)
+    return pace.pause(elapsed) / share
+
+
+def test_a_platform_that_asks_for_it_gets_pauses_of_twice_the_length_each_time_up_to_the_longest() -> None:
+    pace = Pace(longest=10)
+    pauses = []
+    for _ in range(6):
+        pace.slow_down()
+        pauses.append(round(middle(pace), 6))
+    assert pauses == [2, 4, 8, 10, 10, 10]
+    assert pace.apart == pace.closing == 1
+
+
+def test_pauses_grow_short_again_when_the_platform_asks_no_more() -> None:
     pace = Pace(longest=10)
     pace.slow_down()
     pace.slow_down()
-    assert all(9 <= pace.pause(elapsed) <= 11 for elapsed in (0, 2, 20, 2000))
-    assert pace.apart == pace.closing == 1
+    pauses = [round(middle(pace), 6) for _ in range(25)]
+    assert pauses == [4] * 10 + [2] * 10 + [1] * 5
+    assert (pace.apart, pace.closing) == (0, 0.1)
+
+
+def test_pauses_stay_long_while_the_platform_still_asks() -> None:
+    pace = Pace(longest=10)
+    for _ in range(5):
+        pace.slow_down()
+    for _ in range(50):
+        assert round(middle(pace), 6) == 10
+        pace.slow_down()
