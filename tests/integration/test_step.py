@@ -345,6 +345,8 @@ class TestEnvironment:
         environ = {
             "PYTHONPATH": f"{hostile}:relative:",
             "PYTHONWARNINGS": "error",
+            "PYTHONWARNDEFAULTENCODING": "1",
+            "PYTHONDEVMODE": "1",
             "PYTHONOPTIMIZE": "2",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONIOENCODING": "ascii:strict",

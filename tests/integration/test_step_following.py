@@ -376,3 +376,17 @@ def test_a_job_whose_answer_was_lost_is_found_however_roughly_its_creation_is_to
         result = run_here(Step(tmp_path, simulator, api_url=peer.api_url, preflight="off", logs="none"), clock)
     assert result.code == 0
     assert len(simulator.jobs) == 1
+
+
+def test_a_call_gets_one_new_token_whatever_happens_between_its_attempts(tmp_path: Path) -> None:
+    clock = FakeClock()
+    key = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+    with Simulator({"job": {"runs": 60}}, clock=clock.now) as simulator, Peer(simulator, clock) as peer:
+        addresses = {"api_url": peer.api_url, "audience": simulator.api_url}
+        # The first look takes three attempts, the second is refused for good.
+        peer.on("job", answer(401), numbers={1, 4, 6})
+        peer.on("job", answer(502), numbers={2, 5})
+        result = run_here(Step(tmp_path, simulator, verify_source="off", logs="none", **addresses, **key), clock)
+    assert result.code == 3
+    assert peer.count("job") == 6
+    assert len(simulator.calls("token")) == 3
