@@ -20,6 +20,10 @@ from matatika_simulator.journal import Entry, Journal
 from matatika_simulator.platform import Platform
 from matatika_simulator.wire import Protocol
 
+# Turns of the event loop in which a connection that was accepted becomes one that the server knows. One that did not
+# before the server is closed would never be closed itself (https://github.com/python/cpython/issues/109564).
+_TURNS_TO_ACCEPT = 5
+
 
 class _Server(uvicorn.Server):
     """A server that is told to end rather than looking ten times a second, and that then ends at once.
@@ -55,6 +59,8 @@ class _Server(uvicorn.Server):
         await self._told.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 (uvicorn's signature)
+        for _ in range(_TURNS_TO_ACCEPT):
+            await asyncio.sleep(0)
         for server in self.servers:
             server.close()
         for connection in list(self.server_state.connections):
