@@ -18,6 +18,8 @@ from tests.support.clock import FakeClock
 from tests.support.peer import Peer
 from tests.support.step import Result, Step
 
+# Bytes of a step's log that are shown with a test that fails.
+_SHOWN = 20_000
 _SECRETS = ("TOKEN", "CLIENT-ID", "CLIENT-SECRET", "DEPLOYMENT-SECRET")
 
 # Limits on a peer's silence are real seconds even here. These are for peers that are never silent ...
@@ -26,11 +28,8 @@ PATIENT = Tuning(limits=Limits(connect=5, silence=10, total=20))
 IMPATIENT = replace(PATIENT, limits=Limits(connect=1, silence=0.2, total=0.4))
 
 
-def run_here(step: Step, clock: Clock, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
-    """Run the main step to its end, and check that none of its secrets shows anywhere.
-
-    To signal it, pass `signals` and call its `receive`, for example by `clock.call_later`.
-    """
+def run_main(step: Step, clock: Clock, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
+    """Run the main step to its end, whatever its inputs are."""
     path = step.workspace.parent / "printed"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
@@ -39,8 +38,16 @@ def run_here(step: Step, clock: Clock, tuning: Tuning = PATIENT, signals: Signal
     finally:
         os.close(descriptor)
     printed = path.read_bytes()
-    print(printed.decode("utf-8", "replace"))  # noqa: T201
-    result = Result(code, printed, step.files.outputs, step.files.state, step.files.summary)
+    print(printed[:_SHOWN].decode("utf-8", "replace"))  # noqa: T201
+    return Result(code, printed, step.files.outputs, step.files.state, step.files.summary)
+
+
+def run_here(step: Step, clock: Clock, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
+    """Run the main step to its end, and check that none of its secrets shows anywhere.
+
+    To signal it, pass `signals` and call its `receive`, for example by `clock.call_later`.
+    """
+    result = run_main(step, clock, tuning, signals)
     given = [step.environ[f"INPUT_{name}"].strip() for name in _SECRETS]
     secrecy.check(result, [secret for secret in given if secret])
     return result

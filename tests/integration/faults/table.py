@@ -13,7 +13,7 @@ from tests.integration.faults.faults import FAULTS, Fault, Kind
 
 # Seconds.
 OUTAGE: Final = 300.0
-TIMEOUT: Final = 20.0
+TIMEOUT: Final = 5.0
 
 _API_KEY: Final = {"client-id": constants.CLIENT_ID, "client-secret": constants.CLIENT_SECRET, "token": ""}
 
