@@ -59,3 +59,64 @@ def test_pauses_stay_long_while_the_platform_still_asks() -> None:
     for _ in range(50):
         assert round(middle(pace), 6) == 10
         pace.slow_down()
+
+
+class TestBusyPlatform:
+    """A platform that asks to wait gets longer pauses, for a while."""
+
+    def middle(self, pace: Pace, elapsed: float = 0.0) -> float:
+        """The pause without its jitter."""
+        return round(pace.pause(elapsed), 6)
+
+    def steady(self, longest: float = 10) -> Pace:
+        return Pace(longest=longest, jitter=0)
+
+    def test_each_wish_doubles_the_pauses_up_to_the_longest(self) -> None:
+        pace = self.steady()
+        pauses = []
+        for _ in range(6):
+            pauses.append(self.middle(pace))
+            pace.slow_down()
+        assert pauses == [1, 2, 4, 8, 10, 10]
+
+    def test_long_pauses_double_too_and_stay_within_the_bounds(self) -> None:
+        pace = self.steady()
+        pace.slow_down()
+        assert self.middle(pace, 60) == 6
+        assert self.middle(pace, 1000) == 10
+
+    def test_ten_calm_pauses_halve_them_and_nothing_makes_them_shorter_than_usual(self) -> None:
+        pace = self.steady()
+        pace.slow_down()
+        pace.slow_down()
+        assert [self.middle(pace) for _ in range(35)] == [4] * 10 + [2] * 10 + [1] * 15
+
+    def test_a_further_wish_begins_the_calm_anew(self) -> None:
+        pace = self.steady()
+        pace.slow_down()
+        for _ in range(9):
+            pace.pause(0)
+        pace.slow_down()
+        assert [self.middle(pace) for _ in range(11)] == [4] * 10 + [2]
+
+    def test_pauses_that_are_the_longest_already_do_not_change(self) -> None:
+        pace = self.steady(longest=1)
+        pace.slow_down()
+        assert self.middle(pace) == 1
+
+    def test_look_and_log_are_read_apart_as_long_as_it_is_busy(self) -> None:
+        pace = self.steady()
+        assert pace.apart == 0
+        pace.slow_down()
+        assert pace.apart == 1
+        for _ in range(10):
+            pace.pause(0)
+        assert pace.apart == 0
+
+    def test_what_is_left_of_the_log_is_read_at_a_pace_of_its_own(self) -> None:
+        pace = self.steady()
+        closing = []
+        for _ in range(6):
+            closing.append(pace.closing)
+            pace.slow_down()
+        assert closing == pytest.approx([0.1, 0.2, 0.4, 0.8, 1, 1])
