@@ -19,20 +19,20 @@ _SILENCE, _TOTAL = 30.0, 60.0
 
 
 class Kind(StrEnum):
-    """What a fault tells whoever asked."""
+    """What a fault tells whoever asked; the values are for RELIABILITY.md."""
 
-    UNREACHABLE = "nothing was sent"
-    LOST = "the answer was lost"
-    SILENT = "the answer does not come in time"
-    NONSENSE = "the answer makes no sense"
-    BUSY = "not now"
-    LATER = "not for a long time"
-    UNAUTHORISED = "the token has expired"
-    REFUSED = "no"
-    MISSING = "there is no such thing"
-    CONFLICT = "it stands in the way of something"
-    REDIRECTED = "ask somebody else"
-    HARMLESS = "nothing is wrong"
+    UNREACHABLE = "not sent"
+    LOST = "answer lost"
+    SILENT = "no answer in time"
+    NONSENSE = "nonsense"
+    BUSY = "busy"
+    LATER = "busy for years"
+    UNAUTHORISED = "`401`"
+    REFUSED = "refused"
+    MISSING = "`404`"
+    CONFLICT = "`409`"
+    REDIRECTED = "redirected"
+    HARMLESS = "harmless"
 
 
 Make = Callable[[str], Behaviour]
@@ -164,7 +164,7 @@ FAULTS: Final = (
     Fault("closed before the answer", Kind.LOST, _is(close)),
     Fault("reset inside the headers", Kind.LOST, _is(raw(_HALF_A_HEAD, reset))),
     Fault("reset inside the body", Kind.LOST, _half(reset)),
-    Fault("silence before the headers", Kind.SILENT, _is(silence(_SILENCE)), lasts=True),
+    Fault("silence before the headers", Kind.SILENT, _is(silence(_SILENCE))),
     Fault("silence inside the body", Kind.SILENT, _half(silence(_SILENCE))),
     Fault("a byte every second", Kind.SILENT, _is(drip(_HALF_A_HEAD * 1000, _TOTAL)), _READ),
     Fault("`408`", Kind.LOST, _is(html(408))),

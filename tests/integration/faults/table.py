@@ -83,131 +83,129 @@ class Expected:
     lasting: tuple[float, float] = (0.0, 150.0)
     """The step takes at least and at most so many seconds."""
     tells: tuple[str, ...] = ()
-    """What the error, or else the warning, says; `{job}` is the job's id."""
+    """What the error says; `{job}` is the job's id."""
     leaves_running: bool = False
-    """Whether a job runs on when the step has ended it, or tried to."""
+    """Whether a job runs on although the step has tried to end it."""
     warnings: int = 0
 
 
-# Five minutes of backoff are at least so many attempts and at most so many, be they silent for 30 s or quick to fail.
-_MANY: Final = (5, 150)
+Rules = dict[tuple[Kind, When], Expected]
+
+# Five minutes of backoff are at least so many attempts and at most so many.
+_MANY: Final = (20, 150)
 _GAVE_UP: Final = (OUTAGE - 20, OUTAGE + 130)
 _OPEN: Final = "may have been queued"
 _RUNNING: Final = "may be running still"
 
 
-def _once(code: int, requests: int = 2, **more: Any) -> Expected:
-    return Expected("tried again", code, (requests, requests), **more)
-
-
-def _at_once(said: str, code: int, requests: int = 1, **more: Any) -> Expected:
+def _after(requests: int, said: str, code: int, **more: Any) -> Expected:
+    """Expect an end after exactly so many requests."""
     return Expected(said, code, (requests, requests), **more)
 
 
-def _gives_up(**more: Any) -> Expected:
-    return Expected("tried for 5 minutes, then exit 3", 3, _MANY, lasting=_GAVE_UP, **more)
+def _for_minutes(**more: Any) -> Expected:
+    return Expected("tried for 5 minutes", 3, _MANY, lasting=_GAVE_UP, **more)
 
 
-def _safe_call(**of_failure: Any) -> dict[tuple[Kind, When], Expected]:
+def _safe_call(**failed: Any) -> Rules:
     """What holds for a call that can be repeated, and without which the step cannot go on."""
-    failed: dict[str, Any] = {"code": 3, **of_failure}
-    unsent: dict[str, Any] = {**of_failure, "lasting": _GAVE_UP}
     rules = {
-        (Kind.UNREACHABLE, When.ONCE): _once(0, requests=1),
-        (Kind.UNREACHABLE, When.ALWAYS): Expected("tried for 5 minutes, then exit 3", 3, (0, 0), **unsent),
-        (Kind.LATER, When.ONCE): _at_once("exit 3 at once", **failed),
-        (Kind.UNAUTHORISED, When.ONCE): _at_once("a new token, once", 0, 2),
-        (Kind.UNAUTHORISED, When.ALWAYS): _at_once("a new token, once, then exit 3", requests=2, **failed),
-        (Kind.HARMLESS, When.ONCE): _at_once("nothing happens", 0),
+        (Kind.UNREACHABLE, When.ONCE): _after(1, "tried again", 0),
+        (Kind.UNREACHABLE, When.ALWAYS): _after(0, "tried for 5 minutes", 3, lasting=_GAVE_UP, **failed),
+        (Kind.SILENT, When.ONCE): _after(2, "tried again", 0),
+        (Kind.UNAUTHORISED, When.ONCE): _after(2, "tried again with a new token", 0),
+        (Kind.UNAUTHORISED, When.ALWAYS): _after(2, "tried again with a new token", 3, **failed),
+        (Kind.HARMLESS, When.ONCE): _after(1, "taken as it is", 0),
     }
-    for kind in (Kind.LOST, Kind.SILENT, Kind.NONSENSE, Kind.BUSY):
-        rules[kind, When.ONCE] = _once(0)
-        rules[kind, When.ALWAYS] = _gives_up(**of_failure)
-    for kind in (Kind.REFUSED, Kind.MISSING, Kind.CONFLICT, Kind.REDIRECTED):
-        rules[kind, When.ONCE] = _at_once("exit 3 at once", **failed)
+    for kind in (Kind.LOST, Kind.NONSENSE, Kind.BUSY):
+        rules[kind, When.ONCE] = _after(2, "tried again", 0)
+        rules[kind, When.ALWAYS] = _for_minutes(**failed)
+    for kind in (Kind.LATER, Kind.REFUSED, Kind.MISSING, Kind.CONFLICT, Kind.REDIRECTED):
+        rules[kind, When.ONCE] = _after(1, "an error at once", 3, **failed)
     return rules
 
 
-def _trigger() -> dict[tuple[Kind, When], Expected]:
+def _trigger() -> Rules:
     """What holds for the call that must not simply be repeated."""
     rules = _safe_call(jobs=0)
     for kind in (Kind.LOST, Kind.SILENT, Kind.NONSENSE):
-        rules[kind, When.ONCE] = Expected("listed, then tried again", 0, (2, 2))
-        rules[kind, When.ONCE_AFTER_EFFECT] = _at_once("listed and adopted", 0)
-        rules[kind, When.ALWAYS_AFTER_EFFECT] = _at_once("listed and adopted", 0)
-    rules[Kind.CONFLICT, When.ONCE] = Expected("listed, then tried once more", 0, (2, 2))
-    rules[Kind.CONFLICT, When.ALWAYS] = Expected("listed, tried once more, then exit 3", 3, (2, 2), jobs=0)
+        rules[kind, When.ONCE] = _after(2, "tried again, since no list shows it", 0)
+        rules[kind, When.ONCE_AFTER_EFFECT] = _after(1, "found in the list", 0)
+    for kind in (Kind.LOST, Kind.NONSENSE):
+        rules[kind, When.ALWAYS_AFTER_EFFECT] = _after(1, "found in the list", 0)
+    rules[Kind.CONFLICT, When.ONCE] = _after(2, "tried once more, since no list shows another", 0)
+    rules[Kind.CONFLICT, When.ALWAYS] = _after(2, "tried once more, since no list shows another", 3, jobs=0)
     return rules
 
 
-def _log() -> dict[tuple[Kind, When], Expected]:
+def _log() -> Rules:
     """What holds for the log, which never changes how the step ends."""
+    warned: dict[str, Any] = {"code": 0, "requests": (2, 60), "warnings": 1}
     rules = {
-        (Kind.LATER, When.ONCE): Expected("read again later", 0, (2, 40)),
-        (Kind.HARMLESS, When.ONCE): Expected("nothing happens", 0, (2, 60)),
-        (Kind.UNREACHABLE, When.ONCE): Expected("read again", 0, (2, 40)),
+        (Kind.UNREACHABLE, When.ONCE): Expected("read again", 0, (2, 60)),
         # Then the job cannot be seen either.
-        (Kind.UNREACHABLE, When.ALWAYS): Expected(
-            "tried for 5 minutes, then exit 3", 3, (0, 0), tells=("{job}", _RUNNING), lasting=_GAVE_UP
+        (Kind.UNREACHABLE, When.ALWAYS): _after(
+            0, "tried for 5 minutes", 3, tells=("{job}", _RUNNING), lasting=_GAVE_UP
         ),
-        (Kind.UNAUTHORISED, When.ONCE): Expected("a new token", 0, (2, 60)),
-        (Kind.UNAUTHORISED, When.ALWAYS): Expected("one warning", 0, (2, 60), warnings=1),
+        (Kind.SILENT, When.ONCE): Expected("read again", 0, (2, 60)),
+        (Kind.LATER, When.ONCE): Expected("read again when the job is over", 0, (2, 60)),
+        (Kind.UNAUTHORISED, When.ONCE): Expected("read again", 0, (2, 60)),
+        (Kind.UNAUTHORISED, When.ALWAYS): Expected("a warning", **warned),
         (Kind.MISSING, When.ONCE): Expected("read again, in the first 10 s", 0, (2, 60)),
-        (Kind.MISSING, When.ALWAYS): Expected("one warning", 0, (2, 60), warnings=1),
+        (Kind.MISSING, When.ALWAYS): Expected("a warning", **warned),
+        (Kind.HARMLESS, When.ONCE): Expected("taken as it is", 0, (2, 60)),
     }
-    for kind in (Kind.LOST, Kind.SILENT, Kind.BUSY):
+    for kind in (Kind.LOST, Kind.BUSY):
         rules[kind, When.ONCE] = Expected("read again", 0, (2, 60))
-        rules[kind, When.ALWAYS] = Expected("one warning", 0, (2, 60), warnings=1)
+        rules[kind, When.ALWAYS] = Expected("a warning", **warned)
     for kind in (Kind.REFUSED, Kind.CONFLICT, Kind.REDIRECTED):
-        rules[kind, When.ONCE] = Expected("one warning", 0, (1, 1), warnings=1)
+        rules[kind, When.ONCE] = _after(1, "a warning", 0, warnings=1)
     return rules
 
 
-def _ending(done: str) -> dict[tuple[Kind, When], Expected]:
+def _ending(done: str) -> Rules:
     """What holds for the withdrawal and the deletion: 10 s, and the exit code of whatever they end."""
     ended: dict[str, Any] = {"code": 4, "tells": ("{job}", done)}
     left: dict[str, Any] = {"code": 4, "leaves_running": True, "tells": ("{job}", _RUNNING)}
-    persistent = "tried until 10 s are over, then reported"
     rules = {
-        (Kind.UNREACHABLE, When.ONCE): _once(requests=1, **ended),
-        (Kind.UNREACHABLE, When.ALWAYS): Expected(persistent, requests=(0, 0), **left),
+        (Kind.UNREACHABLE, When.ONCE): _after(1, "tried again", **ended),
+        (Kind.UNREACHABLE, When.ALWAYS): _after(0, "tried until 10 s are over, and reported", **left),
         # 30 s of silence are longer than all that is left.
-        (Kind.SILENT, When.ONCE): _at_once("reported", **left),
-        (Kind.LATER, When.ONCE): _at_once("reported", **left),
-        (Kind.UNAUTHORISED, When.ONCE): _at_once("a new token, once", requests=2, **ended),
-        (Kind.UNAUTHORISED, When.ALWAYS): _at_once("a new token, once, then reported", requests=2, **left),
-        (Kind.HARMLESS, When.ONCE): _at_once("nothing happens", **ended),
+        (Kind.SILENT, When.ONCE): _after(1, "reported", **left),
+        (Kind.LOST, When.ONCE_AFTER_EFFECT): _after(2, "tried again", **ended),
         # The status alone counts: the platform's reference knows several forms of this answer.
-        (Kind.NONSENSE, When.ONCE_AFTER_EFFECT): _at_once("nothing happens", **ended),
-        (Kind.LOST, When.ONCE_AFTER_EFFECT): _once(**ended),
+        (Kind.NONSENSE, When.ONCE_AFTER_EFFECT): _after(1, "taken as it is", **ended),
+        (Kind.UNAUTHORISED, When.ONCE): _after(2, "tried again with a new token", **ended),
+        (Kind.UNAUTHORISED, When.ALWAYS): _after(2, "tried again with a new token, and reported", **left),
+        (Kind.HARMLESS, When.ONCE): _after(1, "taken as it is", **ended),
     }
     for kind in (Kind.LOST, Kind.BUSY):
-        rules[kind, When.ONCE] = _once(**ended)
-        rules[kind, When.ALWAYS] = Expected(persistent, requests=(1, 40), **left)
-    for kind in (Kind.REFUSED, Kind.MISSING, Kind.CONFLICT, Kind.REDIRECTED):
-        rules[kind, When.ONCE] = _at_once("reported", **left)
+        rules[kind, When.ONCE] = _after(2, "tried again", **ended)
+        rules[kind, When.ALWAYS] = Expected("tried until 10 s are over, and reported", requests=(1, 40), **left)
+    for kind in (Kind.LATER, Kind.REFUSED, Kind.MISSING, Kind.CONFLICT, Kind.REDIRECTED):
+        rules[kind, When.ONCE] = _after(1, "reported", **left)
     return rules
 
 
-_OF_JOB: Final = {
-    # A status that is not known is not the end: one more look.
-    (Kind.HARMLESS, When.ONCE): Expected("nothing happens", 0, (1, 2)),
-    (Kind.MISSING, When.ONCE): Expected("tried again, in the first 10 s", 0, (2, 2)),
-    (Kind.MISSING, When.ALWAYS): Expected(
-        "tried again for 10 s, then exit 3", 3, (2, 60), tells=("{job}", _RUNNING), lasting=(10, 30)
-    ),
+_NO_TOKEN_TO_RENEW: Final[Rules] = {
+    (Kind.UNAUTHORISED, When.ONCE): _after(1, "an error at once", 3, jobs=0),
+    (Kind.UNAUTHORISED, When.ALWAYS): _after(1, "an error at once", 3, jobs=0),
 }
-_NO_TOKEN_TO_RENEW: Final = {
-    (Kind.UNAUTHORISED, When.ONCE): _at_once("exit 3 at once", 3, jobs=0),
-    (Kind.UNAUTHORISED, When.ALWAYS): _at_once("exit 3 at once", 3, jobs=0),
+_OF_A_JOB: Final[Rules] = {
+    (Kind.MISSING, When.ONCE): _after(2, "tried again, in the first 10 s", 0),
+    (Kind.MISSING, When.ALWAYS): Expected(
+        "tried again, in the first 10 s", 3, (2, 60), tells=("{job}", _RUNNING), lasting=(10, 30)
+    ),
+    # A status that is not known is not the end: one more look.
+    (Kind.HARMLESS, When.ONCE): Expected("taken as it is", 0, (1, 2)),
 }
 
-EXPECTED: Final[Mapping[str, Mapping[tuple[Kind, When], Expected]]] = {
+EXPECTED: Final[Mapping[str, Rules]] = {
     "token": _safe_call(jobs=0) | _NO_TOKEN_TO_RENEW,
     "trigger": _trigger(),
     "webhook": _trigger() | _NO_TOKEN_TO_RENEW,
     "jobs": _safe_call(tells=(_OPEN,)),
-    "job": _safe_call(tells=("{job}", _RUNNING)) | _OF_JOB,
+    "job": _safe_call(tells=("{job}", _RUNNING)) | _OF_A_JOB,
     "logs": _log(),
     "withdraw": _ending("was withdrawn"),
     "delete": _ending("was deleted"),

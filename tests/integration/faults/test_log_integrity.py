@@ -119,7 +119,7 @@ _BREAKS = st.one_of(
 
 @STREAMS
 @given(pieces=_PIECES, breaks=st.lists(_BREAKS, max_size=8), seed=st.integers(0, 9))
-@settings(max_examples=30)
+@settings(max_examples=25)
 def test_any_log_survives_any_breaks(
     stream: str, pieces: list[list[bytes | int]], breaks: list[tuple[str, int, int]], seed: int
 ) -> None:

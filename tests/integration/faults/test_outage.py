@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.inprocess import stage
+from tests.support.inprocess import IMPATIENT, stage
+from tests.support.peer import silence
 
 MINUTE: Final = 60.0
 LOG: Final = [{"text": "before"}, {"at": "100s", "text": "during"}, {"at": "170s", "text": "after"}]
@@ -67,6 +68,16 @@ def test_refused_connections_are_an_outage_too(tmp_path: Path) -> None:
         result = here.run()
     assert result.code == 0
     assert result.log.job_log == b"before\nduring\nafter\n"
+
+
+def test_silence_is_an_outage_too(tmp_path: Path) -> None:
+    with stage(tmp_path, {"job": {"runs": "1h"}}, timeout="1h") as here:
+        here.peer.on("job", silence(30))
+        result = here.run(IMPATIENT)
+        assert 5 * MINUTE <= here.clock.passed < 6 * MINUTE
+        assert 8 <= here.peer.count("job") <= 12
+        assert here.simulator.jobs[0].id in result.log.said("error")[0]
+    assert result.code == 3
 
 
 def test_good_answers_between_end_an_outage(tmp_path: Path) -> None:
