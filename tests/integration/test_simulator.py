@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -616,6 +617,17 @@ class TestJournal:
         (state,) = requests.get(f"{simulator.url}/simulator/jobs", timeout=10).json()
         assert (state["id"], state["triggered_by"], state["withdrawn"]) == (job["id"], "token", False)
         assert len(simulator.journal) == 1
+
+    def test_knows_nothing_of_a_request_that_never_came_in_whole(self, play: Play) -> None:
+        simulator = play()
+        head = f"POST /api{DEPLOYMENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: {BEARER['Authorization']}\r\n"
+        with socket.create_connection(("127.0.0.1", _port(simulator)), timeout=10) as connection:
+            connection.sendall(f"{head}Content-Length: 10\r\n\r\n123".encode())
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1000) == b""
+        assert call(simulator, "GET", WORKSPACE).status_code == 200
+        assert [entry.call for entry in simulator.journal] == ["workspace"]
+        assert simulator.jobs == []
 
     def test_is_written_to_a_file_line_by_line(self, tmp_path: Path) -> None:
         path = tmp_path / "journal.jsonl"

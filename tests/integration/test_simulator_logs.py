@@ -137,6 +137,7 @@ class TestHeldStream:
         job = deploy([{"at": 0.1, "text": "first"}], stream="held", empty=204)
         with job.open() as answer:
             assert answer.status_code == 200
+            time.sleep(0.05)  # so that the stream waits for the line, rather than finds it there
             job.clock.now += 0.1
             assert answer.raw.read1() == b"first\n"
 
