@@ -629,13 +629,16 @@ class TestJournal:
         assert [entry.call for entry in simulator.journal] == ["workspace"]
         assert simulator.jobs == []
 
-    def test_is_written_to_a_file_line_by_line(self, tmp_path: Path) -> None:
+    def test_is_appended_to_a_file_line_by_line(self, tmp_path: Path) -> None:
         path = tmp_path / "journal.jsonl"
         with Simulator({}, journal_file=path) as simulator:
             for expected in (1, 2):
                 call(simulator, "GET", WORKSPACE)
                 lines = [json.loads(line) for line in path.read_text().splitlines()]
                 assert [line["status"] for line in lines] == [200] * expected
+        with Simulator({}, journal_file=path) as simulator:
+            call(simulator, "GET", WORKSPACE)
+        assert len(path.read_text().splitlines()) == 3
 
 
 class TestServer:
