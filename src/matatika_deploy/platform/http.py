@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from select import POLLIN, poll
 from threading import Lock
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -256,11 +257,32 @@ class Http:
             self._trace(request.method, path, outcome, time.monotonic() - begin)
 
     def pieces(self, response: requests.Response) -> Iterator[bytes]:
-        """Give the body as it arrives, in pieces of whatever size is there.
+        """Give the body as it arrives: in pieces of all that is there, up to a limit or a little more; some are empty.
 
         Raises:
-            Fault: if the connection is lost, or silent for too long (`Silence`).
+            Fault: if the connection is lost, or silent for too long (`Silence`). All that came before was given.
         """
+        arrivals = poll()
+        if not response.raw.closed:
+            arrivals.register(response.raw.fileno(), POLLIN)
+        # A platform may send chunks of a few lines; what is done with a piece costs little more for a large one.
+        gathered: list[bytes] = []
+        size = 0
+        try:
+            for chunk in self._chunks(response):
+                gathered.append(chunk)
+                size += len(chunk)
+                if size >= self.limits.piece or not arrivals.poll(0):
+                    yield b"".join(gathered)
+                    gathered.clear()
+                    size = 0
+        except Fault:
+            yield b"".join(gathered)
+            raise
+        yield b"".join(gathered)
+
+    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
+        """Give the body in pieces of whatever size the connection gives."""
         while True:
             try:
                 piece = response.raw.read1(self.limits.piece, decode_content=True)

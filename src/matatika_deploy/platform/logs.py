@@ -65,7 +65,8 @@ class LineBuffer:
         end = piece.rfind(b"\n") + 1
         ready = b""
         if end:
-            ready = self._held + piece[:end]
+            # One copy, of what may be a large piece.
+            ready = b"".join((self._held, memoryview(piece)[:end]))
             self.lines += piece.count(b"\n", 0, end)
             self._handed_on = 0
             self._held = piece[end:]
