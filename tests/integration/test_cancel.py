@@ -19,8 +19,8 @@ from tests.support.cancelling import (
     Cancelled,
     Cases,
     Point,
-    after,
     calls,
+    noticed,
     prints,
     running_all,
     shown,
@@ -35,10 +35,10 @@ BEFORE_THE_TRIGGER: Mapping[str, Point] = {
     "start": Point(
         RUNNING,
         lambda running, _: running.wait_until(lambda: signal.SIGTERM in running.catches, "its handlers"),
-        then=after(0.1),
+        then=noticed,
     ),
-    "token": Point({**RUNNING, "faults": [{"calls": "token", "hang": True}]}, calls("token"), after(0.1), API_KEY),
-    "checks": Point({**RUNNING, "faults": [{"calls": "workspace", "hang": True}]}, calls("workspace"), after(0.1)),
+    "token": Point({**RUNNING, "faults": [{"calls": "token", "hang": True}]}, calls("token"), noticed, API_KEY),
+    "checks": Point({**RUNNING, "faults": [{"calls": "workspace", "hang": True}]}, calls("workspace"), noticed),
 }
 WITH_A_JOB: Mapping[str, Point] = {
     "trigger": Point({**RUNNING, "faults": [{"calls": "trigger", "after": True, "delay": LATE}]}, calls("trigger")),

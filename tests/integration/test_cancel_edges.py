@@ -22,8 +22,8 @@ from tests.support.cancelling import (
     Cancelled,
     Cases,
     Point,
-    after,
     calls,
+    noticed,
     prints,
     run_post,
     running_all,
@@ -43,14 +43,14 @@ def with_fault(**fault: Any) -> Mapping[str, Any]:
 
 POINTS: Mapping[str, Point] = {
     "withdrawal-never-answered": Point(with_fault(calls="withdraw", hang=True), calls("job")),
-    "trigger-never-answered": Point(with_fault(calls="trigger", hang=True, after=True), calls("trigger"), after(0.2)),
+    "trigger-never-answered": Point(with_fault(calls="trigger", hang=True, after=True), calls("trigger"), noticed),
     "trigger-lost": Point(with_fault(calls="trigger", hang=True), calls("trigger")),
     "trigger-refused": Point(with_fault(calls="trigger", status=503, delay=LATE), calls("trigger")),
     "trigger-left": Point(with_fault(calls="trigger", delay=LATE), calls("trigger"), inputs=LEAVE),
     "webhook-answered-late": Point(with_fault(calls="webhook", delay=LATE), calls("webhook"), inputs=WEBHOOK),
     "withdrawal-forbidden": Point(with_fault(calls="withdraw", status=403), calls("job")),
     "withdrawal-fails": Point(with_fault(calls="withdraw", status=502, body="html"), calls("job")),
-    "left": Point(RUNNING, calls("job"), after(0.05), LEAVE),
+    "left": Point(RUNNING, calls("job"), noticed, LEAVE),
     "job-of-somebody-else-perhaps": Point(
         {
             **with_fault(calls="trigger", requests={"first": 1}, drop="close", after=True),
@@ -79,7 +79,7 @@ POINTS: Mapping[str, Point] = {
         calls("job"),
         stdout=lambda: unread_pipe(is_full=False),
     ),
-    "timed-out": Point(with_fault(calls="withdraw", hang=True), calls("withdraw"), inputs={"timeout": "2s"}),
+    "timed-out": Point(with_fault(calls="withdraw", hang=True), calls("withdraw"), inputs={"timeout": "4s"}),
 }
 
 

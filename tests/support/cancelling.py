@@ -56,9 +56,10 @@ def prints(text: str) -> Reach:
     return lambda running, _: running.wait_for_print(text)
 
 
-def after(seconds: float) -> Reach:
-    """Until some time has passed."""
-    return lambda _running, _simulator: time.sleep(seconds)
+def noticed(running: Process, _: Simulator) -> None:
+    """Until the first signal was handed on to the program, and a moment more, in which Python calls the handler."""
+    running.wait_until(lambda: not running.has_pending_signals, "the first signal's delivery")
+    time.sleep(0.1)
 
 
 @dataclass(frozen=True)

@@ -45,9 +45,21 @@ class Process:
 
     @property
     def catches(self) -> set[signal.Signals]:
-        """Which of SIGINT and SIGTERM have a handler: see `SigCgt` in proc_pid_status(5)."""
-        status = Path(f"/proc/{self._popen.pid}/status").read_text(encoding="ascii", errors="replace")
-        mask = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith("SigCgt:")), 0)
+        """Which of SIGINT and SIGTERM have a handler."""
+        return self._signals("SigCgt")
+
+    @property
+    def has_pending_signals(self) -> bool:
+        """Whether one of them was sent, and not yet handed on to the program."""
+        return bool(self._signals("SigPnd") | self._signals("ShdPnd"))
+
+    def _signals(self, name: str) -> set[signal.Signals]:
+        """A set of signals of which the kernel keeps account: see proc_pid_status(5)."""
+        try:
+            status = Path(f"/proc/{self._popen.pid}/status").read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:
+            return set()
+        mask = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith(f"{name}:")), 0)
         return {number for number in (signal.SIGINT, signal.SIGTERM) if mask >> (number - 1) & 1}
 
     def signal(self, *numbers: signal.Signals) -> float:
