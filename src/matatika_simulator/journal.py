@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -62,21 +61,15 @@ class Journal:
 
     def decided(self, entry: Entry, status: int | None) -> None:
         """Note the status that is about to be sent; None if there will be no answer."""
-        with self._grown:
-            entry.status = status
-            self._grown.notify_all()
+        entry.status = status
         if self._file is not None:
             self._file.write(json.dumps(asdict(entry)) + "\n")
             self._file.flush()
 
     def wait_for(self, condition: Callable[[list[Entry]], bool], timeout: float) -> bool:
-        """Block (in real seconds) until the entries fulfil a condition; return whether they do."""
-        deadline = time.monotonic() + timeout
+        """Block (in real seconds) until the requests that came in fulfil a condition; return whether they do."""
         with self._grown:
-            while not condition(self._entries):
-                if not self._grown.wait(max(deadline - time.monotonic(), 0)):
-                    return condition(self._entries)
-        return True
+            return self._grown.wait_for(lambda: condition(self._entries), timeout)
 
     def close(self) -> None:
         """Close the file."""
