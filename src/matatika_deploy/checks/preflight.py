@@ -69,6 +69,7 @@ class _Preflight:
         self._findings: list[Finding] = []
         self._pipelines: dict[str, str] = {}  # each name by its normal form
         self._references: list[tuple[str, Scalar]] = []
+        self._suggestions = 0
 
     def run(self) -> list[Finding]:
         at_root = self._check_files_at_root()
@@ -126,13 +127,15 @@ class _Preflight:
         followed = []
         for item in listed:
             self._budget.entries -= 1
+            if self._budget.is_spent:
+                break
             target = paths.follow(self._root, self._workspace, item.text)
             if target:
                 followed.append(target)
             elif paths.is_literal(item.text):
-                suggestion = did_you_mean(paths.closest(self._workspace, item.text))
-                message = f"The path '{short(item.text)}' in '{key}' does not exist in the repository{suggestion}"
-                self._add(Level.WARNING, message, self._name(path), item)
+                suggestion = paths.closest(self._workspace, item.text) if self._may_suggest() else None
+                message = f"The path '{short(item.text)}' in '{key}' does not exist in the repository"
+                self._add(Level.WARNING, f"{message}{did_you_mean(suggestion)}", self._name(path), item)
         return followed
 
     def _files_in_folders(self, folders: Mapping[Kind, list[Path]]) -> dict[str, list[Kind]]:
@@ -167,11 +170,16 @@ class _Preflight:
             self._references += ((self._name(path), item) for item in triggers.references(found.root))
 
     def _check_references(self) -> None:
-        unknown = [(file, item) for file, item in self._references if not triggers.is_known(item.text, self._pipelines)]
-        for count, (file, item) in enumerate(unknown):
-            suggestion = triggers.closest(item.text, self._pipelines) if count < _MAX_SUGGESTIONS else None
-            message = f"'triggered_by' names '{short(item.text)}', but no pipeline here is called that"
-            self._add(Level.WARNING, f"{message}{did_you_mean(suggestion)}", file, item)
+        for file, item in self._references:
+            if not triggers.is_known(item.text, self._pipelines):
+                suggestion = triggers.closest(item.text, self._pipelines) if self._may_suggest() else None
+                message = f"'triggered_by' names '{short(item.text)}', but no pipeline here is called that"
+                self._add(Level.WARNING, f"{message}{did_you_mean(suggestion)}", file, item)
+
+    def _may_suggest(self) -> bool:
+        """Whether to look for what was meant: it takes time, and where many names are wrong, spelling is not why."""
+        self._suggestions += 1
+        return self._suggestions <= _MAX_SUGGESTIONS
 
     def _add(self, level: Level, message: str, file: str | None = None, node: Node | None = None) -> None:
         """Note a finding: about a place in a file, a file as a whole, or none in particular."""

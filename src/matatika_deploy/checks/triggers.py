@@ -7,7 +7,6 @@ So whatever is plausible counts, however it is written.
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from itertools import islice
 
 from matatika_deploy.checks.document import List, Map, Node, Scalar
 
@@ -18,20 +17,22 @@ MAX_REFERENCES = 20
 _NAMING_KEYS = frozenset(("name", "label", "alias", "id"))
 # No pipeline, but the workspace's own deployment.
 _DEPLOYMENT = "deploy"
-_MAX_DEPTH = 20
-_MAX_LENGTH = 200
+_LONGEST_NAME = 200
 _TEMPLATE_OR_ID = re.compile(r"\$|\{\{|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 
 
 def names(path: str, root: Node | None) -> Iterator[str]:
     """All that a pipeline may be called, given its file's path in the repository and its content."""
-    parts = _without_suffix(path).split("/")[-_MAX_DEPTH:]
-    for start in range(len(parts)):
-        yield "/".join(parts[start:])
+    name = ""
+    for part in reversed(_without_suffix(path).split("/")):
+        name = f"{part}/{name}" if name else part
+        if len(name) > _LONGEST_NAME:
+            break
+        yield name
     if isinstance(root, Map):
         for key, value in root.entries():
-            if key.text in _NAMING_KEYS and isinstance(value, Scalar):
-                yield value.text[:_MAX_LENGTH]
+            if key.text in _NAMING_KEYS and isinstance(value, Scalar) and len(value.text) <= _LONGEST_NAME:
+                yield value.text
 
 
 def references(root: Node | None) -> list[Scalar]:
@@ -39,13 +40,13 @@ def references(root: Node | None) -> list[Scalar]:
     listed = root.get("triggered_by") if isinstance(root, Map) else None
     if not isinstance(listed, List) or listed.tagged:
         return []
-    texts = (item for item in listed.children if isinstance(item, Scalar) and not item.is_null and not item.tagged)
-    return [item for item in islice(texts, MAX_REFERENCES) if not _TEMPLATE_OR_ID.match(item.text.strip())]
+    texts = (item for item in listed.children[:MAX_REFERENCES] if isinstance(item, Scalar))
+    return [item for item in texts if not item.is_null and not item.tagged and _is_name(item.text)]
 
 
 def normal(name: str) -> str:
     """The form in which names are compared: `Google Ads`, `google-ads` and `google_ads.yml` are one."""
-    name = _without_suffix(name[:_MAX_LENGTH]).strip().strip("/").removeprefix("./")
+    name = _without_suffix(name.strip()).strip("/").removeprefix("./")
     return re.sub(r"[\s_-]+", "-", name.casefold())
 
 
@@ -57,6 +58,10 @@ def is_known(reference: str, known: Mapping[str, str]) -> bool:
 def closest(reference: str, known: Mapping[str, str]) -> str | None:
     """The name that a reference most likely meant, as it is written where it comes from."""
     return next((known[name] for name in get_close_matches(normal(reference), known, n=1)), None)
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= _LONGEST_NAME and not _TEMPLATE_OR_ID.match(text.strip())
 
 
 def _without_suffix(path: str) -> str:

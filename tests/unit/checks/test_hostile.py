@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from matatika_deploy.checks import files, preflight, rules
+from matatika_deploy.checks import files, paths, preflight, rules, triggers
 from matatika_deploy.findings import Finding, Level
 
 Content = str | bytes
@@ -44,7 +44,7 @@ def check_within_limits(root: Path) -> list[dict[str, str]]:
         resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
-    command = [sys.executable, "-I", "-c", CHECK_WITHIN_LIMITS, str(root)]
+    command = [sys.executable, "-c", CHECK_WITHIN_LIMITS, str(root)]
     done = subprocess.run(command, preexec_fn=limit, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     findings: list[dict[str, str]] = json.loads(done.stdout)
@@ -145,6 +145,12 @@ class TestWhatIsNoPlainFile:
         os.mkfifo(tmp_path / "a.yml")
         with pytest.raises(files.NotReadError, match="not a plain file"):
             files.read(str(tmp_path / "a.yml"))
+
+    def test_a_link_is_no_file_if_it_was_one_when_listed(self, write: Write) -> None:
+        root = write({"a.yml": ""})
+        (root / "b.yml").symlink_to("a.yml")
+        with pytest.raises(files.NotReadError, match="cannot be opened"):
+            files.read(str(root / "b.yml"))
 
     def test_a_folder_with_a_files_name_is_a_folder(self, check: Check) -> None:
         findings = check({"pipelines/x.yml/a.yml": BROKEN, "meltano.yml/a": ""})
@@ -368,6 +374,28 @@ class TestBudget:
         assert [(it.level, it.file) for it in findings] == [(Level.WARNING, None)]
         assert "too large" in findings[0].message
         assert len(opened) == read
+
+    def test_bounds_the_paths_that_are_looked_up(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+        lost = ", ".join(f"lost{n}" for n in range(90))
+        root = write({f"workspace-{n}.yml": f"version: workspaces/v0.2\nplugin_paths: [{lost}]\n" for n in range(3)})
+        assert len(preflight.check(root, None)) == 3 * 90
+        monkeypatch.setattr(files, "Budget", lambda budget=files.Budget: budget(entries=100))
+        assert len(preflight.check(root, None)) == 100
+
+    def test_of_one_list_only_so_many_paths_count(self, check: Check) -> None:
+        lost = ", ".join(f"lost{n}" for n in range(10_000))
+        assert len(check({"workspace.yml": f"version: workspaces/v0.2\nplugin_paths: [{lost}]\n"})) == 100
+
+    def test_of_one_folder_only_so_many_names_are_compared(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        names = iter(f"name{n}" for n in range(1_000_000))
+        monkeypatch.setattr(files, "names", lambda _: names)
+        assert paths.closest(Path(), "lost") is None
+        assert int(next(names).removeprefix("name")) <= 1000
+
+    def test_names_of_a_deep_path_are_few_and_short(self) -> None:
+        names = list(triggers.names("d/" * 2000 + "a.yml", None))
+        assert max(len(name) for name in names) <= 200
+        assert len(names) <= 100
 
     def test_suffices_for_ten_times_what_is_promised(self) -> None:
         budget = files.Budget()

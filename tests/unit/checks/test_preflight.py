@@ -227,7 +227,7 @@ def test_warnings(check: Check, name: str, content: Content, line: int, column: 
         pytest.param("pipelines/a.yml", "{}", id="empty map"),
         pytest.param("workspace.yml", "~", id="null workspace"),
         pytest.param("pipelines/a.yml", f"{PIPELINE}no_such_key: [1]\n", id="unknown key"),
-        pytest.param("pipelines/a.yml", "version: pipelines/v0.9\nschedule: {a: 1}\nactions: x\n", id="newer version"),
+        pytest.param("pipelines/a.yml", "version: pipelines/v0.9\nactions: x\ntriggered_by: [y]\n", id="newer version"),
         pytest.param("datastores/a.yml", "version: datastores/v1\nproperties: x\n", id="newer version of a datastore"),
         pytest.param("meltano.yml", "version: 2\nplugins: x\n", id="newer Meltano"),
         pytest.param(
@@ -404,6 +404,10 @@ class TestTriggers:
         }
         assert check(files) == []
 
+    def test_what_is_longer_than_any_name_is_none(self, check: Check) -> None:
+        long = "x" * 201
+        assert check({"pipelines/a.yml": f"{PIPELINE}name: {long}\ntriggered_by: [{long}]\n"}) == []
+
     def test_a_pipeline_counts_even_if_it_could_not_be_read(self, check: Check) -> None:
         files = {
             "pipelines/a.yml": f"{PIPELINE}triggered_by: [b, c]\n",
@@ -415,6 +419,12 @@ class TestTriggers:
     def test_pipelines_are_those_of_the_workspace(self, check: Check) -> None:
         files = {"pipelines/a.yml": f"{PIPELINE}triggered_by: [b]\n", "analyze/datasets/b.yml": DATASET}
         assert [it.file for it in check(files)] == ["pipelines/a.yml"]
+
+    def test_only_some_get_a_suggestion_since_each_takes_time(self, check: Check) -> None:
+        references = {f"pipelines/{number}.yml": f"{PIPELINE}triggered_by: [laod]\n" for number in range(25)}
+        findings = check({"pipelines/load.yml": PIPELINE, **references})
+        assert len(findings) == 25
+        assert sum("did you mean 'load'?" in finding.message for finding in findings) == 20
 
 
 class TestOrder:

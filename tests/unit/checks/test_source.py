@@ -204,6 +204,7 @@ class TestBranch:
             ("refs/heads/", "no branch"),
             ("1e81ff3d" * 5, "no branch"),
             ("main", "no branch"),
+            ("refs/remotes/origin/refs/heads/main", "no branch"),
             ("", "no branch"),
         ],
     )
@@ -228,7 +229,7 @@ class TestCommit:
     def test_the_same_is_fine(self, commit: str) -> None:
         assert source.compare_commit(commit, ENV) == []
 
-    @pytest.mark.parametrize("commit", [None, "", " ", "1e"])
+    @pytest.mark.parametrize("commit", [None, "", " ", "00", "000000"])
     def test_an_unknown_one_is_fine(self, commit: str | None) -> None:
         assert source.compare_commit(commit, ENV) == []
         assert source.compare_commit("1e81ff3d" * 5, {**ENV, "GITHUB_SHA": commit or ""}) == []
