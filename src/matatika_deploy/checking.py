@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from matatika_deploy.errors import CheckFailed, PlatformError
 from matatika_deploy.findings import Finding, Level
 from matatika_deploy.platform.http import Request
+from matatika_deploy.platform.job import JobStatus
 from matatika_deploy.settings import Strictness
 from matatika_deploy.step import Step
 from matatika_deploy.workflow import plain
@@ -50,7 +51,7 @@ def check(step: Step) -> None:
 
 def check_commit(step: Step) -> None:
     """Compare the commit that was deployed with the one that the workflow runs for; never an error: it is deployed."""
-    if step.settings.verify_source is Strictness.OFF or step.job is None:
+    if step.settings.verify_source is Strictness.OFF or step.job is None or step.job.status != JobStatus.COMPLETE:
         return
     from matatika_deploy.checks import source
 

@@ -62,7 +62,8 @@ def new_http(settings: Settings, environ: Mapping[str, str], workflow: Workflow,
 def workspace_url(settings: Settings) -> str:
     """Give the page on which a person sees the workspace."""
     parts = urlsplit(settings.api_url)
-    return f"{parts.scheme}://{parts.netloc}/workspaces/{settings.workspace_id}"
+    default_port = {"https": ":443", "http": ":80"}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.removesuffix(default_port)}/workspaces/{settings.workspace_id}"
 
 
 def push_event(environ: Mapping[str, str]) -> bytes:

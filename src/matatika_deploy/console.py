@@ -7,12 +7,15 @@ withdraw a job within half a second of a signal, only ever puts lines into its q
 import os
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from queue import SimpleQueue
 from select import select
 from threading import Semaphore, Thread
 
 from matatika_deploy.guard import Guard
 from matatika_deploy.waiting import DeadlineExceeded, ErrandTimeout, Waiter
+
+STANDARD_OUTPUT = 1
 
 # Pieces of the log that may wait to be written: this bounds the memory that a slow reader costs.
 _MOST_PIECES_WAITING = 4
@@ -74,6 +77,7 @@ class Console:
 
 def flush(console: Console, waiter: Waiter, seconds: float, hurry: float) -> None:
     """Wait for everything to be printed, but not for ever: perhaps nobody reads it."""
-    waiter.unwind(waiter.clock.monotonic() + seconds, hurry, handled_signals=0)
+    last = Waiter(waiter.clock, waiter.signals, deadline=inf)
+    last.unwind(waiter.clock.monotonic() + seconds, hurry, handled_signals=0)
     with suppress(DeadlineExceeded, ErrandTimeout):
-        waiter.run(console.finish, seconds)
+        last.run(console.finish, seconds)

@@ -14,13 +14,16 @@ from matatika_deploy.step import Step
 from matatika_deploy.waiting import DeadlineExceeded
 from matatika_deploy.workflow import spell
 
+_STOP_IT = "Stop it in the app if it must not go on."
+
 
 def over(step: Step, job: Job) -> Outcome:
     """The job is over: its result stands, whatever signal comes. What is left of its log is shown."""
     _unwind(step, step.tuning.log_end, handled_signals=0)
     state.save(step.workflow, Stage.FINISHED)
-    result = outcome.ended(job)
-    if not _is_log_read(step, step.tuning.log_end, has_failed=not result.is_good) and step.log:
+    result = outcome.ended(job, shows_log=step.settings.logs is not Logs.NONE)
+    is_wanted = step.settings.logs is Logs.STREAM or not result.is_good
+    if step.log and is_wanted and not step.log.finish(step.tuning.log_end):
         step.log.warn("its end did not come in time.")
     checking.check_commit(step)
     return result
@@ -42,21 +45,21 @@ def cancelled(step: Step, signum: int) -> Outcome:
     deployment = step.deployment or found
     if deployment is None:
         state.save(step.workflow, Stage.FINISHED)
-        return outcome.cancelled(signum, *_without_job(step))
+        return outcome.cancelled(signum, _may_be_queued(step) or "Nothing was deployed.")
     end = _end_job(step, deployment, step.job or deployment.job, step.settings.on_cancel, "on-cancel")
     if found:
         step.adopt(found)
     step.saw(end.job)
     state.save(step.workflow, end.stage)
-    if end.was_over:
+    if end.ended is Ended.OVER:
         return over(step, end.job)
-    _confirm(step, end)
-    _finish_log(step, 0.0 if end.is_gone else step.tuning.confirm, has_failed=True)
-    return outcome.cancelled(signum, end.said, end.hint)
+    said = _see_end(step, end, step.tuning.confirm)
+    return outcome.cancelled(signum, f"Job {end.job.id} {said}.", end.hint)
 
 
 def timed_out(step: Step) -> Outcome:
     """The deadline has passed: the job is looked at once more before that counts."""
+    trouble = _trouble(step)
     _unwind(step, step.tuning.after_deadline, handled_signals=0)
     timeout = spell(step.settings.timeout)
     if step.deployment is None:
@@ -66,23 +69,26 @@ def timed_out(step: Step) -> Outcome:
             step.adopt(found)
     if step.deployment is None or step.job is None:
         state.save(step.workflow, Stage.FINISHED)
-        said, _ = _without_job(step)
-        return outcome.timed_out(f"No deployment was known to be queued within {timeout}: {said}")
+        because = f": {trouble}" if trouble else ""
+        said = f"No deployment could be triggered within {timeout}{because}. {_may_be_queued(step)}"
+        return outcome.timed_out(said.strip(), "Run the workflow again later, or raise the input `timeout`.")
     try:
         with step.waiter.within(step.tuning.last_look):
             step.saw(look(step.client, step.settings.api_url, step.job))
+        trouble = ""
     except (PlatformError, DeadlineExceeded):
-        step.workflow.say("The platform did not answer the last look at the job.")
+        trouble = trouble or _trouble(step)
     if step.job.is_final:
         return over(step, step.job)
     end = _end_job(step, step.deployment, step.job, step.settings.on_timeout, "on-timeout")
     step.saw(end.job)
     state.save(step.workflow, end.stage)
-    if end.was_over:
+    if end.ended is Ended.OVER:
         return over(step, end.job)
-    _confirm(step, end)
-    _finish_log(step, 0.0 if end.is_gone else step.tuning.log_end, has_failed=True)
-    return outcome.timed_out(f"The job was not over within {timeout}. {end.said}")
+    said = f"Job {end.job.id} was not over within {timeout}: it {_see_end(step, end, step.tuning.log_end)}."
+    if trouble:
+        return outcome.timed_out(f"{said} At the end, {trouble}.", end.hint)
+    return outcome.timed_out(said, end.hint) if end.hint else outcome.timed_out(said)
 
 
 def failed(step: Step, error: DeployError) -> Outcome:
@@ -90,83 +96,86 @@ def failed(step: Step, error: DeployError) -> Outcome:
     _unwind(step, step.tuning.after_deadline, handled_signals=0)
     result = outcome.failed(error)
     state.save(step.workflow, Stage.FINISHED)
-    _finish_log(step, step.tuning.log_end, has_failed=True)
+    _leave_log(step)
     if step.job and not step.job.is_final:
         return outcome.adding(result, f"Job {step.job.id} may be running still: {step.job_url}")
-    if step.deployments.may_be_queued:
-        return outcome.adding(result, _MAY_BE_QUEUED.format(step.workspace_url))
+    if _may_be_queued(step):
+        return outcome.adding(result, _may_be_queued(step))
     return result
-
-
-_MAY_BE_QUEUED = "A deployment may have been queued all the same: look at {}"
-_STOP_IT = "Stop it in the app if it must not go on."
 
 
 @dataclass(frozen=True)
 class _JobEnd:
-    """What became of the job when the step ended before it."""
+    """What became of the job when the step ended before it; `ended` is None if nothing was done about it.
+
+    `said` is a clause about the job ("was withdrawn").
+    """
 
     job: Job
     said: str
-    stage: Stage
+    stage: Stage = Stage.FINISHED
     hint: str = ""
-    is_ending: bool = False
-    is_gone: bool = False
-    was_over: bool = False
+    ended: Ended | None = None
 
 
 def _end_job(step: Step, deployment: Deployment, job: Job, wanted: Ending, option: str) -> _JobEnd:
     """Withdraw the job, if it is ours and that is wanted. Prints nothing: the withdrawal comes before everything."""
     if not deployment.is_ours:
-        return _JobEnd(job, f"Job {job.id} runs on, since it may be somebody else's.", Stage.FINISHED)
+        return _JobEnd(job, "runs on, since it may be somebody else's")
     if wanted is Ending.LEAVE:
-        return _JobEnd(job, f"Job {job.id} runs on, as `{option}: leave` says.", Stage.FINISHED)
+        return _JobEnd(job, f"runs on, as `{option}: leave` says")
     if not step.settings.can_sign_in:
-        said = f"Job {job.id} could not be withdrawn, since that takes a token: {step.address(job)}"
-        return _JobEnd(job, said, Stage.FINISHED, _STOP_IT)
+        return _JobEnd(job, f"could not be withdrawn, since that takes a token: {step.address(job)}", hint=_STOP_IT)
     withdrawal = withdraw(step.client, step.settings.api_url, job)
     job = withdrawal.job
     if withdrawal.ended is Ended.FAILED:
-        said = f"Job {job.id} could not be withdrawn, and may be running still: {step.address(job)} {withdrawal.reason}"
-        return _JobEnd(job, said, Stage.RUNNING, _STOP_IT)
-    if withdrawal.ended is Ended.OVER:
-        return _JobEnd(job, f"Job {job.id} was over already.", Stage.FINISHED, was_over=True)
-    if withdrawal.ended is Ended.DELETED:
-        return _JobEnd(job, f"Job {job.id} was still queued, and was deleted.", Stage.FINISHED, is_gone=True)
-    return _JobEnd(job, f"Job {job.id} was withdrawn.", Stage.FINISHED, is_ending=True)
+        reason = withdrawal.reason.rstrip(".")
+        said = f"could not be withdrawn, and may be running still: {step.address(job)} ({reason})"
+        return _JobEnd(job, said, Stage.RUNNING, _STOP_IT, withdrawal.ended)
+    said = "was still queued, and was deleted" if withdrawal.ended is Ended.DELETED else "was withdrawn"
+    return _JobEnd(job, said, ended=withdrawal.ended)
 
 
-def _confirm(step: Step, end: _JobEnd) -> None:
-    """See whether a job that was withdrawn ends quickly, so that its last status and its log are known."""
+def _see_end(step: Step, end: _JobEnd, log_seconds: float) -> str:
+    """See a job that was withdrawn to its end, if that comes quickly, with its log; say what became of it."""
+    if end.ended is not Ended.WITHDRAWN:
+        _leave_log(step)
+        return end.said
     job = end.job
     try:
         with step.waiter.within(step.tuning.confirm):
-            while end.is_ending and not job.is_final:
+            while not job.is_final:
                 job = look(step.client, step.settings.api_url, job)
                 step.saw(job)
                 if not job.is_final:
                     step.waiter.rest(step.tuning.confirm_pause)
     except (PlatformError, DeadlineExceeded):
-        return
+        # It was accepted; that the end was not seen changes nothing.
+        pass
+    if step.log and not step.log.finish(log_seconds):
+        step.workflow.say("The end of the job's log did not come in time: it may be incomplete here.")
+    was_too_late = job.is_final and outcome.ended(job).result is not outcome.Result.STOPPED
+    return f"was withdrawn too late: it is {job.status}" if was_too_late else end.said
 
 
-def _without_job(step: Step) -> tuple[str, str]:
-    if step.deployments.may_be_queued:
-        return _MAY_BE_QUEUED.format(step.workspace_url), "If there is one that must not go on, stop it in the app."
-    return "nothing was deployed.", ""
+def _leave_log(step: Step) -> None:
+    """Show no more of a log that goes on, or cannot be had; if it is wanted only now, what there is of it."""
+    if step.log:
+        step.log.finish(step.tuning.confirm if step.settings.logs is Logs.ON_FAILURE else 0.0)
 
 
-def _finish_log(step: Step, seconds: float, *, has_failed: bool) -> None:
-    """Show the rest of the log as far as it comes in a hurry; none of it without any `seconds`."""
-    if not _is_log_read(step, seconds, has_failed=has_failed) and seconds:
-        step.workflow.say("The end of the job's log could not be read: it may be incomplete here.")
+def _trouble(step: Step) -> str:
+    """What kept the step from going on when its time was over, as a clause; "" if nothing did but time."""
+    other = step.deployments.waits_for
+    if other:
+        return f"another deployment of the workspace, job {other.id}, was {other.status}"
+    return f"the step {step.client.trouble}" if step.client.trouble else ""
 
 
-def _is_log_read(step: Step, seconds: float, *, has_failed: bool) -> bool:
-    """Show the rest of the log, or all of it if it is wanted only now; says whether nothing is missing."""
-    if step.log is None or (step.settings.logs is Logs.ON_FAILURE and not has_failed):
-        return True
-    return step.log.finish(seconds)
+def _may_be_queued(step: Step) -> str:
+    if not step.deployments.may_be_queued:
+        return ""
+    return f"A deployment may have been queued: look at {step.workspace_url}"
 
 
 def _unwind(step: Step, seconds: float, *, handled_signals: int) -> None:

@@ -29,9 +29,8 @@ class BadInput(DeployError):
     title = "Bad input"
 
     def __init__(self, problems: Sequence[str]) -> None:
-        count = f"{len(problems)} inputs" if len(problems) > 1 else "One input"
         super().__init__(
-            f"{count} cannot be used: {'; '.join(problems)}.", "Correct the step's `with:` in the workflow."
+            f"The inputs cannot be used: {'; '.join(problems)}.", "Correct the step's `with:` in the workflow."
         )
         self.problems = tuple(problems)
 

@@ -1,6 +1,7 @@
 """Following a job: looks at it at a pace, reports what changes, and shows its log as it is written."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from math import ceil
 
 from matatika_deploy.console import Console
@@ -45,7 +46,7 @@ class LogFollower:
         self._reader.finish()
         try:
             with self._client.waiter.within(seconds):
-                return any(self._is_read() for _ in range(ceil(seconds / _TOKEN_CHECK)))
+                return self._read_rest(ceil(seconds / _TOKEN_CHECK))
         except (DeadlineExceeded, PlatformError):
             return False
         finally:
@@ -55,17 +56,18 @@ class LogFollower:
         """Warn that the log is not shown whole, unless that was said already."""
         self._reader.warn_once(why)
 
-    def _is_read(self) -> bool:
-        waiter = self._client.waiter
-        if self._errand is None:
-            self.start()
-        elif self._reader.needs_token:
-            self._reader.needs_token = False
-            self._client.renew()
-        try:
-            return self._errand is not None and waiter.join(self._errand, _TOKEN_CHECK)
-        except ErrandTimeout:
-            return False
+    def _read_rest(self, checks: int) -> bool:
+        """Wait for the reader, which may need a new token once; the job itself is not looked at any more."""
+        may_renew = True
+        errand = self._errand or self._client.waiter.start(self._reader.run)
+        for _ in range(checks):
+            with suppress(ErrandTimeout):
+                return self._client.waiter.join(errand, _TOKEN_CHECK)
+            if self._reader.needs_token:
+                if not may_renew or not self._client.renew():
+                    break
+                may_renew = self._reader.needs_token = False
+        return False
 
 
 def watch(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from matatika_deploy import outcome, state
 from matatika_deploy.connection import connect, workspace_url
-from matatika_deploy.console import Console, flush
+from matatika_deploy.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.pace import Pace
 from matatika_deploy.platform.client import Client
@@ -17,13 +17,9 @@ from matatika_deploy.platform.links import job_address
 from matatika_deploy.settings import Ending, Settings, read_secrets, read_settings
 from matatika_deploy.signals import Signals
 from matatika_deploy.state import Stage
-from matatika_deploy.tuning import Tuning
-from matatika_deploy.waiting import Clock, DeadlineExceeded, Interrupted, SystemClock, Waiter
+from matatika_deploy.tuning import DEFAULT, Tuning
+from matatika_deploy.waiting import SYSTEM_CLOCK, Clock, DeadlineExceeded, Interrupted, Waiter
 from matatika_deploy.workflow import Workflow, plain
-
-_STANDARD_OUTPUT = 1
-_SYSTEM_CLOCK = SystemClock()
-_DEFAULTS = Tuning()
 
 
 def main(
@@ -31,26 +27,28 @@ def main(
     signals: Signals,
     started: float,
     *,
-    clock: Clock = _SYSTEM_CLOCK,
-    tuning: Tuning = _DEFAULTS,
-    descriptor: int = _STANDARD_OUTPUT,
+    clock: Clock = SYSTEM_CLOCK,
+    tuning: Tuning = DEFAULT,
+    descriptor: int = STANDARD_OUTPUT,
 ) -> int:
     """Do what main has left to do, if anything; the exit code is always 0."""
     stage, job = state.load(environ)
     if stage is None or stage is Stage.FINISHED:
         return 0
+    console = Console(descriptor)
+    workflow = Workflow(environ, console)
+    waiter = Waiter(clock, signals, deadline=started + tuning.post)
     try:
         settings = read_settings(environ)
-    except BadInput:
-        # Main has said so, and has triggered nothing.
+    except BadInput as error:
+        # They were good when main read them: a file that `ca-bundle` names may be gone since.
+        warn_of(workflow, job.id if job else "unknown", plain(error.message))
+        flush(console, waiter, tuning.last_output, tuning.hurry)
         return 0
     if settings.on_cancel is Ending.LEAVE:
         return 0
-    console = Console(descriptor)
-    workflow = Workflow(environ, console)
     for secret in read_secrets(environ):
         workflow.mask(secret)
-    waiter = Waiter(clock, signals, deadline=started + tuning.post)
     if job is None:
         workflow.warning(
             "The step was killed while its trigger was under way: a deployment may have been queued. "
@@ -62,13 +60,15 @@ def main(
         client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning, pace=pace)
         problem = end_job(client, settings, job, workflow)
         if problem:
-            address = job_address(settings.api_url, job)
-            workflow.warning(
-                f"Job {job.id} could not be withdrawn, and may be running still: {plain(address)} {plain(problem)}",
-                title="Deployment left running",
-            )
+            warn_of(workflow, f"{job.id} ({job_address(settings.api_url, job)})", plain(problem))
     flush(console, waiter, tuning.last_output, tuning.hurry)
     return 0
+
+
+def warn_of(workflow: Workflow, job: str, problem: str) -> None:
+    """Warn that a job was left running."""
+    text = f"Job {plain(job)} could not be withdrawn, and may be running still. {problem}"
+    workflow.warning(text, title="Deployment left running")
 
 
 def end_job(client: Client, settings: Settings, job: Job, workflow: Workflow) -> str:

@@ -4,20 +4,16 @@ from collections.abc import Mapping
 from math import inf
 
 from matatika_deploy import checking, endings, outcome, state, summary
-from matatika_deploy.console import Console, flush
+from matatika_deploy.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.outcome import Outcome, Page
 from matatika_deploy.settings import read_secrets, read_settings
 from matatika_deploy.signals import Signals
 from matatika_deploy.state import Stage
 from matatika_deploy.step import Step
-from matatika_deploy.tuning import Tuning
-from matatika_deploy.waiting import Clock, DeadlineExceeded, Interrupted, SystemClock, Waiter
+from matatika_deploy.tuning import DEFAULT, Tuning
+from matatika_deploy.waiting import SYSTEM_CLOCK, Clock, DeadlineExceeded, Interrupted, Waiter
 from matatika_deploy.workflow import Workflow, plain
-
-_STANDARD_OUTPUT = 1
-_SYSTEM_CLOCK = SystemClock()
-_DEFAULTS = Tuning()
 
 
 def main(
@@ -25,9 +21,9 @@ def main(
     signals: Signals,
     started: float,
     *,
-    clock: Clock = _SYSTEM_CLOCK,
-    tuning: Tuning = _DEFAULTS,
-    descriptor: int = _STANDARD_OUTPUT,
+    clock: Clock = SYSTEM_CLOCK,
+    tuning: Tuning = DEFAULT,
+    descriptor: int = STANDARD_OUTPUT,
 ) -> int:
     """Run the step that `environ` describes, and give its exit code; `started` is by the clock's `monotonic`."""
     console = Console(descriptor)
@@ -109,7 +105,7 @@ def report(workflow: Workflow, step: Step | None, result: Outcome) -> None:
     else:
         workflow.output("outcome", result.result)
     workflow.summarize(summary.render(step.page(result) if step else Page(result)))
-    said = plain(f"{result.message} {result.hint}".strip(), limit=2000)
+    said = plain(f"{result.message} {result.hint}".strip(), limit=4000)
     if result.is_good:
         workflow.say(f"{result.title}: {said}")
     else:

@@ -46,8 +46,8 @@ class Outcome:
         return self.exit_code == 0
 
 
-def ended(job: Job) -> Outcome:
-    """The outcome of a job that was followed to its end."""
+def ended(job: Job, *, shows_log: bool = True) -> Outcome:
+    """The outcome of a job that was followed to its end, with or without its log."""
     result = _OF_STATUS[JobStatus(job.status)]
     spent = "" if job.duration is None else f" after {job.duration} s"
     code = "" if job.exit_code is None else f" (exit code {job.exit_code})"
@@ -59,7 +59,9 @@ def ended(job: Job) -> Outcome:
             1,
             "Deployment failed",
             f"Job {job.id} ended with {job.status}{code}.",
-            "The end of the job's log says why.",
+            "The end of the job's log says why."
+            if shows_log
+            else "With `logs: on-failure`, the job's log would say why.",
         )
     return Outcome(
         result,
@@ -80,22 +82,15 @@ def checked() -> Outcome:
     return Outcome(Result.CHECKED, 0, "Checked", "Nothing was deployed: this was a dry run.")
 
 
-def timed_out(message: str) -> Outcome:
+def timed_out(message: str, hint: str = "If deployments take that long, raise the input `timeout`.") -> Outcome:
     """The outcome of a step that ran out of time."""
-    return Outcome(
-        Result.TIMED_OUT,
-        4,
-        "Deployment timed out",
-        message,
-        "If deployments take that long, raise the input `timeout`.",
-    )
+    return Outcome(Result.TIMED_OUT, 4, "Deployment timed out", message, hint)
 
 
 def cancelled(signum: int, message: str, hint: str = "") -> Outcome:
     """The outcome of a step that a signal ended."""
-    return Outcome(
-        Result.CANCELLED, 128 + signum, "Deployment cancelled", f"{signal.Signals(signum).name}: {message}", hint
-    )
+    said = f"{signal.Signals(signum).name} came. {message}"
+    return Outcome(Result.CANCELLED, 128 + signum, "Deployment cancelled", said, hint)
 
 
 def failed(error: DeployError) -> Outcome:

@@ -5,6 +5,8 @@ from random import uniform
 
 # After so many pauses in which the platform asked for nothing, they are halved.
 _PAUSES_TO_RECOVER = 10
+# So many times as long can pauses become.
+_MOST_STRAIN = 10.0
 # Between two readings of what is left of the log, once the job has ended, in seconds.
 _SHORTEST_CLOSING, _LONGEST_CLOSING = 0.1, 1.0
 
@@ -37,7 +39,7 @@ class Pace:
 
     def slow_down(self) -> None:
         """Make longer pauses for a while: the platform has asked for it."""
-        self._strain, self._calm = min(self._strain * 2, self.longest / self.shortest), 0
+        self._strain, self._calm = min(self._strain * 2, _MOST_STRAIN, self.longest / self.shortest), 0
 
     @property
     def apart(self) -> float:

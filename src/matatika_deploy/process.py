@@ -1,10 +1,11 @@
 """From process start to exit: what has to be right before anything else is imported, and after everything is done.
 
-Both steps of the action start here. The order matters: what the workflow's environment did to the interpreter is
-undone, then the signals are caught (the program is PID 1 in its container, for which the kernel drops signals without
-a handler), and only then come the slow imports.
+Both steps of the action start here. The order matters: what the workflow did to the interpreter's path is undone, so
+that no import meets a stranger's module; then the signals are caught (the program is PID 1 in its container, for which
+the kernel drops signals without a handler); and only then come the slow imports.
 """
 
+import os
 import sys
 import time
 
@@ -13,38 +14,50 @@ STARTED = time.monotonic()
 
 def run(story: str) -> None:
     """Run `story`, a module with `main(environ, signals, started) -> int`, and end the process with its exit code."""
-    _undo_environment()
-    _leave_out_guessing()
+    _undo_path()
     from matatika_deploy.signals import Signals
 
     signals = Signals()
     signals.catch()
+    _undo_environment()
+    _leave_out_guessing()
 
     import importlib
-    import os
 
     code: int = importlib.import_module(story).main(os.environ, signals, STARTED)
     # Daemon threads may still wait for a silent server, or for a reader of standard output: nothing waits for them.
     os._exit(code)
 
 
-def _undo_environment() -> None:
-    """Take back what `PYTHONPATH` and `PYTHONWARNINGS` of the workflow did to this interpreter.
+def _undo_path() -> None:
+    """Take the folders of `PYTHONPATH`, and the working directory, out of the places that modules are imported from.
 
-    The image starts Python isolated (`-I`), so that there is nothing to undo; elsewhere a `PYTHONPATH` could put the
-    user's own modules before the standard library, and `PYTHONWARNINGS=error` makes a library's deprecation fatal.
+    The image starts Python isolated (`-I`), so that there is nothing to undo; elsewhere the user's own modules would
+    come before the standard library's. The package's own folder stays, wherever it is.
     """
-    if sys.flags.ignore_environment:
+    if sys.flags.isolated:
         return
-    import os
-
     added = {os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep)}  # noqa: PTH100
-    installed = {os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}  # noqa: PTH100, PTH120
-    sys.path[:] = [folder for folder in sys.path if folder not in added - installed]
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    strange = {"", *added, os.path.abspath("")} - {own}  # noqa: PTH100
+    sys.path[:] = [folder for folder in sys.path if folder not in strange]
+
+
+def _undo_environment() -> None:
+    """Take back what else of the workflow's environment would reach too far into this process.
+
+    `PYTHONWARNINGS=error` makes a library's deprecation fatal, and `SSLKEYLOGFILE` has the keys of connections written
+    to a file. Without standard output, the first connection would take its number, and get what is printed.
+    """
     if sys.warnoptions:
         import warnings
 
         warnings.simplefilter("ignore")
+    os.environ.pop("SSLKEYLOGFILE", None)
+    try:
+        os.fstat(1)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _leave_out_guessing() -> None:

@@ -252,12 +252,12 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _directory(value: str) -> str | None:
-    """Give a folder relative to the checkout; None is the checkout itself."""
+def _directory(value: str) -> str:
+    """Give a folder relative to the checkout; `.` is the checkout itself."""
     parts = [part for part in value.split("/") if part not in ("", ".")]
     if not value.isprintable() or value.startswith("/") or "\\" in value or ".." in parts:
         raise ValueError("must be a folder inside the checkout, relative to its root, with `/` and without `..`")
-    return "/".join(parts) or None
+    return "/".join(parts) or "."
 
 
 def _ca_bundle(value: str, checkout: Path) -> str:
@@ -280,4 +280,6 @@ def _read_pem_file(path: Path) -> str:
             return path.read_text(encoding="ascii", errors="replace")
     except (OSError, ValueError):
         pass
-    raise ValueError("must be PEM text, or the path of a PEM file in the checkout: there is no such file")
+    raise ValueError(
+        "must be PEM text, or the path of a PEM file in the checkout: there is no such file of at most 4 MiB"
+    )

@@ -1,7 +1,9 @@
 """The two signals that end a step, remembered and turned into something that the main thread can wait for."""
 
 import signal
-from queue import SimpleQueue
+
+# The same as `queue.SimpleQueue`, without what `queue` imports besides: until the handlers stand, milliseconds count.
+from _queue import SimpleQueue
 from types import FrameType
 
 # What arrives in the inbox: None says "look up, something happened"; anything else is the ticket of an errand that is

@@ -14,6 +14,7 @@ _MOST_LINES = 50
 _MOST_TAIL_BYTES = 64 * 1024
 _MOST_FINDINGS = 50
 _LONGEST_CELL = 500
+_LONGEST_PARAGRAPH = 4000
 
 _MARKS = {
     Result.SUCCESS: "✅",
@@ -42,7 +43,7 @@ def render(page: Page) -> str:
 
 
 def _said(outcome: Outcome) -> str:
-    text = _text(f"{outcome.message} {outcome.hint}".strip())
+    text = _text(f"{outcome.message} {outcome.hint}".strip(), _LONGEST_PARAGRAPH)
     return f"{text}\n" if text else ""
 
 
@@ -90,8 +91,8 @@ def _link(address: str, text: str) -> str:
     return f'<a href="{html.escape(address)}">{_text(text)}</a>'
 
 
-def _text(text: str) -> str:
+def _text(text: str, limit: int = _LONGEST_CELL) -> str:
     """Give text from anywhere as plain words within a line; a mention is broken, since it would be one in HTML too."""
-    text = text if len(text) <= _LONGEST_CELL else f"{text[: _LONGEST_CELL - 1]}…"
+    text = text if len(text) <= limit else f"{text[: limit - 1]}…"
     line = html.escape(_CONTROL.sub(" ", text.replace("\n", " ").replace("\t", " ")), quote=False)
     return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", line).replace("&#64;", "&#64;&#8203;")

@@ -28,7 +28,7 @@ class Tuning:
     """From the first signal on, for the answer to a trigger that is under way."""
     cancel_listing: float = 0.4
     """And then for the list of jobs, if there was none."""
-    cancel: float = 4.9
+    cancel: float = 4.6
     """From the first signal on, for everything but the last output: the process must be gone within 6 s."""
     confirm: float = 2.0
     """For the job to end after its withdrawal was accepted."""
@@ -39,3 +39,6 @@ class Tuning:
     """For whoever reads standard output to take the rest of it."""
     post: float = 60.0
     """For the post step's withdrawal."""
+
+
+DEFAULT = Tuning()

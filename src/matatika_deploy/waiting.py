@@ -65,7 +65,7 @@ class SystemClock:
         return inbox.get(timeout=max(left, 0.0))
 
 
-_SYSTEM_CLOCK = SystemClock()
+SYSTEM_CLOCK = SystemClock()
 
 
 class Errand(Generic[T]):
@@ -116,8 +116,11 @@ class Waiter:
         self._deadline = deadline
 
     def unwind(self, deadline: float, hurry: float, handled_signals: int) -> None:
-        """From now on, wait until `deadline` at most, and only `hurry` seconds more once a further signal arrives."""
-        self._deadline = deadline
+        """From now on, wait until `deadline` at most, and only `hurry` seconds more once a further signal arrives.
+
+        An end that has begun has its time already: a later deadline than its own changes nothing.
+        """
+        self._deadline = deadline if self._handled_signals is None else min(deadline, self._deadline)
         self._hurry = hurry
         self._handled_signals = handled_signals
 
@@ -147,7 +150,7 @@ class Waiter:
         return Errand(work, self._inbox)
 
     def join(self, errand: Errand[T], seconds: float) -> T:
-        """Wait for an errand's result.
+        """Wait for an errand's result, in real time: what an errand waits for is not moved by any other clock.
 
         Raises:
             ErrandTimeout: when `seconds` have passed.
@@ -160,7 +163,7 @@ class Waiter:
             if seconds_left <= 0:
                 raise ErrandTimeout
             with suppress(Empty):
-                _SYSTEM_CLOCK.wait(self._inbox, min(seconds_left, self.left))
+                SYSTEM_CLOCK.wait(self._inbox, min(seconds_left, self.left))
         return errand.result()
 
     def run(self, work: Callable[[], T], seconds: float) -> T:

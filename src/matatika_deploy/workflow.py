@@ -51,6 +51,7 @@ class Workflow:
         self.shows_debug = environ.get("RUNNER_DEBUG") == "1"
         self.secrets: list[str] = []
         """What was masked so far."""
+        self._lost: set[str] = set()
 
     def mask(self, secret: str) -> None:
         """Have the runner hide `secret` in the log from now on, line by line if it has several."""
@@ -120,7 +121,9 @@ class Workflow:
             with Path(path).open("ab") as file:
                 file.write(text.encode("utf-8", "replace"))
         except OSError as error:
-            self.warning(f"{variable} could not be written: {error.strerror}.")
+            if variable not in self._lost:
+                self._lost.add(variable)
+                self.warning(f"{variable} could not be written: {error.strerror}.")
 
 
 def _cut(message: str) -> str:

@@ -112,8 +112,8 @@ def test_the_post_step_has_nothing_to_do(cancelled: Cancelled) -> None:
 def test_nothing_is_deployed(cancelled: Cancelled) -> None:
     assert not cancelled.jobs
     assert not cancelled.calls("trigger")
-    assert "nothing was deployed" in cancelled.error.data
-    assert "nothing was deployed" in cancelled.result.summary
+    assert "Nothing was deployed" in cancelled.error.data
+    assert "Nothing was deployed" in cancelled.result.summary
 
 
 @with_a_job

@@ -137,7 +137,7 @@ def test_a_trigger_of_unknown_fate_is_an_error_that_says_so(cancelled: Cancelled
 @at("trigger-refused")
 def test_a_trigger_that_was_refused_has_queued_nothing(cancelled: Cancelled) -> None:
     assert_cancelled(cancelled)
-    assert "nothing was deployed" in cancelled.error.data
+    assert "Nothing was deployed" in cancelled.error.data
     assert len(cancelled.calls("trigger")) == 1
     assert (cancelled.post, cancelled.asked_by_post) == ("", [])
 
@@ -217,7 +217,7 @@ def test_a_job_that_may_be_somebody_elses_is_never_withdrawn(cancelled: Cancelle
 def test_a_job_that_was_only_waited_for_is_never_withdrawn(cancelled: Cancelled) -> None:
     assert_cancelled(cancelled)
     assert [job.status for job in cancelled.jobs] == ["RUNNING"]
-    assert "nothing was deployed" in cancelled.error.data
+    assert "Nothing was deployed" in cancelled.error.data
     assert "job-id" not in cancelled.result.outputs
     assert not cancelled.calls("withdraw", "delete")
     assert (cancelled.post, cancelled.asked_by_post) == ("", [])

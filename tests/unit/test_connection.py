@@ -16,7 +16,7 @@ SETTINGS = read_settings({"INPUT_WORKSPACE-ID": "5e5c9a60-1f2e-4b3c-8d4e-5f6a7b8
     ("api_url", "origin"),
     [
         ("https://app.matatika.com/api", "https://app.matatika.com"),
-        ("https://catalog.matatika.com:443/api", "https://catalog.matatika.com:443"),
+        ("https://catalog.matatika.com:443/api", "https://catalog.matatika.com"),
         ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
         ("https://[::1]:8443/a/b/c", "https://[::1]:8443"),
     ],

@@ -54,7 +54,7 @@ def test_every_other_end_has_its_code(found: Outcome, result: Result, code: int)
 
 
 def test_a_cancelled_step_names_its_signal() -> None:
-    assert outcome.cancelled(signal.SIGTERM, "Withdrawn.").message == "SIGTERM: Withdrawn."
+    assert outcome.cancelled(signal.SIGTERM, "Withdrawn.").message == "SIGTERM came. Withdrawn."
 
 
 def test_a_failure_keeps_message_and_hint_apart() -> None:
@@ -83,12 +83,12 @@ class TestErrors:
 
     def test_one_bad_input(self) -> None:
         error = BadInput(["`wait` must be `true` or `false`"])
-        assert error.message == "One input cannot be used: `wait` must be `true` or `false`."
+        assert error.message == "The inputs cannot be used: `wait` must be `true` or `false`."
         assert error.problems == ("`wait` must be `true` or `false`",)
 
     def test_several_bad_inputs_stand_in_one_message(self) -> None:
         error = BadInput(["`a` is bad", "`b` is bad"])
-        assert error.message == "2 inputs cannot be used: `a` is bad; `b` is bad."
+        assert error.message == "The inputs cannot be used: `a` is bad; `b` is bad."
 
     def test_as_text_they_are_message_and_hint(self) -> None:
         assert str(PlatformError("What happened.", "What to do.")) == "What happened. What to do."

@@ -119,7 +119,7 @@ ACCEPTED: list[tuple[str, str, Any]] = [
     ("workspace_directory", "./data//workspace/", "data/workspace"),
     ("workspace_directory", "with space/ünicode", "with space/ünicode"),
     ("workspace_directory", "..data/a..b", "..data/a..b"),
-    ("workspace_directory", ".", None),
+    ("workspace_directory", ".", "."),
 ]
 
 

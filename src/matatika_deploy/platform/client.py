@@ -18,9 +18,15 @@ _PASSING = frozenset({408, 425, 429})
 _SAY_EVERY = 60.0
 
 _HINTS: Mapping[int, str] = {
-    401: "Is the token still valid? An API key (`client-id`, `client-secret`) renews its own.",
+    401: "Is `token` still valid? The tokens of an API key (`client-id`, `client-secret`) renew themselves.",
     403: "The credentials are valid, but lack the permission: check their role in the workspace.",
     404: "Check `workspace-id` and `api-url`.",
+}
+
+
+_API_KEY_HINTS: Mapping[int, str] = {
+    **_HINTS,
+    401: "A token that was just issued is not taken: check `audience` and `api-url`.",
 }
 
 
@@ -65,6 +71,10 @@ class Client:
         self._policy = policy
         self._say = say
         self._slow_down = slow_down
+        self.hints = _API_KEY_HINTS if token_request else _HINTS
+        """What to do about the statuses of refusals."""
+        self.trouble = ""
+        """What could not be done when it was last tried, as a clause; "" while all is well."""
 
     def sign_in(self) -> None:
         """Fetch an access token, if it takes one to be fetched.
@@ -115,7 +125,7 @@ class Client:
             Interrupted, DeadlineExceeded: as the waiter does.
         """
         try:
-            answer = self.finish(self.begin(request), within)
+            answer = self.finish(self.begin(request), request, within)
             return self._read(answer, request, parse, missing_until=0.0)
         except Fault as fault:
             raise PlatformError(f"Could not {request.deed}: {fault.message}.") from None
@@ -129,21 +139,27 @@ class Client:
         clock = self.waiter.clock
         outage_end = clock.monotonic() + self._policy.outage
         say_again_at = clock.monotonic()
+        is_asked_too_much = False
 
         def give_up(fault: Fault) -> bool:
-            nonlocal say_again_at
+            nonlocal say_again_at, is_asked_too_much
+            self.trouble = f"could not {request.deed} ({fault.message})"
             if fault.retry_after is not None:
                 self._slow_down()
             if clock.monotonic() >= say_again_at:
                 say_again_at = clock.monotonic() + _SAY_EVERY
                 self._say(f"Could not {request.deed} ({fault.message}): trying again.")
+            is_outage = clock.monotonic() >= outage_end
             left = min(outage_end - clock.monotonic(), self.waiter.left)
-            return outage_end <= clock.monotonic() or (fault.retry_after or 0.0) > left
+            is_asked_too_much = not is_outage and (fault.retry_after or 0.0) > left
+            return is_outage or is_asked_too_much
 
         try:
-            return persist(attempt, policy=self._policy, pause=self.waiter.rest, give_up=give_up)
+            result = persist(attempt, policy=self._policy, pause=self.waiter.rest, give_up=give_up)
         except Fault as fault:
-            raise self._gave_up(fault, request) from None
+            raise self._gave_up(fault, request, is_asked_too_much) from None
+        self.trouble = ""
+        return result
 
     def once(self, request: Request) -> Answer:
         """Make one exchange.
@@ -152,7 +168,7 @@ class Client:
             Fault: as `Http.exchange` does, and if it takes too long altogether.
             Interrupted, DeadlineExceeded: as the waiter does.
         """
-        return self.finish(self.begin(request))
+        return self.finish(self.begin(request), request)
 
     def renew(self) -> bool:
         """Fetch a new token, if there is one to be had; says whether."""
@@ -165,15 +181,16 @@ class Client:
         """Begin an exchange, to be finished later."""
         return self.waiter.start(lambda: self.http.exchange(request))
 
-    def finish(self, errand: Errand[Answer], within: float | None = None) -> Answer:
-        """Wait for an exchange that was begun; one that is left keeps its connection to itself."""
-        seconds = within or self.http.limits.total
+    def finish(self, errand: Errand[Answer], request: Request, within: float | None = None) -> Answer:
+        """Wait for the exchange of a request that was begun; one that is left keeps its connection to itself."""
+        seconds = self.http.limits.total if within is None else within
         try:
             return self.waiter.join(errand, seconds)
         except ErrandTimeout:
             self.http.disconnect()
             raise Fault(f"no complete answer within {seconds:.0f} s") from None
         except (Interrupted, DeadlineExceeded):
+            self.trouble = self.trouble or f"could not {request.deed} (no answer yet)"
             self.http.disconnect()
             raise
 
@@ -187,10 +204,10 @@ class Client:
             raise fault
         if answer.status == 404 and self.waiter.clock.monotonic() < missing_until:
             raise Fault(answer.phrase)
-        raise refusal(answer, request)
+        raise refusal(answer, request, self.hints)
 
-    def _gave_up(self, fault: Fault, request: Request) -> PlatformError:
-        if fault.retry_after is not None and fault.retry_after > 0:
+    def _gave_up(self, fault: Fault, request: Request, is_asked_too_much: bool) -> PlatformError:
+        if is_asked_too_much and fault.retry_after:
             asked = f"the platform asks to wait {fault.retry_after:.0f} s, longer than this step may take"
             return PlatformError(
                 f"Could not {request.deed} ({fault.message}): {asked}.", "Run the workflow again later."
@@ -210,8 +227,8 @@ def passing(answer: Answer, now: float) -> Fault | None:
     return Fault(_saying(answer.phrase, answer.message), retry_after=asked)
 
 
-def refusal(answer: Answer, request: Request) -> Refusal:
-    """Say what an answer means that refuses a request, or sends it elsewhere."""
+def refusal(answer: Answer, request: Request, hints: Mapping[int, str]) -> Refusal:
+    """Say what an answer means that refuses a request, or sends it elsewhere; `hints` serve where it has none."""
     if 300 <= answer.status < 400:
         address = answer.headers.get("Location", "an address that it does not name")
         return Refusal(
@@ -219,7 +236,7 @@ def refusal(answer: Answer, request: Request) -> Refusal:
             f"Could not {request.deed}: the platform redirects to {address} ({answer.phrase}), which is not followed.",
             "If that address is right, use it in `api-url` or `auth-url`.",
         )
-    hint = request.hints.get(answer.status) or _HINTS.get(answer.status, "")
+    hint = request.hints.get(answer.status) or hints.get(answer.status, "")
     return Refusal(answer.status, f"{_saying(f'Could not {request.deed}: {answer.phrase}', answer.message)}.", hint)
 
 

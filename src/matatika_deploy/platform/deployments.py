@@ -81,6 +81,8 @@ class Deployments:
         self._platform_ahead: float | None = None
         self.may_be_queued = False
         """Whether a deployment may have been queued that is not known."""
+        self.waits_for: Job | None = None
+        """Somebody else's deployment, whose end is waited for."""
 
     def trigger(self) -> Deployment:
         """Queue a deployment, or find the one that was queued.
@@ -98,7 +100,9 @@ class Deployments:
             if other:
                 self._wait_for(other)
             elif was_refused or not self._can_list:
-                raise _conflict(outcome, self._request)
+                # What is in the way may be what an earlier run has queued.
+                self.may_be_queued = not self._can_list
+                raise refusal(outcome, self._request, {409: "Another deployment may be queued or running already."})
             else:
                 was_refused = True
                 self._client.waiter.rest(_LIST_AGAIN_AFTER)
@@ -132,9 +136,9 @@ class Deployments:
                 raise
             if not self._can_list:
                 raise PlatformError(
-                    f"The answer to the trigger was lost ({fault.message}): a deployment may have been queued.",
-                    "Look at the workspace's jobs before you run the workflow again.",
+                    f"The answer to the trigger was lost ({fault.message}).", "Look before you run the workflow again."
                 ) from None
+            self._say(f"The answer to the trigger was lost ({fault.message}): looking for its job.")
             self._unanswered_since = self._unanswered_since or self._sent_at
             found = self._find(2)
             if found is None:
@@ -159,7 +163,7 @@ class Deployments:
         self._errand = self._client.begin(self._request)
         self.may_be_queued = True
         try:
-            answer = self._client.finish(self._errand)
+            answer = self._client.finish(self._errand, self._request)
         except (Fault, PlatformError) as error:
             self._errand = None
             self.may_be_queued = isinstance(error, Fault) and error.was_sent
@@ -177,7 +181,6 @@ class Deployments:
             Fault: if it leaves open what happened, or (then not `may_be_queued`) proves that nothing did, for now.
             PlatformError: if it proves that nothing was queued, and nothing would be.
         """
-        self._learn_time(answer)
         self.may_be_queued = True
         if 200 <= answer.status < 300:
             try:
@@ -192,14 +195,20 @@ class Deployments:
             raise fault
         if answer.status == 409:
             return answer
-        raise refusal(answer, self._request)
+        raise refusal(answer, self._request, self._client.hints)
 
     def _find(self, listings: int) -> Deployment | None:
         """Look for a deployment that was queued since the first trigger without an answer was sent."""
         for listing in range(listings):
             if listing:
                 self._client.waiter.rest(_LIST_AGAIN_AFTER)
-            found = [job for job in self._jobs() if job.type == WORKSPACE_DEPLOY and self._is_since(job)]
+            found, doubtful = self._queued_since()
+            if doubtful and not found:
+                raise PlatformError(
+                    "The answer to the trigger was lost, and the list of jobs does not tell whether job "
+                    f"{doubtful[0].id} is the one that it queued.",
+                    "Look before you run the workflow again.",
+                )
             if found:
                 self.may_be_queued = False
                 if len(found) > 1:
@@ -211,31 +220,51 @@ class Deployments:
                 return Deployment(oldest, is_ours=len(found) == 1)
         return None
 
-    def _is_since(self, job: Job) -> bool:
+    def _queued_since(self) -> tuple[list[Job], list[Job]]:
+        """List the deployments since the first unanswered trigger, and jobs that may be such for all that is told."""
+        found: list[Job] = []
+        doubtful: list[Job] = []
+        for page in self._pages():
+            recent = [job for job in page if job.type in (WORKSPACE_DEPLOY, None) and self._is_since(job) is not False]
+            found += [job for job in recent if job.type and self._is_since(job)]
+            doubtful += [job for job in recent if not (job.type and self._is_since(job)) and not job.is_final]
+            if self._is_past(page):
+                break
+        return found, doubtful
+
+    def _is_past(self, page: list[Job]) -> bool:
+        """Whether what follows a page, newest first, is older still than the first unanswered trigger."""
+        first, last = page[0].created, page[-1].created
+        is_sorted = first is not None and last is not None and first.moment >= last.moment
+        return is_sorted and self._is_since(page[-1]) is False
+
+    def _is_since(self, job: Job) -> bool | None:
         """Whether a job was created since the first unanswered trigger was sent, by the platform's clock.
 
         `Date` has whole seconds and was set before the answer arrived, so that the difference of the clocks is never
-        overestimated: the bound may be up to a second early, but never misses our own job.
+        overestimated: the bound may be up to a second early, but never misses our own job. None if it is not told.
         """
         if job.created is None or self._unanswered_since is None:
-            return False
+            return None
         since = self._unanswered_since + (self._platform_ahead or 0.0)
         return job.created.moment.timestamp() + job.created.resolution > since
 
     def _learn_time(self, answer: Answer) -> None:
+        """Learn how far the platform's clock is ahead; only from its own answers, since a gateway has a clock too."""
         if answer.date is not None:
             ahead = answer.date - answer.received_at
             self._platform_ahead = ahead if self._platform_ahead is None else max(self._platform_ahead, ahead)
 
-    def _jobs(self) -> Iterator[Job]:
-        """Give the workspace's jobs, newest first, as far back as matters."""
+    def _pages(self) -> Iterator[list[Job]]:
+        """Give the workspace's jobs, newest first, page by page as they are taken; no page is empty."""
         for number in range(_MOST_PAGES):
             query = f"page={number}&size={_PAGE_SIZE}&sort=created,desc"
             request = Request(
                 "list the workspace's jobs", "GET", f"{self._workspace}/jobs?{query}", self._client.access
             )
             jobs, has_more = self._client.call(request, self._read_page)
-            yield from jobs
+            if jobs:
+                yield jobs
             if not has_more:
                 return
 
@@ -255,7 +284,8 @@ class Deployments:
         return [parse_job(entry) for entry in entries], has_more and bool(entries)
 
     def _running_deployment(self) -> Job | None:
-        return next((job for job in self._jobs() if job.type == WORKSPACE_DEPLOY and not job.is_final), None)
+        jobs = (job for page in self._pages() for job in page)
+        return next((job for job in jobs if job.type == WORKSPACE_DEPLOY and not job.is_final), None)
 
     def _wait_for(self, other: Job) -> None:
         """Wait until somebody else's deployment is over."""
@@ -263,14 +293,16 @@ class Deployments:
         waiter = self._client.waiter
         begin = waiter.clock.monotonic()
         while not other.is_final:
+            self.waits_for = other
             waiter.rest(self._pace.pause(waiter.clock.monotonic() - begin))
             try:
                 other = look(self._client, self._api_url, other)
             except Refusal as gone:
                 if gone.status != 404:
                     raise
-                return
-        self._say(f"Job {other.id} ended with {other.status}.")
+                break
+        self.waits_for = None
+        self._say(f"Job {other.id} ended with {other.status}." if other.is_final else f"Job {other.id} is gone.")
 
 
 def _proves_refusal(answer: Answer) -> bool:
@@ -286,8 +318,3 @@ def _proves_refusal(answer: Answer) -> bool:
     except Unreadable:
         return False
     return isinstance(body, dict) and body.get("status") == 503
-
-
-def _conflict(answer: Answer, request: Request) -> PlatformError:
-    error = refusal(answer, request)
-    return PlatformError(error.message, "A deployment may be queued or running already: look at the workspace's jobs.")

@@ -69,7 +69,7 @@ def persist(
 
     def wait(state: "RetryCallState") -> float:
         asked = last_fault(state).retry_after
-        return backoff(state) if asked is None else asked * uniform(1, 1 + policy.retry_after_jitter)  # noqa: S311  # noqa: S311
+        return backoff(state) if asked is None else asked * uniform(1, 1 + policy.retry_after_jitter)  # noqa: S311
 
     failures = iter([first])
 

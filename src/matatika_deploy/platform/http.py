@@ -1,6 +1,7 @@
 """One exchange over HTTP: what is sent, what is trusted, how long it may take, and what its failures mean."""
 
 import json
+import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 from requests.structures import CaseInsensitiveDict
 from requests.utils import should_bypass_proxies
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, LocationParseError, NameResolutionError, NewConnectionError, ReadTimeoutError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from matatika_deploy.errors import PlatformError
@@ -26,6 +27,8 @@ from matatika_deploy.platform.job import Unreadable
 
 # `should_bypass_proxies` sets a variable for a moment, which two threads must not do at once.
 _ENVIRONMENT = Lock()
+
+_TUNNEL_STATUS = re.compile(r"Tunnel connection failed: ([1-5]\d\d)\b", re.ASCII)
 
 # What OpenSSL says when a handshake fails before anything of ours was sent.
 _HANDSHAKE_FAILURES = frozenset(
@@ -124,7 +127,7 @@ class Answer:
 class _Session(requests.Session):
     """A session that never follows, or even prepares, a redirect: credentials go to the address that was meant."""
 
-    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002  # noqa: ARG002
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
         return None
 
 
@@ -327,8 +330,17 @@ class Http:
                 )
             name = cause.reason if cause else ""
             return Fault(f"TLS failed ({name or 'no reason given'})", was_sent=name not in _HANDSHAKE_FAILURES)
+        if isinstance(
+            error, requests.exceptions.InvalidProxyURL | requests.exceptions.InvalidSchema | LocationParseError
+        ):
+            raise PlatformError(
+                f"The proxy for {host} cannot be used: its address is none.",
+                "Correct `HTTPS_PROXY`, `HTTP_PROXY` or `NO_PROXY`: a proxy's address is like http://proxy.example.com:3128.",
+            )
         if isinstance(error, requests.exceptions.ProxyError):
-            return Fault("the proxy could not be used", was_sent=False)
+            refused = _TUNNEL_STATUS.search(str(reason))
+            why = f"it answers {refused[1]}" if refused else "no connection"
+            return Fault(f"the proxy could not be used: {why}", was_sent=False)
         if isinstance(error, requests.ConnectTimeout):
             return Fault(f"no connection to {host} within {self.limits.connect:.0f} s", was_sent=False)
         if isinstance(reason, NameResolutionError):

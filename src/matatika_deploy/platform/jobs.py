@@ -44,7 +44,8 @@ def look(client: Client, api_url: str, job: Job, *, missing_until: float = 0.0) 
             raise Unreadable("expected the job that was asked for")
         return seen
 
-    request = Request("read the job", "GET", links.job_address(api_url, job), auth=client.access)
+    hints = {404: "Was the job deleted? Look at the workspace's jobs in the app."}
+    request = Request("read the job", "GET", links.job_address(api_url, job), auth=client.access, hints=hints)
     return client.call(request, parse, missing_until=missing_until)
 
 

@@ -235,7 +235,7 @@ class LogReader:
             raise fault
         if answer.status == 404 and self._clock.monotonic() < self._missing_until:
             raise Fault(answer.phrase)
-        raise refusal(answer, request)
+        raise refusal(answer, request, {})
 
     def _count_failure(self, fault: Fault) -> None:
         if self._failures == 0:
