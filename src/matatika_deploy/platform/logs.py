@@ -122,6 +122,7 @@ class LogReader:
         self._inbox: Inbox = SimpleQueue()
         self._is_over = False
         self._is_left = False
+        self._is_taking = False
         self._looks = 0
         self._began = 0.0
         self._must_wait = False
@@ -153,7 +154,8 @@ class LogReader:
         """Give the end of an unfinished last line; a reader that has not ended is of no use any more, and will."""
         self._is_left = True
         self._inbox.put(None)
-        rest = self._buffer.rest()
+        # What it is about to hand on comes too late now, and without it the rest would stand behind a hole.
+        rest = b"" if self._is_taking else self._buffer.rest()
         self.tail = (self.tail + rest)[-TAIL_BYTES:]
         return rest
 
@@ -213,11 +215,13 @@ class LogReader:
         return self._furthest > before, False
 
     def _take(self, piece: bytes) -> None:
+        self._is_taking = True
         ready = self._buffer.feed(piece)
         self._furthest = max(self._furthest, self._buffer.position)
         if ready:
             self._hand_on(ready)
             self.tail = ready[-TAIL_BYTES:] if len(ready) >= TAIL_BYTES else (self.tail + ready)[-TAIL_BYTES:]
+        self._is_taking = False
 
     def _check(self, response: Response, request: Request, token: str) -> None:
         """Raise what an answer other than the log means."""
