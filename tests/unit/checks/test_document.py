@@ -180,7 +180,8 @@ def test_what_only_some_readers_refuse_is_no_certain_problem(text: str, line: in
 
 
 @pytest.mark.parametrize(
-    "text", ["a: {b:}\n", "a: [b:, c:]\n", "%YAML 1.3\n---\na: b\n", "%FOO\n---\na: b\n", "a: b\n\ufeffc: d\n"]
+    "text",
+    ["a: {b:}\n", "a: [b:, c:]\n", "%YAML 1.3\n---\na: b\n", "%FOO\n---\na: b\n", "a: !x,y b\n", "a: b\n\ufeffc: d\n"],
 )
 def test_what_libyaml_alone_refuses_is_no_certain_problem(text: str) -> None:
     problem = read(text).problem

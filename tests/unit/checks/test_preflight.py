@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from matatika_deploy.checks import preflight
+from matatika_deploy.checks import document, preflight, triggers
 from matatika_deploy.findings import Finding, Level
 
 Content = str | bytes
@@ -140,7 +140,7 @@ def test_every_file_of_it_is_looked_at(errors: Check, name: str) -> None:
         pytest.param("analyze/datasets/a.yml", f"{DATASET}metadata: {{a: 1}}\n", 2, 11, "quotes", id="metadata map"),
         pytest.param(
             "analyze/datasets/a.yml",
-            DATASET + 'metadata: |-\n  {"a": 1,\n   "b": 2,\n  }\n',
+            DATASET + 'metadata: |-\n  {"a": 1,\n   "b":\n   c}\n',
             *(2, 11, "in line 3 of the value"),
             id="metadata no JSON",
         ),
@@ -152,6 +152,7 @@ def test_every_file_of_it_is_looked_at(errors: Check, name: str) -> None:
             "double quotes",
             id="visualisation",
         ),
+        pytest.param("analyze/datasets/a.yml", DATASET + "metadata: '[1,]'\n", 2, 11, "comma", id="trailing comma"),
         pytest.param("analyze/channels/a.yml", "version: channels/v0.1\nname: [x]\n", 2, 7, "a string", id="channel"),
         pytest.param("datastores/a.yml", "version: datastores/v0.1\nproperties: x\n", 2, 13, "a map", id="datastore"),
         pytest.param("datastores/a.yml", "data_plugin: {}\nversion: datastores/v0.1\n", 1, 14, "a string", id="plugin"),
@@ -242,6 +243,7 @@ def test_warnings(check: Check, name: str, content: Content, line: int, column: 
         pytest.param("pipelines/a.yml", f"{PIPELINE}timeout: ${{T}}\nschedule: '{{{{ x }}}}'\n", id="templates"),
         pytest.param("pipelines/a.yml", f"{PIPELINE}schedule: ''\ntimeout: ''\n", id="empty strings"),
         pytest.param("pipelines/a.yml", f"{PIPELINE}timeout: !env T\nactions: !reference [x, y]\n", id="tags"),
+        pytest.param("pipelines/a.yml", f"{PIPELINE}triggered_by: !reference [x, y]\n", id="tagged triggers"),
         pytest.param("pipelines/a.yml", f"{PIPELINE}actions: [!secret x, !ref [y]]\n", id="tags in a list"),
         pytest.param("pipelines/a.yml", "!include other.yml\n", id="tag on the whole"),
         pytest.param("pipelines/a.yml", f"x: &x [a]\n{PIPELINE}actions: *x\n", id="alias"),
@@ -406,7 +408,9 @@ class TestTriggers:
 
     def test_what_is_longer_than_any_name_is_none(self, check: Check) -> None:
         long = "x" * 201
-        assert check({"pipelines/a.yml": f"{PIPELINE}name: {long}\ntriggered_by: [{long}]\n"}) == []
+        assert check({"pipelines/a.yml": f"{PIPELINE}triggered_by: [{long}]\n"}) == []
+        root = document.read(f"name: {long}\nlabel: short\n".encode(), max_nodes=100).root
+        assert list(triggers.names("a.yml", root)) == ["a", "short"]
 
     def test_a_pipeline_counts_even_if_it_could_not_be_read(self, check: Check) -> None:
         files = {
