@@ -1,6 +1,7 @@
 """Text from elsewhere, wherever it shows: one value of an output, one line of the log, plain words on a page."""
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from matatika_simulator import constants
 from tests.support import page, runner
 from tests.support.inprocess import Stage, stage
 from tests.support.peer import Behaviour, Exchange, answer
+from tests.support.secrecy import forms
 from tests.support.step import Result
 
 OUTPUTS = {
@@ -77,12 +79,15 @@ def changed(**fields: Any) -> Behaviour:
     return behave
 
 
-def assert_harmless(result: Result, staged: Stage) -> None:
-    """Nothing of a text from elsewhere became a command, another output, another line, or markup."""
+def assert_harmless(result: Result, staged: Stage, findings: int = 0) -> None:
+    """Nothing of a text from elsewhere became a command, another output, another line, or markup.
+
+    `findings` are errors that the checks found.
+    """
     reading = runner.read(result.printed)
     assert {command.name for command in reading.commands} <= {"add-mask", "debug", "notice", "warning", "error"}
     assert [command.data for command in reading.of("add-mask")] == [constants.TOKEN]
-    assert len(reading.of("error")) == (result.code != 0)
+    assert len(reading.of("error")) == findings + (result.code != 0)
     lines = [*reading.shown, *(command.data for command in reading.commands)]
     assert [line for line in lines if not line.isprintable() or len(line) > 5000] == []
     assert result.outputs.keys() <= OUTPUTS
@@ -174,6 +179,51 @@ def test_ten_megabytes_of_log(tmp_path: Path) -> None:
     assert re.findall(r"line (\d+)", shown.verbatim) == [str(n) for n in range(99_950, 100_000)]
     assert shown.verbatim.count("</pre>") == 50
     assert len(result.summary) < 64 * 1024
+
+
+@each_text
+def test_fields_of_the_workspace(tmp_path: Path, text: str) -> None:
+    """Which are compared with the workflow's own: what differs is a finding, with an annotation and a row."""
+    names = (
+        "name",
+        "alias",
+        "repositoryUrl",
+        "repositoryBranch",
+        "repositoryDirectory",
+        "defaultEnvironment",
+        "status",
+    )
+    with stage(tmp_path, verify_source="warn", preflight="warn") as staged:
+        staged.peer.on("workspace", changed(**dict.fromkeys(names, text)))
+        result = staged.run()
+        assert_harmless(result, staged)
+    assert result.code == 0
+    assert result.log.said("warning")
+
+
+def test_no_secret_of_the_workspace_shows(tmp_path: Path) -> None:
+    """Whoever may deploy a workspace may read them from it, which is no reason to print them."""
+    with stage(tmp_path, "failure", verify_source="warn", preflight="warn", logs="stream") as staged:
+        result = staged.run()
+        assert staged.peer.count("workspace") == 1
+    left = b"\0".join([result.printed, result.summary.encode(), repr([result.outputs, result.state]).encode()])
+    for secret in (constants.DEPLOYMENT_SECRET, constants.SSH_PRIVATE_KEY):
+        assert not [form for form in forms(secret) if form in left]
+
+
+@pytest.mark.parametrize("name", [name for name, text in TEXTS.items() if len(text.encode("utf-8", "replace")) < 200])
+def test_names_of_files(tmp_path: Path, name: str) -> None:
+    """The checkout is the workflow's own, but not everybody who can push to it may do what its workflows can."""
+    file_name = TEXTS[name].replace("/", "_").replace("\0", "_").encode("utf-8", "replace")
+    with stage(tmp_path, preflight="warn") as staged:
+        folder = staged.step.workspace / "pipelines"
+        folder.mkdir()
+        (folder / os.fsdecode(file_name + b".yml")).write_text("version: [", encoding="utf-8")
+        result = staged.run()
+        assert_harmless(result, staged, findings=1)
+    assert result.code == 0
+    (error,) = runner.read(result.printed).of("error")
+    assert error.properties["file"].startswith("pipelines/")
 
 
 texts = st.text(st.characters(exclude_categories=[])) | st.lists(

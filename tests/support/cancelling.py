@@ -45,7 +45,7 @@ Reach = Callable[[Process, Simulator], object]
 
 def calls(name: str, count: int = 1) -> Reach:
     """Until the platform has got a call."""
-    return lambda _, simulator: simulator.wait_for(name, count, timeout=60)
+    return lambda _, simulator: simulator.wait_for(name, count, timeout=30)
 
 
 WITHDRAWING = calls("withdraw")
