@@ -189,6 +189,7 @@ FAULTS: Final = (
     Fault("deeply nested JSON", Kind.NONSENSE, lambda call: answer(_status(call), b'{"id":' * 100_000), _READ),
     Fault("JSON without what is needed", Kind.NONSENSE, _lacking, _READ),
     Fault("JSON of wrong types", Kind.NONSENSE, _mistyped, _READ),
+    Fault("another job", Kind.NONSENSE, _json({"id": "an-other", "status": "COMPLETE"}), ("job",)),
     Fault("an empty body", Kind.NONSENSE, lambda call: answer(_status(call)), _READ),
     Fault("`425`", Kind.BUSY, _is(html(425))),
     Fault("`429`", Kind.BUSY, _is(html(429))),

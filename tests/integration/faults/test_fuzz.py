@@ -120,9 +120,15 @@ jobs = st.fixed_dictionaries(
 probable_jobs = st.one_of(
     jobs,
     st.builds(
-        lambda job, status: {**job, "id": "7127b1d3-a114-4bec-b108-004f374f0b77", "status": status},
+        lambda job, status, links: {
+            **job,
+            "id": "7127b1d3-a114-4bec-b108-004f374f0b77",
+            "status": status,
+            "_links": links,
+        },
         jobs,
         st.sampled_from(["RUNNING", "COMPLETE", "ERROR"]),
+        links,
     ),
 )
 header_values = st.one_of(
