@@ -258,9 +258,10 @@ class TestCommandFiles:
         runner.workflow.summarize("# One\n")
         assert runner.read().printed == b""
 
-    def test_one_that_cannot_be_written_is_a_warning(self, tmp_path: Path) -> None:
+    def test_one_that_cannot_be_written_is_one_warning(self, tmp_path: Path) -> None:
         runner = Runner(tmp_path, GITHUB_OUTPUT=str(tmp_path))
         runner.workflow.output("a", "1")
+        runner.workflow.output("b", "2")
         (warning,) = runner.read().said("warning")
         assert warning.startswith("GITHUB_OUTPUT could not be written")
 
