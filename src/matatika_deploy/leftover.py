@@ -42,7 +42,7 @@ def main(
         settings = read_settings(environ)
     except BadInput as error:
         # They were good when main read them: a file that `ca-bundle` names may be gone since.
-        warn_of(workflow, job.id if job else "unknown", plain(error.message))
+        warn_of(workflow, f"Job {job.id}" if job else "A job", plain(error.message))
         flush(console, waiter, tuning.last_output, tuning.hurry)
         return 0
     if settings.on_cancel is Ending.LEAVE:
@@ -60,14 +60,14 @@ def main(
         client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning, pace=pace)
         problem = end_job(client, settings, job, workflow)
         if problem:
-            warn_of(workflow, f"{job.id} ({job_address(settings.api_url, job)})", plain(problem))
+            warn_of(workflow, f"Job {job.id}", f"{plain(problem)} See {plain(job_address(settings.api_url, job))}")
     flush(console, waiter, tuning.last_output, tuning.hurry)
     return 0
 
 
 def warn_of(workflow: Workflow, job: str, problem: str) -> None:
     """Warn that a job was left running."""
-    text = f"Job {plain(job)} could not be withdrawn, and may be running still. {problem}"
+    text = f"{job} could not be withdrawn, and may be running still. {problem}"
     workflow.warning(text, title="Deployment left running")
 
 

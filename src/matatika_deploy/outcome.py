@@ -89,7 +89,7 @@ def timed_out(message: str, hint: str = "If deployments take that long, raise th
 
 def cancelled(signum: int, message: str, hint: str = "") -> Outcome:
     """The outcome of a step that a signal ended."""
-    said = f"{signal.Signals(signum).name} came. {message}"
+    said = f"{signal.Signals(signum).name}: {message}"
     return Outcome(Result.CANCELLED, 128 + signum, "Deployment cancelled", said, hint)
 
 

@@ -54,7 +54,7 @@ def test_every_other_end_has_its_code(found: Outcome, result: Result, code: int)
 
 
 def test_a_cancelled_step_names_its_signal() -> None:
-    assert outcome.cancelled(signal.SIGTERM, "Withdrawn.").message == "SIGTERM came. Withdrawn."
+    assert outcome.cancelled(signal.SIGTERM, "Withdrawn.").message == "SIGTERM: Withdrawn."
 
 
 def test_a_failure_keeps_message_and_hint_apart() -> None:
