@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from matatika_simulator import constants
@@ -174,7 +174,15 @@ def test_any_inputs(inputs: dict[str, str]) -> None:
         assert_documented(run_main(step, FakeClock()), step.files)
 
 
+ELSEWHERE: Final = {
+    "id": "7127b1d3-a114-4bec-b108-004f374f0b77",
+    "status": "RUNNING",
+    "_links": dict.fromkeys(["self", "logs", "withdraw job", "delete job"], {"href": "{elsewhere}/api/jobs/1"}),
+}
+
+
 @FEW
+@example(trigger=ELSEWHERE, looks=[ELSEWHERE], logs=True)
 @given(trigger=probable_jobs, looks=st.lists(probable_jobs, min_size=1, max_size=3), logs=st.booleans())
 def test_any_jobs(trigger: dict[str, Any], looks: list[dict[str, Any]], *, logs: bool) -> None:
     random.seed(2)
