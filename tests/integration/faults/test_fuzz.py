@@ -177,7 +177,7 @@ def test_any_inputs(inputs: dict[str, str]) -> None:
 ELSEWHERE: Final = {
     "id": "7127b1d3-a114-4bec-b108-004f374f0b77",
     "status": "RUNNING",
-    "_links": dict.fromkeys(["self", "logs", "withdraw job", "delete job"], {"href": "{elsewhere}/api/jobs/1"}),
+    "_links": {name: {"href": "{elsewhere}/api/jobs/1"} for name in ("self", "logs", "withdraw job", "delete job")},
 }
 
 
