@@ -26,8 +26,8 @@ from yaml.events import (
 
 #: What is nested deeper is not checked: for each token libyaml needs time in proportion to the depth.
 MAX_DEPTH = 200
-#: A file with more directives (`%TAG …`) is not checked: libyaml compares each with all before it.
-MAX_DIRECTIVES = 100
+#: A file with more directives of this kind is not checked: libyaml compares each with all before it.
+MAX_TAG_DIRECTIVES = 100
 
 # Absent where PyYAML was built without libyaml.
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -93,9 +93,9 @@ class Map(Node):
 
     def get(self, name: str) -> Node | None:
         """The value under a key; if the map itself has none, that of a map merged into it (`<<`)."""
-        pending: list[Node] = [self]
-        visited: set[int] = set()
-        while pending:
+        value, pending = self._own(name)
+        visited = {id(self)}
+        while value is None and pending:
             node = pending.pop()
             if id(node) in visited:
                 continue
@@ -103,14 +103,19 @@ class Map(Node):
             if isinstance(node, List):
                 pending.extend(reversed(node.children))
             elif isinstance(node, Map):
-                merged: list[Node] = []
-                for key, value in node.entries():
-                    if key.text == name:
-                        return value
-                    if key.text == "<<":
-                        merged.append(value)
-                pending.extend(reversed(merged))
-        return None
+                value, merged = node._own(name)
+                pending.extend(merged)
+        return value
+
+    def _own(self, name: str) -> tuple[Node | None, list[Node]]:
+        """The map's own value under a key, and what is merged into it, the last first."""
+        merged: list[Node] = []
+        for key, value in self.entries():
+            if key.text == name:
+                return value, []
+            if key.text == "<<":
+                merged.append(value)
+        return None, merged[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +158,8 @@ def read(data: bytes, *, max_nodes: int) -> Document:
     except UnicodeDecodeError as error:
         document.problem = _not_utf8(data, error)
         return document
-    if data.count(b"\n%") > MAX_DIRECTIVES:
-        message = f"Not checked: more than {MAX_DIRECTIVES} lines start with '%'."
+    if data.count(b"%TAG") > MAX_TAG_DIRECTIVES:
+        message = f"Not checked: it holds '%TAG' more than {MAX_TAG_DIRECTIVES} times."
         document.problem = Problem(message, 1, 1, certain=False)
         return document
     try:

@@ -119,8 +119,10 @@ def read(path: str) -> bytes:
         if status.st_size > MAX_FILE_BYTES:
             size, limit = status.st_size / 2**20, MAX_FILE_BYTES // 2**20
             raise NotReadError(f"Not checked: the file has {size:,.1f} MiB, and only up to {limit} MiB are read.")
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            return file.read(status.st_size)
+        data = os.read(descriptor, status.st_size)
+        while len(data) < status.st_size and (more := os.read(descriptor, status.st_size - len(data))):
+            data += more
+        return data
     except OSError as error:
         raise NotReadError(f"Not checked: the file cannot be read ({error.strerror}).") from None
     finally:

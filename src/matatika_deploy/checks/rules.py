@@ -61,7 +61,10 @@ def kind_of(document: Document, candidates: Collection[Kind]) -> Kind | None:
 
     The `version` decides, and has to be one that is described. A file without one is of its folder's kind.
     """
-    version = _version(document.root)
+    return _kind_of(_version(document.root), candidates)
+
+
+def _kind_of(version: Scalar | None, candidates: Collection[Kind]) -> Kind | None:
     if version is None:
         return next(iter(candidates)) if len(candidates) == 1 else None
     return next((kind for kind in candidates if version.text in kind.versions), None)
@@ -87,7 +90,7 @@ def _complaints(document: Document, candidates: Collection[Kind]) -> Iterator[_C
         return
     if isinstance(root, Map) and root.children:
         yield from _about_version(root, version, foreign, candidates)
-    kind = kind_of(document, candidates)
+    kind = _kind_of(version, candidates)
     if kind is None:
         return
     if isinstance(root, Map):
@@ -102,11 +105,13 @@ def _complaints(document: Document, candidates: Collection[Kind]) -> Iterator[_C
 def _about_version(
     root: Map, version: Scalar | None, foreign: bool, candidates: Collection[Kind]
 ) -> Iterator[_Complaint]:
+    if version and not foreign:
+        return
     names = " or ".join(kind.name for kind in candidates)
     versions = " or ".join(f"'{kind.versions[0]}'" for kind in candidates)
     if version is None:
         yield _at(root, Level.WARNING, f"There is no version; a {names} file starts with 'version: ', then {versions}.")
-    elif foreign:
+    else:
         message = f"The version '{short(version.text)}' is not that of a {names} file: did you mean {versions}?"
         yield _at(version, Level.WARNING, f"{message} If the file belongs to another tool, keep it in another folder.")
 

@@ -65,6 +65,8 @@ def _bomb(item: str, line: str) -> str:
             id="a billion merges",
         ),
         pytest.param("&a\n<<: *a\nx: &x [*x, *a]\nactions: *x\ntriggered_by: *x\n", "error", id="anchors in circles"),
+        pytest.param(f"<<: [{'{}, ' * 200_000}]\n", "warning", id="200,000 merges"),
+        pytest.param("<<: {}\n" * 150_000, "warning", id="150,000 merge keys"),
         pytest.param("[" * 10_000 + "]" * 10_000, "warning", id="10,000 lists"),
         pytest.param("{a: " * 10_000 + "}" * 10_000, "warning", id="10,000 maps"),
         pytest.param("".join(f"{' ' * depth}a:\n" for depth in range(3000)), "warning", id="3,000 blocks"),
