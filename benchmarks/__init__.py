@@ -1,0 +1,1 @@
+"""What BENCHMARKS.md reports, measured on loopback: `python -m benchmarks`."""
