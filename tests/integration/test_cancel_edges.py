@@ -5,6 +5,8 @@ As in `test_cancel`, the exit code alone would prove nothing.
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -368,3 +370,14 @@ def test_a_signal_at_any_moment_of_its_start(tmp_path: Path) -> None:
             else:
                 assert (code, outcome) == (143, "cancelled"), delay
             assert set(jobs) <= {"STOPPED"}, delay
+
+
+@pytest.mark.parametrize("story", ["matatika_deploy.main", "matatika_deploy.leftover"])
+def test_signals_are_caught_before_anything_slow_is_imported(story: str) -> None:
+    """As the first process of its container, a program loses every signal that comes before that."""
+    look = (
+        "import os, sys; from matatika_deploy import process, signals; "
+        "signals.Signals.catch = lambda self: os._exit('requests' in sys.modules or 'ssl' in sys.modules); "
+        f"process.run({story!r})"
+    )
+    assert subprocess.run([sys.executable, "-c", look]).returncode == 0
