@@ -15,7 +15,7 @@ LOG = {"lines": 30, "over": "30s", "text": "line {n}"}
 
 def play(folder: Path, fault: dict[str, Any], **inputs: str) -> tuple[Simulator, Result]:
     """Follow a job of 30 s and its log to the end."""
-    clock = FakeClock()
+    clock = FakeClock(patience=0.3)
     scenario = {"job": {"runs": "30s", "log": [LOG]}, "faults": [{**BUSY, **fault}]}
     with Simulator(scenario, clock=clock.now) as simulator:
         result = run_here(Step(folder, simulator, preflight="off", verify_source="off", **inputs), clock)

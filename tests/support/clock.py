@@ -22,9 +22,10 @@ class FakeClock:
     waited; a simulator gets `now`, which makes its thread none of them: `Simulator(…, clock=clock.now)`.
     """
 
-    def __init__(self, start: float = 1_700_000_000.25) -> None:
-        """`start` is in seconds since 1970."""
+    def __init__(self, start: float = 1_700_000_000.25, patience: float = _PATIENCE) -> None:
+        """`start` is in seconds since 1970. Where no peer ever waits for time to pass, `patience` may be long."""
         self._start = start
+        self._patience = patience
         self._passed = 0.0
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
@@ -102,7 +103,7 @@ class FakeClock:
                 self._last_change = time.monotonic()
             elif self._threads <= self._wake_ups.keys():
                 due = self._pass_to(wake_up)
-            elif time.monotonic() - self._last_change > _PATIENCE:
+            elif time.monotonic() - self._last_change > self._patience:
                 due = self._pass_to(min(wake_up, self._passed + _STEP))
                 self._last_change = time.monotonic()
             is_past = self._passed >= moment
