@@ -20,6 +20,7 @@ QUICK: Final = {"runs": "5s"}
 ENDLESS: Final = {"runs": "forever"}
 EMPTY_PAGE: Final = answer(200, json.dumps({"page": {"size": 20, "totalPages": 0, "number": 0}}).encode())
 HOUR: Final = 3600
+OPEN: Final = (Kind.LOST, Kind.SILENT, Kind.NONSENSE)
 QUEUED = pytest.mark.parametrize("is_queued", [True, False], ids=["queued", "not queued"])
 
 
@@ -42,7 +43,7 @@ class TestWithoutToken:
     INPUTS: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 
     @pytest.mark.parametrize(
-        "fault", [fault for fault in FAULTS if fault.kind in (Kind.LOST, Kind.SILENT, Kind.NONSENSE)], ids=str
+        "fault", [fault for fault in FAULTS if fault.kind in OPEN and "webhook" in fault.calls], ids=str
     )
     @QUEUED
     def test_open_answer_is_an_error_that_says_so(self, fault: Fault, is_queued: bool, tmp_path: Path) -> None:
