@@ -149,10 +149,10 @@ class Client:
             if clock.monotonic() >= say_again_at:
                 say_again_at = clock.monotonic() + _SAY_EVERY
                 self._say(f"Could not {request.deed} ({fault.message}): trying again.")
-            is_outage = clock.monotonic() >= outage_end
-            left = min(outage_end - clock.monotonic(), self.waiter.left)
-            is_asked_too_much = not is_outage and (fault.retry_after or 0.0) > left
-            return is_outage or is_asked_too_much
+            asked = fault.retry_after or 0.0
+            # A short pause that leads beyond the end of a long outage is not what the outage was too long for.
+            is_asked_too_much = asked > min(self._policy.outage, self.waiter.left)
+            return clock.monotonic() + asked >= outage_end or is_asked_too_much
 
         try:
             result = persist(attempt, policy=self._policy, pause=self.waiter.rest, give_up=give_up)
