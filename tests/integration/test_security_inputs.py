@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from matatika_deploy.main import main
+from matatika_deploy.platform.faults import RetryPolicy
 from matatika_deploy.signals import Signals
+from matatika_deploy.tuning import Tuning
 from matatika_simulator import Simulator, constants
 from tests.support import runner
 from tests.support.secrecy import forms
@@ -120,6 +122,8 @@ BAD: list[tuple[Mapping[str, str], set[str]]] = [
         },
     ),
 ]
+# For a step that wrongly goes on, so that the test fails soon.
+IN_A_HURRY = Tuning(retry=RetryPolicy(outage=1.0))
 SECRETS = {"token", "client_id", "client_secret", "deployment_secret"}
 
 
@@ -143,7 +147,7 @@ def test_the_step_ends_at_once_with_one_error_that_names_them_all(
     step = Step(tmp_path / "step", simulator, **given)
     path = tmp_path / "printed"
     with path.open("wb") as output:
-        code = main(step.environ, Signals(), time.monotonic(), descriptor=output.fileno())
+        code = main(step.environ, Signals(), time.monotonic(), tuning=IN_A_HURRY, descriptor=output.fileno())
     assert code == 2
     assert step.files.outputs == {"outcome": "error"}
     assert step.files.state == {}
