@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ _SECRETS = ("TOKEN", "CLIENT-ID", "CLIENT-SECRET", "DEPLOYMENT-SECRET")
 # Limits on a peer's silence are real seconds even here. These are for peers that are never silent ...
 PATIENT = Tuning(limits=Limits(connect=5, silence=10, total=20))
 # ... and these for those that are.
-IMPATIENT = replace(PATIENT, limits=Limits(connect=1, silence=0.2, total=0.4))
+IMPATIENT = Tuning(limits=Limits(connect=1, silence=0.15, total=0.3))
 
 
 def run_main(step: Step, clock: Clock, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:

@@ -169,7 +169,7 @@ FAULTS: Final = (
     Fault("a byte every second", Kind.SILENT, _is(drip(_HALF_A_HEAD * 1000, _TOTAL)), _READ),
     Fault("`408`", Kind.LOST, _is(html(408))),
     Fault("`500`", Kind.LOST, _is(api_error(500))),
-    Fault("`502` with HTML", Kind.LOST, _is(html(502)), lasts=True),
+    Fault("`502` with HTML", Kind.LOST, _is(html(502))),
     Fault("`503` with HTML", Kind.LOST, _is(html(503))),
     Fault("`504` with HTML", Kind.LOST, _is(html(504))),
     Fault("`200` with HTML", Kind.LOST, _is(html(200))),

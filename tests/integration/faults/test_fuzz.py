@@ -19,7 +19,7 @@ from tests.support.inprocess import run_main, stage
 from tests.support.peer import Exchange, answer, raw
 from tests.support.step import Result, Step
 
-FEW: Final = settings(max_examples=25)
+FEW: Final = settings(max_examples=20)
 
 # The contract's exit codes, and the outcomes that go with them.
 OUTCOMES: Final = {

@@ -31,8 +31,8 @@ _SCENARIOS: Final = {"logs": {"job": {"runs": "1.5s", "log": _LOG}}}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
-    """All of them, some beside others, since they mostly wait."""
-    with ThreadPoolExecutor(4) as pool:
+    """All of them beside each other, since they mostly wait."""
+    with ThreadPoolExecutor(len(_ROWS)) as pool:
         yield {str(row): pool.submit(_play, row, tmp_path_factory.mktemp(row.call)) for row in _ROWS}
 
 
@@ -47,7 +47,7 @@ def test_every_call_is_met_by_a_process() -> None:
 
 def _play(row: Row, folder: Path) -> None:
     story = STORIES[row.call]
-    scenario = _SCENARIOS.get(row.call, story.scenario)
+    scenario = {**story.scenario, **_SCENARIOS.get(row.call, {})}
     with Simulator(scenario) as simulator, Peer(simulator) as peer:
         break_as(row, peer)
         addresses = {"api-url": peer.api_url, "auth-url": peer.auth_url}
