@@ -1,6 +1,6 @@
 """The ways in which a step ends: what happens to its job, and what the user is told."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from matatika_deploy import checking, outcome, state
 from matatika_deploy.errors import DeployError, PlatformError
@@ -104,8 +104,7 @@ def failed(step: Step, error: DeployError) -> Outcome:
     return result
 
 
-@dataclass(frozen=True)
-class _JobEnd:
+class _JobEnd(NamedTuple):
     """What became of the job when the step ended before it; `ended` is None if nothing was done about it.
 
     `said` is a clause about the job ("was withdrawn").

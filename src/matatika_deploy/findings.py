@@ -1,7 +1,7 @@
 """What a check found: the one form in which findings travel to annotations and to the summary."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Level(StrEnum):
@@ -12,8 +12,7 @@ class Level(StrEnum):
     NOTICE = "notice"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing that a check has to say.
 
     `message` is a sentence for a data engineer, without markup; it may hold text from files and from the platform,

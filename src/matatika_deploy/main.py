@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import inf
 
-from matatika_deploy import checking, endings, outcome, state, summary
+from matatika_deploy import checking, endings, outcome, state
 from matatika_deploy.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.outcome import Outcome, Page
@@ -100,6 +100,9 @@ def deploy(step: Step) -> Outcome:
 
 def report(workflow: Workflow, step: Step | None, result: Outcome) -> None:
     """Hand on the outcome: as outputs, as the summary, and as the last line of the log."""
+    # Imported only now, when no trigger waits for it any more.
+    from matatika_deploy import summary
+
     if step:
         step.publish(result)
     else:

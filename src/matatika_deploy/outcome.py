@@ -2,8 +2,8 @@
 
 import signal
 import traceback
-from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import NamedTuple
 
 from matatika_deploy.errors import DeployError
 from matatika_deploy.findings import Finding
@@ -30,8 +30,7 @@ _OF_STATUS = {
 }
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a step ended. `title`, `message` and `hint` are for people, and may hold text from the platform."""
 
     result: Result
@@ -107,7 +106,7 @@ def crashed(error: Exception) -> Outcome:
 
 def adding(outcome: Outcome, sentence: str) -> Outcome:
     """Give an outcome with a further sentence in its message."""
-    return replace(outcome, message=f"{outcome.message} {sentence}")
+    return outcome._replace(message=f"{outcome.message} {sentence}")
 
 
 def job_outputs(job: Job, job_url: str) -> dict[str, str]:
@@ -126,8 +125,7 @@ def job_outputs(job: Job, job_url: str) -> dict[str, str]:
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """What the step's summary shows."""
 
     outcome: Outcome

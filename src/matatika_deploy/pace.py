@@ -1,6 +1,5 @@
 """How long to wait between two looks: often at first, when most jobs end, then ever less."""
 
-from dataclasses import dataclass
 from random import uniform
 
 # After so many pauses in which the platform asked for nothing, they are halved.
@@ -11,7 +10,6 @@ _MOST_STRAIN = 10.0
 _SHORTEST_CLOSING, _LONGEST_CLOSING = 0.1, 1.0
 
 
-@dataclass
 class Pace:
     """Pauses of 5 % of the time that has passed, within bounds; all in seconds but the fractions.
 
@@ -22,12 +20,13 @@ class Pace:
     was refused, as they are told, keep a busy platform busy for ever. What makes room is that each asks for less.
     """
 
-    longest: float
-    shortest: float = 1.0
-    share: float = 0.05
-    jitter: float = 0.1
-    _strain: float = 1.0
-    _calm: int = 0
+    def __init__(self, longest: float, shortest: float = 1.0, share: float = 0.05, jitter: float = 0.1) -> None:
+        self.longest = longest
+        self.shortest = shortest
+        self.share = share
+        self.jitter = jitter
+        self._strain = 1.0
+        self._calm = 0
 
     def pause(self, elapsed: float) -> float:
         """Give the pause to make `elapsed` seconds after the beginning."""

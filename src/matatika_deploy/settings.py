@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from matatika_deploy.errors import BadInput
@@ -65,25 +64,26 @@ class Strictness(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True)
-class ApiKey:
+class ApiKey(NamedTuple):
     """A client id and its secret, to be exchanged for an access token."""
 
     client_id: str
-    client_secret: str = field(repr=False)
+    client_secret: str
+
+    def __repr__(self) -> str:
+        return f"ApiKey(client_id={self.client_id!r})"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything that a user can set; durations in seconds, URLs without a final slash, absent values None.
 
     `ca_bundle` is the PEM text itself. No secret shows in the `repr`.
     """
 
     workspace_id: str
-    token: str | None = field(repr=False)
+    token: str | None
     api_key: ApiKey | None
-    deployment_secret: str | None = field(repr=False)
+    deployment_secret: str | None
     api_url: str
     auth_url: str
     audience: str
@@ -98,6 +98,10 @@ class Settings:
     workspace_directory: str | None
     dry_run: bool
     ca_bundle: str | None
+
+    def __repr__(self) -> str:
+        shown = self._replace(token=None, deployment_secret=None)._asdict()
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
 
     @property
     def can_sign_in(self) -> bool:

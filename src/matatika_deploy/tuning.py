@@ -1,17 +1,16 @@
 """Every limit of a step in one place. Tests pass their own; users set theirs through inputs."""
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from matatika_deploy.platform.faults import RetryPolicy
 from matatika_deploy.platform.http import Limits
 
 
-@dataclass(frozen=True)
-class Tuning:
+class Tuning(NamedTuple):
     """How long things may take, in seconds."""
 
-    limits: Limits = field(default_factory=Limits)
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    limits: Limits = Limits()
+    retry: RetryPolicy = RetryPolicy()
     missing_after_trigger: float = 10.0
     """So long after the trigger, the job and its log may not be there yet."""
     check: float = 10.0

@@ -3,7 +3,6 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from matatika_deploy.main import main
@@ -31,7 +30,7 @@ def test_gets_the_log_s_beginning_without_a_hole_if_it_reads_too_late(tmp_path: 
     with Simulator({"job": {"runs": 0.5, "log": [{"text": LOG}]}}) as simulator, ThreadPoolExecutor(1) as aside:
         step = Step(tmp_path, simulator, preflight="off")
         read = aside.submit(read_late)
-        tuning = replace(Tuning(), log_end=0.3)
+        tuning = Tuning(log_end=0.3)
         code = main(step.environ, Signals(), time.monotonic(), tuning=tuning, descriptor=writing)
         os.close(writing)
         log = StepLog(read.result())

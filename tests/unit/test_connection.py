@@ -1,6 +1,5 @@
 """What the settings say becomes addresses and bodies."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ SETTINGS = read_settings({"INPUT_WORKSPACE-ID": "5e5c9a60-1f2e-4b3c-8d4e-5f6a7b8
     ],
 )
 def test_a_person_looks_at_the_origin_of_the_api(api_url: str, origin: str) -> None:
-    found = workspace_url(replace(SETTINGS, api_url=api_url))
+    found = workspace_url(SETTINGS._replace(api_url=api_url))
     assert found == f"{origin}/workspaces/5e5c9a60-1f2e-4b3c-8d4e-5f6a7b8c9d0e"
 
 

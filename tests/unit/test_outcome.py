@@ -1,7 +1,6 @@
 """What a step came to: exit codes, what the user is told, and the outputs."""
 
 import signal
-from dataclasses import replace
 
 import pytest
 
@@ -22,7 +21,7 @@ JOB = Job(id="7127b1d3", status="COMPLETE")
     ],
 )
 def test_the_job_decides(status: str, result: Result, code: int) -> None:
-    found = outcome.ended(replace(JOB, status=status))
+    found = outcome.ended(JOB._replace(status=status))
     assert (found.result, found.exit_code, found.is_good) == (result, code, code == 0)
     assert JOB.id in found.message
     assert status in found.message
@@ -30,9 +29,9 @@ def test_the_job_decides(status: str, result: Result, code: int) -> None:
 
 @pytest.mark.parametrize("status", ["ERROR", "STOPPED"])
 def test_a_job_that_did_not_succeed_gives_its_exit_code_if_it_has_one(status: str) -> None:
-    assert "exit code 137" in outcome.ended(replace(JOB, status=status, exit_code=137)).message
-    assert "exit code 0" in outcome.ended(replace(JOB, status=status, exit_code=0)).message
-    assert "exit code" not in outcome.ended(replace(JOB, status=status)).message
+    assert "exit code 137" in outcome.ended(JOB._replace(status=status, exit_code=137)).message
+    assert "exit code 0" in outcome.ended(JOB._replace(status=status, exit_code=0)).message
+    assert "exit code" not in outcome.ended(JOB._replace(status=status)).message
 
 
 @pytest.mark.parametrize(
@@ -60,7 +59,7 @@ def test_a_cancelled_step_names_its_signal() -> None:
 def test_a_failure_keeps_message_and_hint_apart() -> None:
     found = outcome.failed(PlatformError("What happened.", "What to do."))
     assert (found.message, found.hint) == ("What happened.", "What to do.")
-    assert outcome.adding(found, "And more.") == replace(found, message="What happened. And more.")
+    assert outcome.adding(found, "And more.") == found._replace(message="What happened. And more.")
 
 
 def test_a_defect_names_its_place_but_not_its_text() -> None:
@@ -99,8 +98,7 @@ class TestOutputs:
     """What the next steps get of a job."""
 
     def test_everything(self) -> None:
-        job = replace(
-            JOB,
+        job = JOB._replace(
             exit_code=0,
             commit_id="1e81ff3",
             created=parse_timestamp("2023-03-23T21:48:40.816543"),

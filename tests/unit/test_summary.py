@@ -2,7 +2,6 @@
 
 import html
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -31,7 +30,7 @@ PAGE = Page(
     job_url="https://app.matatika.com/api/jobs/7127b1d3",
     log_tail=b"one\ntwo\n",
 )
-FAILED = replace(PAGE, outcome=outcome.ended(replace(JOB, status="ERROR")))
+FAILED = PAGE._replace(outcome=outcome.ended(JOB._replace(status="ERROR")))
 
 
 def log_of(page: str) -> list[str]:
@@ -68,20 +67,20 @@ def test_a_failure_shows_the_end_of_the_log() -> None:
 
 @pytest.mark.parametrize("result", [result for result in Result if result is not Result.SUCCESS])
 def test_so_does_every_other_end_but_success(result: Result) -> None:
-    assert log_of(render(replace(PAGE, outcome=Outcome(result, 1, "Ended")))) == ["one", "two"]
+    assert log_of(render(PAGE._replace(outcome=Outcome(result, 1, "Ended")))) == ["one", "two"]
 
 
 def test_what_is_unknown_is_left_out() -> None:
     page = render(Page(outcome.failed(PlatformError("No.", "Do this."))))
     assert page == "### ❌ Matatika could not be used\n\nNo. Do this.\n\n"
-    assert rows(render(replace(PAGE, job=replace(JOB, commit_id=None, ended=None)))).keys() == {"Workspace", "Job"}
+    assert rows(render(PAGE._replace(job=JOB._replace(commit_id=None, ended=None)))).keys() == {"Workspace", "Job"}
 
 
 class TestLog:
     """The last 50 lines, and 64 KiB of them at most."""
 
     def shown(self, tail: bytes) -> list[str]:
-        return log_of(render(replace(FAILED, log_tail=tail)))
+        return log_of(render(FAILED._replace(log_tail=tail)))
 
     def test_the_last_fifty_lines(self) -> None:
         tail = b"".join(b"line %d\n" % n for n in range(60))
@@ -97,7 +96,7 @@ class TestLog:
         assert self.shown(b"x" * 70_000) == ["x" * 65_536]
 
     def test_no_log(self) -> None:
-        assert "log" not in render(replace(FAILED, log_tail=b"")).lower().replace("job's log says why", "")
+        assert "log" not in render(FAILED._replace(log_tail=b"")).lower().replace("job's log says why", "")
 
     def test_every_kind_of_line_end(self) -> None:
         assert self.shown(b"one\r\ntwo\rthree\n") == ["one", "two", "three"]
@@ -114,7 +113,7 @@ class TestLog:
 
     def test_markup_in_it_is_text(self) -> None:
         hostile = b"</pre><img src=x onerror=alert(1)>\n```\n</details>&amp;\n# Title\n| a |\n@everyone\n"
-        page = render(replace(FAILED, log_tail=hostile))
+        page = render(FAILED._replace(log_tail=hostile))
         assert self.shown(hostile) == hostile.decode().removesuffix("\n").split("\n")
         assert page.count("</pre>") == 1
         assert "<img" not in page
@@ -124,7 +123,7 @@ class TestFindings:
     """The table of what the checks found."""
 
     def page(self, *findings: Finding) -> str:
-        return render(replace(PAGE, findings=findings))
+        return render(PAGE._replace(findings=findings))
 
     def test_errors_come_first(self) -> None:
         found = self.page(
@@ -174,10 +173,9 @@ hostile = st.text(st.characters(exclude_categories=["Cs"])) | st.text(alphabet="
 @example("</details><img src=x>", "`@team` #1 $x$ ![](https://x)", "a|b\n\n# c", '"><script>', b"</pre><script>")
 def test_nothing_from_elsewhere_becomes_markup(status: str, message: str, commit: str, file: str, tail: bytes) -> None:
     page = render(
-        replace(
-            FAILED,
+        FAILED._replace(
             outcome=outcome.failed(PlatformError(message, message)),
-            job=replace(JOB, status=status, commit_id=commit),
+            job=JOB._replace(status=status, commit_id=commit),
             findings=(Finding(Level.ERROR, message, file, 1, 1),),
             log_tail=tail,
         )
@@ -196,10 +194,9 @@ def test_nothing_from_elsewhere_becomes_markup(status: str, message: str, commit
 
 def test_the_page_is_small_whatever_is_in_it() -> None:
     page = render(
-        replace(
-            FAILED,
+        FAILED._replace(
             outcome=outcome.failed(PlatformError("&" * 10**6, "@" * 10**6)),
-            job=replace(JOB, status="<" * 10**6, commit_id="`" * 10**6),
+            job=JOB._replace(status="<" * 10**6, commit_id="`" * 10**6),
             findings=tuple(Finding(Level.ERROR, "$" * 10**5, "|" * 10**5) for _ in range(1000)),
             log_tail=b"&" * 10**7,
         )

@@ -8,7 +8,7 @@ The variables are GitHub's: https://docs.github.com/en/actions/reference/workflo
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
@@ -141,7 +141,7 @@ def compare_commit(commit_id: str | None, env: Mapping[str, str]) -> list[Findin
 
 def lowered(findings: Iterable[Finding]) -> list[Finding]:
     """The same findings with warnings for errors, as `warn` wants them."""
-    return [replace(it, level=Level.WARNING) if it.level is Level.ERROR else it for it in findings]
+    return [it._replace(level=Level.WARNING) if it.level is Level.ERROR else it for it in findings]
 
 
 def _compare_branch(workspace: Workspace, ref: str) -> list[Finding]:

@@ -6,7 +6,7 @@ these the workspace's jobs are listed, and a deployment that appeared since is t
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from requests.auth import AuthBase
 
@@ -30,8 +30,7 @@ _SIGNED_HINTS = dict.fromkeys(
 )
 
 
-@dataclass(frozen=True)
-class Deployment:
+class Deployment(NamedTuple):
     """The job that the trigger queued. `is_ours` is False if it may be somebody else's; it is then never withdrawn."""
 
     job: Job

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from email.utils import mktime_tz, parsedate_tz
 from random import uniform
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -29,8 +28,7 @@ class Fault(Exception):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """How faults are met: with exponential backoff and full jitter, or what the platform asks for, and for how long.
 
     See https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/ for why the jitter is full. All in

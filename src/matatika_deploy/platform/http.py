@@ -6,11 +6,11 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from select import POLLIN, poll
 from threading import Lock
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -47,8 +47,7 @@ _HANDSHAKE_FAILURES = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """The limits of one exchange: times in seconds, sizes in bytes."""
 
     connect: float = 10.0
@@ -59,21 +58,19 @@ class Limits:
     piece: int = 256 * 1024
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """A call to be made: `deed` names it for people ("read the job"), `hints` say what to do about a status."""
 
     deed: str
     method: str
     address: str
     auth: AuthBase | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = MappingProxyType({})
     body: bytes | None = None
-    hints: Mapping[int, str] = field(default_factory=dict)
+    hints: Mapping[int, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back: a redirect is an answer like any other, and is never followed.
 
     `sent_at` and `received_at` are seconds since 1970 by the clock of this machine, from before the connection was

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 WORKSPACE_DEPLOY = "WORKSPACE_DEPLOY"
 
@@ -37,8 +38,7 @@ class Unreadable(ValueError):
     """An answer that is not what it should be; the message says what was expected."""
 
 
-@dataclass(frozen=True)
-class Timestamp:
+class Timestamp(NamedTuple):
     """A moment as the platform gave it: the true one may be up to `resolution` seconds later, since it cuts digits."""
 
     moment: datetime
@@ -49,8 +49,7 @@ class Timestamp:
         return f"{self.moment.replace(tzinfo=None).isoformat(timespec='seconds')}Z"
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A job as the platform last reported it; what it left out is None.
 
     `status` is the platform's word, one of `JobStatus` or not. `links` maps a relation to its `href` as it was sent:
@@ -65,7 +64,7 @@ class Job:
     ended: Timestamp | None = None
     exit_code: int | None = None
     commit_id: str | None = None
-    links: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, str] = MappingProxyType({})
 
     @property
     def is_final(self) -> bool:

@@ -1,7 +1,7 @@
 """What can be asked of one job: how it is, and to end."""
 
-from dataclasses import dataclass
 from enum import StrEnum, auto
+from typing import NamedTuple
 
 from matatika_deploy.errors import PlatformError
 from matatika_deploy.platform import links
@@ -22,8 +22,7 @@ class Ended(StrEnum):
     """It may be running still."""
 
 
-@dataclass(frozen=True)
-class Withdrawal:
+class Withdrawal(NamedTuple):
     """The job as it was last seen, how the attempt to end it went, and why it failed if it did."""
 
     job: Job

@@ -29,11 +29,10 @@ MEMORY = 512 * 2**20
 # What a check of the largest of these takes is far below both limits; what they stop is a bomb that goes off.
 CHECK_WITHIN_LIMITS = """
 import json, resource, sys
-from dataclasses import asdict
 from pathlib import Path
 from matatika_deploy.checks import preflight
 findings = preflight.check(Path(sys.argv[1]), None)
-print(json.dumps([asdict(finding) for finding in findings]))
+print(json.dumps([finding._asdict() for finding in findings]))
 """
 
 
