@@ -89,11 +89,11 @@ def _text(lags: Mapping[str, Runs], requests: Mapping[str, Runs]) -> str:
     played = ", ".join(f"{count} of {LENGTHS[length]}" for (name, length), count in SIMULATED.items() if name == PLAIN)
     held = ", ".join(f"{count} of {LENGTHS[length]}" for (name, length), count in SIMULATED.items() if name == HELD)
     return (
-        f"Each contender follows jobs for real, all of them side by side ({counts}). The jobs of a contender are not all "
-        "of the same length, which would measure the luck of the moment at which a pause ends: they are spread evenly "
-        "over one of its own pauses. ‡: this action alone, on a simulated clock that leaves out the waits and nothing "
-        f"else ({played}, and {held} with the log held open; the lag behind jobs of 30 min from {SIMULATED_LATE} of which "
-        f"the last {LATE_PART:.0f} s were played). †: computed.\n\n"
+        f"Each contender follows jobs for real, all of them side by side ({counts}). The jobs of a contender are not "
+        "all of the same length, which would measure the luck of the moment at which a pause ends: they are spread "
+        "evenly over one of its own pauses. ‡: this action alone, on a simulated clock that leaves out the waits and "
+        f"nothing else ({played}, and {held} with the log held open; the lag behind jobs of 30 min from "
+        f"{SIMULATED_LATE} of which the last {LATE_PART:.0f} s were played). †: computed.\n\n"
         f"### Lag behind the job's end, in seconds\n\n{_table(lags, lambda runs: _lag(runs).show(2))}\n\n"
         "![Lag against job length](benchmarks/lag.svg)\n\n"
         f"### Requests\n\n{_table(requests, lambda runs: Figures.of(run.requests for run in runs).show(0))}"
