@@ -33,6 +33,9 @@ FORMS = [
     "http://{evil}@{here}/x",
     "http://user:password@{here}/x",
     "http://@{here}/x",
+    "https://{here}/x",
+    "http://localhost:{here_port}/x",
+    "http://127.0.0.2:{here_port}/x",
     "http://{evil}\\@{here}/x",
     "http://{evil}#@{here}/x",
     "http://{evil}?@{here}/x",
@@ -100,6 +103,7 @@ def relinked(stranger: Stranger, forms: tuple[str, ...]) -> Behaviour:
             "evil": f"127.0.0.1:{stranger.port}",
             "port": stranger.port,
             "here": exchange.peer.url.removeprefix("http://"),
+            "here_port": exchange.peer.url.rpartition(":")[2],
         }
         links = {name: {"href": form.format(**facts)} for name, form in zip(RELATIONS, cycle(forms), strict=False)}
         answer(int(head.split()[1]), json.dumps({**json.loads(body), "_links": links}).encode())(exchange)

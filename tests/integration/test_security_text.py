@@ -149,6 +149,7 @@ def test_where_the_platform_redirects_to(tmp_path: Path, name: str) -> None:
 def test_links_of_the_job(tmp_path: Path, text: str) -> None:
     names = ("self", "logs", "withdraw job", "delete job", "another", text)
     links = {name: {"href": f"/api/{text}", "title": text} for name in names}
+    links |= {f"relation-{n}": {"href": f"/api/{n}"} for n in range(5000)}
     with stage(tmp_path, {"job": {"runs": "forever"}}, timeout="30s") as staged:
         staged.peer.on("trigger", changed(_links=links))
         result = staged.run()
