@@ -125,11 +125,10 @@ def test_fields_of_the_job(tmp_path: Path, text: str) -> None:
 
 
 @each_text
-@pytest.mark.parametrize("call", ["trigger", "job"])
-def test_what_the_platform_says_of_an_error(tmp_path: Path, text: str, call: str) -> None:
+def test_what_the_platform_says_of_an_error(tmp_path: Path, text: str) -> None:
     said = {"status": 403, "message": text, "errors": [{"field": text, "message": text}], "path": text}
     with stage(tmp_path, logs="stream") as staged:
-        staged.peer.on(call, answer(403, json.dumps(said).encode()))
+        staged.peer.on("job", answer(403, json.dumps(said).encode()))
         result = staged.run()
         assert_harmless(result, staged)
     assert result.code == 3

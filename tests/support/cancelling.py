@@ -38,7 +38,7 @@ RUNNING: Mapping[str, Any] = {"job": {"runs": "forever", "log": [{"text": "INFO 
 QUEUED: Mapping[str, Any] = {"job": {"queued": "forever"}}
 
 # A post step with less patience than the real one.
-QUICK = Tuning(post=2.0)
+QUICK = Tuning(post=1.0)
 
 Reach = Callable[[Process, Simulator], object]
 
