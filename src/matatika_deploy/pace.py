@@ -2,12 +2,14 @@
 
 from random import uniform
 
-# After so many pauses in which the platform asked for nothing, they are halved.
+# So many times as long do pauses become whenever the platform asks to wait, up to a limit.
+_STRAIN, _MOST_STRAIN = 4.0, 10.0
+# After so many pauses in which it asked for nothing, they are halved.
 _PAUSES_TO_RECOVER = 10
-# So many times as long can pauses become.
-_MOST_STRAIN = 10.0
 # Between two readings of what is left of the log, once the job has ended, in seconds.
-_SHORTEST_CLOSING, _LONGEST_CLOSING = 0.1, 1.0
+_CLOSING = 0.1
+# Until the platform has recovered, the log is read only after every third look.
+_LOOKS_PER_READING = 3
 
 
 class Pace:
@@ -16,8 +18,8 @@ class Pace:
     The pause that a job of any length ends in is then a small part of that length. The jitter keeps steps that were
     started together from asking together.
 
-    A platform that asks to wait gets longer pauses, twice as long each time it asks: many steps that only repeat what
-    was refused, as they are told, keep a busy platform busy for ever. What makes room is that each asks for less.
+    A platform that asks to wait gets longer pauses: many steps that only repeat what was refused, as they are told,
+    keep a busy platform busy for ever. What makes room is that each asks for less, and does so at once.
     """
 
     def __init__(self, longest: float, shortest: float = 1.0, share: float = 0.05, jitter: float = 0.1) -> None:
@@ -38,14 +40,24 @@ class Pace:
 
     def slow_down(self) -> None:
         """Make longer pauses for a while: the platform has asked for it."""
-        self._strain, self._calm = min(self._strain * 2, _MOST_STRAIN, self.longest / self.shortest), 0
+        self._strain, self._calm = min(self._strain * _STRAIN, _MOST_STRAIN, self.longest / self.shortest), 0
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether pauses are longer than they would be of themselves."""
+        return self._strain > 1
+
+    @property
+    def looks_per_reading(self) -> int:
+        """How many looks at the job there are to one reading of its log, while it is written."""
+        return _LOOKS_PER_READING if self.is_slow else 1
 
     @property
     def apart(self) -> float:
         """Give the pause between a look at the job and the reading of its log that follows."""
-        return self.shortest if self._strain > 1 else 0.0
+        return self.shortest if self.is_slow else 0.0
 
     @property
     def closing(self) -> float:
         """Give the pause between two readings of what is left of the log, once the job has ended."""
-        return min(_SHORTEST_CLOSING * self._strain, _LONGEST_CLOSING)
+        return self.shortest if self.is_slow else _CLOSING

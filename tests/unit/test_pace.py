@@ -33,25 +33,6 @@ def middle(pace: Pace, elapsed: float = 0) -> float:
     return pace.pause(elapsed) / share
 
 
-def test_a_platform_that_asks_for_it_gets_pauses_of_twice_the_length_each_time_up_to_the_longest() -> None:
-    pace = Pace(longest=10)
-    pauses = []
-    for _ in range(6):
-        pace.slow_down()
-        pauses.append(round(middle(pace), 6))
-    assert pauses == [2, 4, 8, 10, 10, 10]
-    assert pace.apart == pace.closing == 1
-
-
-def test_pauses_grow_short_again_when_the_platform_asks_no_more() -> None:
-    pace = Pace(longest=10)
-    pace.slow_down()
-    pace.slow_down()
-    pauses = [round(middle(pace), 6) for _ in range(25)]
-    assert pauses == [4] * 10 + [2] * 10 + [1] * 5
-    assert (pace.apart, pace.closing) == (0, 0.1)
-
-
 def test_pauses_stay_long_while_the_platform_still_asks() -> None:
     pace = Pace(longest=10)
     for _ in range(5):
@@ -71,23 +52,22 @@ class TestBusyPlatform:
     def steady(self, longest: float = 10) -> Pace:
         return Pace(longest=longest, jitter=0)
 
-    def test_each_wish_doubles_the_pauses_up_to_the_longest(self) -> None:
+    def test_each_wish_makes_the_pauses_four_times_as_long_up_to_the_longest(self) -> None:
         pace = self.steady()
         pauses = []
-        for _ in range(6):
+        for _ in range(4):
             pauses.append(self.middle(pace))
             pace.slow_down()
-        assert pauses == [1, 2, 4, 8, 10, 10]
+        assert pauses == [1, 4, 10, 10]
 
-    def test_long_pauses_double_too_and_stay_within_the_bounds(self) -> None:
+    def test_long_pauses_grow_too_and_stay_within_the_bounds(self) -> None:
         pace = self.steady()
         pace.slow_down()
-        assert self.middle(pace, 60) == 6
+        assert self.middle(pace, 40) == 8
         assert self.middle(pace, 1000) == 10
 
     def test_ten_calm_pauses_halve_them_and_nothing_makes_them_shorter_than_usual(self) -> None:
         pace = self.steady()
-        pace.slow_down()
         pace.slow_down()
         assert [self.middle(pace) for _ in range(35)] == [4] * 10 + [2] * 10 + [1] * 15
 
@@ -97,7 +77,7 @@ class TestBusyPlatform:
         for _ in range(9):
             pace.pause(0)
         pace.slow_down()
-        assert [self.middle(pace) for _ in range(11)] == [4] * 10 + [2]
+        assert [self.middle(pace) for _ in range(11)] == [10] * 10 + [5]
 
     def test_pauses_that_are_the_longest_already_do_not_change(self) -> None:
         pace = self.steady(longest=1)
@@ -109,14 +89,12 @@ class TestBusyPlatform:
         assert pace.apart == 0
         pace.slow_down()
         assert pace.apart == 1
-        for _ in range(10):
+        for _ in range(20):
             pace.pause(0)
         assert pace.apart == 0
 
-    def test_what_is_left_of_the_log_is_read_at_a_pace_of_its_own(self) -> None:
+    def test_the_log_is_read_less_often_as_long_as_it_is_busy(self) -> None:
         pace = self.steady()
-        closing = []
-        for _ in range(6):
-            closing.append(pace.closing)
-            pace.slow_down()
-        assert closing == pytest.approx([0.1, 0.2, 0.4, 0.8, 1, 1])
+        assert (pace.looks_per_reading, pace.closing) == (1, 0.1)
+        pace.slow_down()
+        assert (pace.looks_per_reading, pace.closing) == (3, 1)

@@ -89,8 +89,8 @@ class LogReader:
     """Follows one job's log until `finish`, then to its end. `run` is the thread's work, the rest for others.
 
     `address` gives the log's address from a line on, `hand_on` takes the bytes, `tell_news` is called when it is time
-    to look at the job, `warn` once if the log cannot be read. A log that has ended is read again after the next look
-    at the job, since it is read no more often than the job.
+    to look at the job, `warn` once if the log cannot be read. A log that has ended is read again after a further look
+    at the job (`job_was_seen`), so no more often than the job.
     """
 
     def __init__(
@@ -161,6 +161,8 @@ class LogReader:
 
     def run(self) -> bool:
         """Read until the end; says whether the log was read whole."""
+        if self._pace.is_slow and not self._is_over:
+            self._await_look()
         quiet = 0
         while quiet < _QUIET_ANSWERS and not self._is_left:
             was_over = self._is_over
@@ -263,9 +265,9 @@ class LogReader:
         self._wait(seconds, lambda: self._is_over != was_over and not self._must_wait)
 
     def _await_look(self) -> None:
-        """Pause until the job was looked at again, or is over; not for ever, since only the looks may be failing."""
-        looks = self._looks
-        self._wait(2 * self._pace.longest, lambda: self._is_over or self._looks > looks)
+        """Pause until it is time for the next reading, or the job is over; not for ever, since looks may be failing."""
+        looks, to_come = self._looks, self._pace.looks_per_reading
+        self._wait(2 * to_come * self._pace.longest, lambda: self._is_over or self._looks >= looks + to_come)
         self._wait(self._pace.apart, lambda: False)
 
     def _wait(self, seconds: float, is_over: Callable[[], bool]) -> None:
