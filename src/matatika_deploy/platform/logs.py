@@ -231,7 +231,7 @@ class LogReader:
             if response.headers.get("Content-Type", "").startswith("text/html"):
                 raise Fault("a web page instead of the log")
             return
-        answer = Answer(response.status_code, response.headers, b"", 0.0, 0.0)
+        answer = Answer(response.status_code, self._http.headers(response), b"", 0.0, 0.0)
         if answer.status == 401:
             if self._access.value == token and not self.needs_token:
                 self.needs_token = True
