@@ -222,9 +222,8 @@ class Http:
                     raise
             if is_good:
                 return Answer(response.status_code, response.headers, bytes(body), sent_at, received_at)
-            headers = {name.lower(): self._redacted(value) for name, value in response.headers.items()}
             text = self._redacted(body[:limit].decode("utf-8", "replace"))
-            return Answer(response.status_code, CaseInsensitiveDict(headers), text.encode(), sent_at, received_at)
+            return Answer(response.status_code, self.headers(response), text.encode(), sent_at, received_at)
 
     def open(self, request: Request) -> requests.Response:
         """Send a request and give the answer as soon as its headers are there; it must be closed.
@@ -293,6 +292,10 @@ class Http:
             if not piece:
                 return
             yield piece
+
+    def headers(self, response: requests.Response) -> Mapping[str, str]:
+        """Give the headers of a refusal, without the credentials that it may repeat."""
+        return CaseInsensitiveDict((name, self._redacted(value)) for name, value in response.headers.items())
 
     def _redacted(self, text: str) -> str:
         """Take credentials out of a refusal that repeats them, plain or as JSON and URLs write them.
