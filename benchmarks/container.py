@@ -21,7 +21,7 @@ FROM {BASE}
 COPY --from={IMAGE} /opt/action/lib/python3.13/site-packages /packages
 ENV PYTHONPATH=/packages
 """
-ROUNDS = 15
+ROUNDS = 25
 AT_MOST = 1.15
 MOST_MEGABYTES = 5.0
 UNWANTED = ("pip", "tests", "matatika_simulator")
