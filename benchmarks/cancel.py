@@ -12,10 +12,10 @@ from benchmarks.commands import Command
 from benchmarks.figures import Figures, Row, Section, Table
 from benchmarks.start_up import milliseconds
 
-RUNS = 10
+RUNS = 6
 MOST_TO_WITHDRAWAL, MOST_TO_END = 0.05, 1.0
 # How long the job is followed before each signal (seconds): at all moments of the pauses between two looks.
-FIRST, STEP = 1.2, 0.13
+FIRST, STEP = 1.2, 0.2
 
 
 class Platform(wire.Server):

@@ -65,12 +65,12 @@ def _start_up(docker: str) -> tuple[Row, str]:
         of_action, of_one_liner = alternate(
             [partial(until_request, server, action), partial(until_request, server, one_liner)], ROUNDS
         )
-    ratio = of_action.median / of_one_liner.median
+    ratio = of_action.over(of_one_liner)
     table = Table(["Container", "`docker run` to the trigger on the wire", "Against the one-liner"])
-    table.add("this action's image", milliseconds(of_action), of_action.to(of_one_liner))
-    table.add(f"`{BASE}` with the same packages and the one-liner", milliseconds(of_one_liner), "1 times")
-    row = Row("Start-up in the container", of_action.to(of_one_liner), f"at most {AT_MOST} times", ratio <= AT_MOST)
-    return row, f"{ROUNDS} rounds in turns, with the same options.\n\n{table}"
+    table.add("this action's image", milliseconds(of_action), ratio.show(2))
+    table.add(f"`{BASE}` with the same packages and the one-liner", milliseconds(of_one_liner), "")
+    row = Row("Start-up in the container", ratio.show(2, "times"), f"at most {AT_MOST} times", ratio.median <= AT_MOST)
+    return row, f"{ROUNDS} rounds in turns, with the same options, on {_engine(docker)}.\n\n{table}"
 
 
 def _size(docker: str) -> tuple[Row, str]:
@@ -93,6 +93,12 @@ def _size(docker: str) -> tuple[Row, str]:
         "what the action imports of the standard library, where the base has none."
     )
     return row, text
+
+
+def _engine(docker: str) -> str:
+    """The engine's name and version."""
+    every_part = "{{range .Server.Components}}{{.Name}} {{.Version}}\n{{end}}"
+    return _output(docker, "version", "--format", every_part).splitlines()[0]
 
 
 def _bytecode(docker: str, image: str) -> int:

@@ -7,14 +7,14 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Figures:
-    """Measurements of one thing, at least one of them."""
+    """Measurements of one thing, at least one of them, in the order in which they were made."""
 
     values: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Figures":
-        """Take measurements in whatever order."""
-        return cls(tuple(sorted(values)))
+        """Take measurements."""
+        return cls(tuple(values))
 
     @property
     def median(self) -> float:
@@ -24,16 +24,16 @@ class Figures:
     @property
     def least(self) -> float:
         """The smallest."""
-        return self.values[0]
+        return min(self.values)
 
     @property
     def most(self) -> float:
         """The largest."""
-        return self.values[-1]
+        return max(self.values)
 
-    def to(self, others: "Figures", digits: int = 2) -> str:
-        """Give the ratio of two medians as text."""
-        return f"{self.median / others.median:.{digits}f} times"
+    def over(self, others: "Figures") -> "Figures":
+        """Give the ratio of two things that were measured in turns, round by round."""
+        return Figures.of(one / other for one, other in zip(self.values, others.values, strict=True))
 
     def show(self, digits: int, unit: str = "") -> str:
         """Give the median with minimum and maximum beside it: `0.12 s (0.11 to 0.15)`."""

@@ -16,7 +16,7 @@ MOST_REQUESTS = {2: 10, 20: 46, 200: 150, 1800: 500}
 MOST_A_MINUTE = 12
 
 # How many jobs are followed on a simulated clock.
-SIMULATED = {(PLAIN, 200): 41, (PLAIN, 1800): 7, (HELD, 200): 9, (HELD, 1800): 5}
+SIMULATED = {(PLAIN, 200): 101, (PLAIN, 1800): 7, (HELD, 200): 9, (HELD, 1800): 5}
 # A lag of up to a pause behind jobs of half an hour takes many of them, of which only the last minutes are played.
 SIMULATED_LATE, LATE_PART = 101, 150.0
 

@@ -71,7 +71,7 @@ def throughput() -> Section:
             ],
             ROUNDS,
         )
-    of_curl, of_loop = action.median / curl.median, loop.median / action.median
+    of_curl, of_loop = action.over(curl), loop.over(action)
     table = Table(["Program", "1 GB to a pipe", "Throughput", "Against `curl`"])
     for name, figures in (
         ("`curl -sN`", curl),
@@ -79,15 +79,17 @@ def throughput() -> Section:
         ("`for line in response.iter_lines(): print(line)`", loop),
     ):
         speed = GIGABYTE / MEGABYTE / figures.median
-        table.add(name, figures.show(2, "s"), f"{speed:.0f} MB/s", figures.to(curl))
+        table.add(
+            name, figures.show(2, "s"), f"{speed:.0f} MB/s", "" if figures is curl else figures.over(curl).show(2)
+        )
     return Section(
         "Log throughput",
         [
             Row(
                 "Log throughput",
-                f"{of_curl:.2f} times `curl`'s time; {of_loop:.1f} times faster than the loop",
+                f"{of_curl.show(2, 'times')} `curl`'s time; {of_loop.show(1, 'times')} faster than the loop",
                 f"at most {MOST_OF_CURL} times; at least {LEAST_OF_LOOP:.0f} times",
-                of_curl <= MOST_OF_CURL and of_loop >= LEAST_OF_LOOP,
+                of_curl.median <= MOST_OF_CURL and of_loop.median >= LEAST_OF_LOOP,
             )
         ],
         f"Lines of {LINE} bytes in chunks of {CHUNK // 1024} KiB, from a server of bare sockets, through a pipe into "
@@ -125,7 +127,8 @@ def memory() -> Section:
     small, _, large, line = found.values()
     table = Table(["Log", "Peak of resident memory", "More than for 1 MB"])
     for name, figures in found.items():
-        table.add(name, figures.show(1, "MiB"), f"{figures.median - small.median:.1f} MiB")
+        more = "" if figures is small else f"{figures.median - small.median:.1f} MiB"
+        table.add(name, figures.show(1, "MiB"), more)
     by_size, by_line = large.median - small.median, line.median - small.median
     return Section(
         "Memory",

@@ -14,6 +14,8 @@ WIDTH, HEIGHT = 760, 420
 LEFT, RIGHT, TOP, BOTTOM = 64, 500, 24, 360
 X_RANGE, Y_RANGE = (1.0, 3600.0), (0.05, 50.0)
 Y_TICKS = (0.1, 1, 10)
+# How far apart the contenders' bars stand.
+_ASIDE = 6
 # Of a palette that people with any kind of colour vision can tell apart (https://jfly.uni-koeln.de/color/).
 COLOURS = ("#0072b2", "#009e73", "#e69f00", "#d55e00", "#cc79a7")
 
@@ -54,15 +56,16 @@ def _axes() -> list[str]:
 
 def _series(name: str, points: Mapping[int, Figures], colour: str, number: int) -> list[str]:
     parts = []
-    corners = " ".join(f"{_x(length):.1f},{_y(lag.median):.1f}" for length, lag in points.items())
+    aside = _ASIDE * (number - len(ALL) // 2)
+    places = {_x(length) + aside: lag for length, lag in points.items()}
+    corners = " ".join(f"{x:.1f},{_y(lag.median):.1f}" for x, lag in places.items())
     parts.append(f'<polyline class="series" stroke="{colour}" points="{corners}"/>')
-    for length, lag in points.items():
-        x = _x(length) + 3 * (number - 2)
+    for x, lag in places.items():
         parts.append(
             f'<line class="range" stroke="{colour}" x1="{x:.1f}" x2="{x:.1f}" y1="{_y(lag.least):.1f}" '
             f'y2="{_y(lag.most):.1f}"/>'
         )
-        parts.append(f'<circle fill="{colour}" cx="{_x(length):.1f}" cy="{_y(lag.median):.1f}" r="3.5"/>')
+        parts.append(f'<circle fill="{colour}" cx="{x:.1f}" cy="{_y(lag.median):.1f}" r="3.5"/>')
     label = f'fill="{colour}" x="{RIGHT + 16}" y="{TOP + 20 + 24 * number}"'
     parts.append(f'<text style="fill:{colour}" {label}>{escape(name.replace("`", ""))}</text>')
     return parts

@@ -17,10 +17,10 @@ from matatika_simulator import Simulator
 # How many jobs of each length a contender follows, when the first of them is triggered (seconds), and how far apart
 # they are. The long ones come first: they leave the machine idle for the others.
 COUNTS = {2: 9, 20: 9, 200: 9}
-_BEGINNINGS = {200: 0.0, 20: 30.0, 2: 80.0}
-_APART = 0.35
+_BEGINNINGS = {200: 0.0, 20: 20.0, 2: 70.0}
+_APART = 0.25
 # From then on (seconds) only the long jobs run, and the machine is idle.
-IDLE_AFTER = 130.0
+IDLE_AFTER = 115.0
 
 
 @dataclass(frozen=True)
