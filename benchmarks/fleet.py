@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import commands
+from benchmarks import commands, jobs
 from benchmarks.figures import Row, Section, Table
 from matatika_simulator import Entry, Simulator
 from matatika_simulator.runner import parse
@@ -98,7 +98,7 @@ def deploy(rate_limit: Mapping[str, object] | None) -> Fleet:
         "runs": JOB_SECONDS,
         "log": [{"lines": LOG_LINES, "over": JOB_SECONDS, "text": "line {n}", "line-bytes": 100}],
     }
-    ids = [f"00000000-51a1-4000-8000-{number:012}" for number in range(1, STEPS + 1)]
+    ids = [jobs.workspace_id(number) for number in range(STEPS)]
     scenario: dict[str, Any] = {
         "job": job,
         "workspace": {"id": ids[0]},

@@ -66,8 +66,8 @@ def _series(name: str, points: Mapping[int, Figures], colour: str, number: int) 
             f'y2="{_y(lag.most):.1f}"/>'
         )
         parts.append(f'<circle fill="{colour}" cx="{x:.1f}" cy="{_y(lag.median):.1f}" r="3.5"/>')
-    label = f'fill="{colour}" x="{RIGHT + 16}" y="{TOP + 20 + 24 * number}"'
-    parts.append(f'<text style="fill:{colour}" {label}>{escape(name.replace("`", ""))}</text>')
+    place = f'x="{RIGHT + 16}" y="{TOP + 20 + 24 * number}"'
+    parts.append(f'<text style="fill:{colour}" {place}>{escape(name.replace("`", ""))}</text>')
     return parts
 
 
