@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty
 
 from matatika_deploy.signals import Inbox
@@ -10,7 +11,7 @@ from matatika_deploy.signals import Inbox
 # Real seconds. A thread that does something else than wait gets so long to come to its next wait (a request on loopback
 # takes a few milliseconds); after that it is taken to be held up by a peer that itself waits for time to pass. It could
 # be the machine that is slow, so that no more than a short step is made then.
-_PATIENCE = 0.02
+_PATIENCE = 0.01
 _STEP = 2.0
 _LOOK_EVERY = 0.0005
 
@@ -62,7 +63,8 @@ class FakeClock:
             self._inboxes[thread] = inbox
             self._last_change = time.monotonic()
         try:
-            if not inbox.empty():
+            with suppress(Empty):
+                # Never at once with a timeout: see `SystemClock.wait`.
                 return inbox.get_nowait()
             while not self._is_past(wake_up):
                 try:
