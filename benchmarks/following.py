@@ -78,7 +78,7 @@ def _requests_row(runs: Runs) -> Row:
     is_met = all(most[length] <= limit for length, limit in MOST_REQUESTS.items()) and a_minute <= MOST_A_MINUTE
     return Row(
         f"Requests, jobs of {' / '.join(LENGTHS.values())}",
-        f"at most {' / '.join(map(str, most.values()))}; {a_minute:.1f} a minute in the long run",
+        f"at most {' / '.join(map(str, most.values()))}; {a_minute:.2f} a minute in the long run",
         f"at most {' / '.join(map(str, MOST_REQUESTS.values()))}; at most {MOST_A_MINUTE} a minute",
         is_met,
     )
