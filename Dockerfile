@@ -17,7 +17,7 @@ RUN python -m venv tools \
 COPY LICENSE README.md pyproject.toml ./
 COPY src/matatika_deploy src/matatika_deploy
 # What goes: the virtual environment's scripts, packages' own tests, charset-normalizer, which the action keeps requests
-# from importing (see process.py), and debug information.
+# from importing (see runtime/bootstrap.py), and debug information.
 # The bytecode is taken as it is, whatever the time stamps of the sources become on the way into a layer.
 # The post step's entry point is one path, without arguments: a file that starts Python as the main step's does, and then
 # does what entrypoint.py does there.
@@ -27,7 +27,7 @@ RUN tools/bin/pip wheel --no-cache-dir --no-build-isolation --no-deps --wheel-di
     && find /opt/action/lib -type d \( -name tests -o -name 'charset_normalizer*' \) -prune -exec rm -r {} + \
     && find /opt/action -name '*.so' -exec strip --strip-unneeded {} + \
     && /opt/action/bin/python -I -m compileall -q --invalidation-mode unchecked-hash /opt/action/lib \
-    && printf '%s\n' '#!/opt/action/bin/python -Iu' 'from matatika_deploy.process import run' 'run("matatika_deploy.leftover")' \
+    && printf '%s\n' '#!/opt/action/bin/python -Iu' 'from matatika_deploy.runtime.bootstrap import run' 'run("matatika_deploy.post")' \
         >/opt/action/post \
     && chmod 755 /opt/action/post
 COPY entrypoint.py /opt/action/

@@ -1,5 +1,5 @@
 """The action's main step: hands the process to `matatika_deploy.main`."""
 
-from matatika_deploy.process import run
+from matatika_deploy.runtime.bootstrap import run
 
 run("matatika_deploy.main")

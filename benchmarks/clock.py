@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 from queue import Empty
 
-from matatika_deploy.signals import Inbox
+from matatika_deploy.runtime.signals import Inbox
 
 # A step whose log is streamed waits in one thread and reads in another; nothing came for so long: it waits altogether.
 _CALM = 0.03
@@ -16,7 +16,7 @@ _LOOK_EVERY = 0.002
 class SkippingClock:
     """The machine's time, which jumps ahead to the next thing to happen whenever a step does nothing but wait.
 
-    It is a `matatika_deploy.waiting.Clock` for one step. What the step and the platform work counts as it is, so that
+    It is a `cancellation.Clock` for one step. What the step and the platform work counts as it is, so that
     the moments are those of a real run in which the waits were cut out.
     """
 

@@ -11,7 +11,7 @@ from benchmarks import commands, jobs
 from benchmarks.clock import SkippingClock
 from benchmarks.jobs import Run
 from matatika_deploy.main import main
-from matatika_deploy.signals import Signals
+from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
 
 # So many at once: each waits most of the time, for the other side to have nothing more to do.

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from matatika_deploy.pace import Pace
+from matatika_deploy.github.commands import Workflow, plain
+from matatika_deploy.github.inputs import Settings
 from matatika_deploy.platform.auth import AccessToken, token_request
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.http import Http
-from matatika_deploy.settings import Settings
-from matatika_deploy.tuning import Tuning
+from matatika_deploy.platform.pace import Pace
+from matatika_deploy.runtime.cancellation import Clock, Waiter
+from matatika_deploy.runtime.limits import Tuning
 from matatika_deploy.version import __version__
-from matatika_deploy.waiting import Clock, Waiter
-from matatika_deploy.workflow import Workflow, plain
 
 USER_AGENT = f"matatika-deploy-action/{__version__}"
 

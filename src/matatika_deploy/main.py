@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from math import inf
 
-from matatika_deploy import checking, endings, outcome, state
-from matatika_deploy.console import STANDARD_OUTPUT, Console, flush
+from matatika_deploy import outcome, shutdown
+from matatika_deploy.checks import run as checking
 from matatika_deploy.errors import BadInput, DeployError
+from matatika_deploy.github import state
+from matatika_deploy.github.commands import Workflow, plain
+from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
+from matatika_deploy.github.inputs import read_secrets, read_settings
+from matatika_deploy.github.state import Stage
 from matatika_deploy.outcome import Outcome, Page
-from matatika_deploy.settings import read_secrets, read_settings
-from matatika_deploy.signals import Signals
-from matatika_deploy.state import Stage
+from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Clock, DeadlineExceeded, Interrupted, Waiter
+from matatika_deploy.runtime.limits import DEFAULT, Tuning
+from matatika_deploy.runtime.signals import Signals
 from matatika_deploy.step import Step
-from matatika_deploy.tuning import DEFAULT, Tuning
-from matatika_deploy.waiting import SYSTEM_CLOCK, Clock, DeadlineExceeded, Interrupted, Waiter
-from matatika_deploy.workflow import Workflow, plain
 
 
 def main(
@@ -57,11 +59,11 @@ def run(step: Step) -> Outcome:
     try:
         return deploy(step)
     except Interrupted as interruption:
-        return endings.cancelled(step, interruption.signum)
+        return shutdown.cancelled(step, interruption.signum)
     except DeadlineExceeded:
-        return endings.timed_out(step)
+        return shutdown.timed_out(step)
     except DeployError as error:
-        return endings.failed(step, error)
+        return shutdown.failed(step, error)
 
 
 def deploy(step: Step) -> Outcome:
@@ -88,20 +90,20 @@ def deploy(step: Step) -> Outcome:
     deployment = step.deployments.trigger()
     step.adopt(deployment)
     if not settings.wait:
-        return endings.submitted(step, deployment.job)
+        return shutdown.submitted(step, deployment.job)
     if not settings.can_sign_in:
         step.workflow.notice(
             "The deployment is not followed: that takes a `token`, or a `client-id` and a `client-secret`, beside the "
             "`deployment-secret`."
         )
-        return endings.submitted(step, deployment.job)
-    return endings.over(step, step.follow(deployment))
+        return shutdown.submitted(step, deployment.job)
+    return shutdown.over(step, step.follow(deployment))
 
 
 def report(workflow: Workflow, step: Step | None, result: Outcome) -> None:
     """Hand on the outcome: as outputs, as the summary, and as the last line of the log."""
     # Imported only now, when no trigger waits for it any more.
-    from matatika_deploy import summary
+    from matatika_deploy.github import summary
 
     if step:
         step.publish(result)

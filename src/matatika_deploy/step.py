@@ -2,23 +2,23 @@
 
 from collections.abc import Mapping
 
-from matatika_deploy import state
 from matatika_deploy.connection import USER_AGENT, connect, new_http, push_event, workspace_url
-from matatika_deploy.console import Console
 from matatika_deploy.findings import Finding
-from matatika_deploy.follow import LogFollower, watch
+from matatika_deploy.github import state
+from matatika_deploy.github.commands import Workflow, plain, spell
+from matatika_deploy.github.console import Console
+from matatika_deploy.github.inputs import Logs, Settings
+from matatika_deploy.github.state import Stage
 from matatika_deploy.outcome import Outcome, Page, job_outputs
-from matatika_deploy.pace import Pace
 from matatika_deploy.platform import links
 from matatika_deploy.platform.auth import WebhookSignature
-from matatika_deploy.platform.deployments import Deployment, Deployments
 from matatika_deploy.platform.job import Job
-from matatika_deploy.platform.logs import LogReader
-from matatika_deploy.settings import Logs, Settings
-from matatika_deploy.state import Stage
-from matatika_deploy.tuning import Tuning
-from matatika_deploy.waiting import Waiter
-from matatika_deploy.workflow import Workflow, plain, spell
+from matatika_deploy.platform.log import LogReader
+from matatika_deploy.platform.pace import Pace
+from matatika_deploy.platform.polling import LogFollower, watch
+from matatika_deploy.platform.trigger import Deployment, Deployments
+from matatika_deploy.runtime.cancellation import Waiter
+from matatika_deploy.runtime.limits import Tuning
 
 
 class Step:

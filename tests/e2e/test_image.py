@@ -87,7 +87,7 @@ for source in pathlib.Path("{ACTION}/lib").rglob("*.py"):
     bytecode = pathlib.Path(importlib.util.cache_from_source(source)).read_bytes()
     # PEP 552: 1 is "has a hash, and need not be checked": valid whatever the time stamp of the source is.
     assert struct.unpack("<I", bytecode[4:8]) == (1,), source
-import matatika_deploy.process, requests, sys
+import matatika_deploy.runtime.bootstrap, requests, sys
 for module in sys.modules.values():
     cached = getattr(module, "__cached__", None)
     assert cached is None or pathlib.Path(cached).is_file(), module

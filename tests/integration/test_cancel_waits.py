@@ -8,8 +8,8 @@ from math import inf
 
 import pytest
 
-from matatika_deploy.signals import Signals
-from matatika_deploy.waiting import Interrupted, SystemClock, Waiter
+from matatika_deploy.runtime.cancellation import Interrupted, SystemClock, Waiter
+from matatika_deploy.runtime.signals import Signals
 
 # What is waited for is that far away; a signal ends the wait in a tenth of a second.
 LONG = 20.0

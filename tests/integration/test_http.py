@@ -11,8 +11,8 @@ import pytest
 from matatika_deploy.errors import PlatformError
 from matatika_deploy.platform import http
 from matatika_deploy.platform.auth import AccessToken
-from matatika_deploy.platform.faults import Fault
 from matatika_deploy.platform.http import Http, Limits, Request
+from matatika_deploy.platform.retry import Fault
 from matatika_simulator import Simulator, constants
 from tests.support.tls import make_certificate
 

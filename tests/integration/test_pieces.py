@@ -8,8 +8,8 @@ from queue import SimpleQueue
 
 import pytest
 
-from matatika_deploy.platform.faults import Fault
 from matatika_deploy.platform.http import Http, Limits, Request
+from matatika_deploy.platform.retry import Fault
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"

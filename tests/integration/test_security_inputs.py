@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from matatika_deploy.main import main
-from matatika_deploy.platform.faults import RetryPolicy
-from matatika_deploy.signals import Signals
-from matatika_deploy.tuning import Tuning
+from matatika_deploy.platform.retry import RetryPolicy
+from matatika_deploy.runtime.limits import Tuning
+from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
 from tests.support import runner
 from tests.support.secrecy import forms

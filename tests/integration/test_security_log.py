@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matatika_deploy.guard import Guard
+from matatika_deploy.github.log_guard import Guard
 from matatika_simulator import Simulator, constants
 from tests.support import runner
 from tests.support.inprocess import stage

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from matatika_deploy import endings
+from matatika_deploy import shutdown
 from matatika_deploy.platform import jobs
 from matatika_deploy.step import Step
 from matatika_simulator import Simulator, constants
@@ -92,7 +92,7 @@ class Broken(Exception):
 
 
 @pytest.mark.parametrize(
-    "place", [(endings, "over"), (jobs, "withdraw"), (Step, "saw"), (Step, "adopt"), (Step, "page")]
+    "place", [(shutdown, "over"), (jobs, "withdraw"), (Step, "saw"), (Step, "adopt"), (Step, "page")]
 )
 def test_a_defect_of_our_own_says_where_it_is_and_shows_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[object, str]

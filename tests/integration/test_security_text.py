@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matatika_deploy import outcome, summary
+from matatika_deploy import outcome
 from matatika_deploy.errors import PlatformError
+from matatika_deploy.github import summary
 from matatika_deploy.outcome import Page
 from matatika_deploy.platform.job import Job
 from matatika_simulator import constants

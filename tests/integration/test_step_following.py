@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from matatika_deploy.waiting import SystemClock
+from matatika_deploy.runtime.cancellation import SystemClock
 from matatika_simulator import JobState, Simulator, constants
 from tests.support.clock import FakeClock
 from tests.support.inprocess import run_here

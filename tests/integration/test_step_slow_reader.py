@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from matatika_deploy.main import main
-from matatika_deploy.signals import Signals
-from matatika_deploy.tuning import Tuning
+from matatika_deploy.runtime.limits import Tuning
+from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
 from tests.support.log import StepLog
 from tests.support.step import PATIENCE, Step

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from matatika_deploy import leftover
-from matatika_deploy.signals import Signals
-from matatika_deploy.tuning import Tuning
+from matatika_deploy import post
+from matatika_deploy.runtime.limits import Tuning
+from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
 from matatika_simulator.jobs import JobState
 from matatika_simulator.journal import Entry
@@ -136,7 +136,7 @@ def run_post(step: Step) -> str:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         environ = {**step.environ, **state_environ(step.files.state)}
-        assert leftover.main(environ, Signals(), time.monotonic(), tuning=QUICK, descriptor=descriptor) == 0
+        assert post.main(environ, Signals(), time.monotonic(), tuning=QUICK, descriptor=descriptor) == 0
     finally:
         os.close(descriptor)
     return path.read_text(encoding="utf-8")

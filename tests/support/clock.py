@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import Empty
 
-from matatika_deploy.signals import Inbox
+from matatika_deploy.runtime.signals import Inbox
 
 # Real seconds. A thread that does something else than wait gets so long to come to its next wait (a request on loopback
 # takes a few milliseconds); after that it is taken to be held up by a peer that itself waits for time to pass. It could
@@ -19,7 +19,7 @@ _LOOK_EVERY = 0.0005
 class FakeClock:
     """Time that stands still while a step works, and jumps to the next wake-up when all of its threads wait.
 
-    It is a `matatika_deploy.waiting.Clock`. The threads of the step are those that ever asked it for the time, or
+    It is a `cancellation.Clock`. The threads of the step are those that ever asked it for the time, or
     waited; a simulator gets `now`, which makes its thread none of them: `Simulator(…, clock=clock.now)`.
     """
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from matatika_deploy.main import main
 from matatika_deploy.platform.http import Limits
-from matatika_deploy.signals import Signals
-from matatika_deploy.tuning import Tuning
-from matatika_deploy.waiting import Clock
+from matatika_deploy.runtime.cancellation import Clock
+from matatika_deploy.runtime.limits import Tuning
+from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
 from tests.support import secrecy
 from tests.support.clock import FakeClock

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from matatika_deploy.errors import BadInput
+from matatika_deploy.github.inputs import DEFAULTS, read_settings
 from matatika_deploy.outcome import job_outputs
 from matatika_deploy.platform.job import Job, Timestamp
-from matatika_deploy.settings import DEFAULTS, read_settings
 
 ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))

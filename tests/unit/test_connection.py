@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from matatika_deploy.connection import USER_AGENT, push_event, workspace_url
-from matatika_deploy.settings import read_settings
+from matatika_deploy.github.inputs import read_settings
 from matatika_deploy.version import __version__
 
 SETTINGS = read_settings({"INPUT_WORKSPACE-ID": "5e5c9a60-1f2e-4b3c-8d4e-5f6a7b8c9d0e", "INPUT_TOKEN": "t0ken"})

@@ -7,9 +7,9 @@ from threading import Event, Thread
 
 import pytest
 
-from matatika_deploy.console import Console, flush
-from matatika_deploy.signals import Signals
-from matatika_deploy.waiting import Waiter
+from matatika_deploy.github.console import Console, flush
+from matatika_deploy.runtime.cancellation import Waiter
+from matatika_deploy.runtime.signals import Signals
 from tests.support.clock import FakeClock
 from tests.support.log import StepLog
 

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matatika_deploy.guard import Guard
+from matatika_deploy.github.log_guard import Guard
 
 TOKEN = "f00df00df00df00df00d"
 OPENING, CLOSING = f"::stop-commands::{TOKEN}\n".encode(), f"::{TOKEN}::\n".encode()

@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matatika_deploy.platform.logs import LONGEST_HELD_LINE, LineBuffer
+from matatika_deploy.platform.log import LONGEST_HELD_LINE, LineBuffer
 
 
 def test_whole_lines_are_handed_on_at_once_and_unfinished_ones_are_held() -> None:

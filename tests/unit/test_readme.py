@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
+from matatika_deploy.github.inputs import read_settings
 from matatika_deploy.outcome import Result
-from matatika_deploy.settings import read_settings
 from matatika_deploy.version import __version__
 from tests.support.readme import BLOCKS, GITLAB, NAME, README, RECIPES, ROOT, SNIPPET, headings, load, table, tokens
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matatika_deploy.platform.faults import Fault, RetryPolicy, http_date, persist, retry_after
+from matatika_deploy.platform.retry import Fault, RetryPolicy, http_date, persist, retry_after
 
 NOW = datetime(2023, 3, 23, 21, 48, 40, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ import certifi
 import pytest
 
 from matatika_deploy.errors import BadInput
-from matatika_deploy.settings import (
+from matatika_deploy.github.inputs import (
     ApiKey,
     Ending,
     Logs,

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matatika_deploy import state
-from matatika_deploy.console import Console
+from matatika_deploy.github import state
+from matatika_deploy.github.commands import Workflow
+from matatika_deploy.github.console import Console
+from matatika_deploy.github.state import Stage
 from matatika_deploy.platform.job import Job
-from matatika_deploy.state import Stage
-from matatika_deploy.workflow import Workflow
 from matatika_simulator.runner import CommandFiles, state_environ
 
 JOB = Job(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from matatika_deploy import outcome
 from matatika_deploy.errors import PlatformError
 from matatika_deploy.findings import Finding, Level
+from matatika_deploy.github.summary import render
 from matatika_deploy.outcome import Outcome, Page, Result
 from matatika_deploy.platform.job import Job, parse_timestamp
-from matatika_deploy.summary import render
 
 JOB = Job(
     id="7127b1d3",

@@ -10,8 +10,8 @@ from threading import Event
 
 import pytest
 
-from matatika_deploy.signals import Signals
-from matatika_deploy.waiting import DeadlineExceeded, ErrandTimeout, Interrupted, SystemClock, Waiter
+from matatika_deploy.runtime.cancellation import DeadlineExceeded, ErrandTimeout, Interrupted, SystemClock, Waiter
+from matatika_deploy.runtime.signals import Signals
 from tests.support.clock import FakeClock
 
 

@@ -4,8 +4,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from matatika_deploy.signals import Inbox
-from matatika_deploy.waiting import SystemClock
+from matatika_deploy.runtime.cancellation import SystemClock
+from matatika_deploy.runtime.signals import Inbox
 
 
 def test_a_wait_ends_though_its_time_is_over_as_soon_as_it_begins() -> None:

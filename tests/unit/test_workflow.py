@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matatika_deploy.console import Console
 from matatika_deploy.findings import Finding, Level
-from matatika_deploy.workflow import LONGEST_MESSAGE, Workflow, plain, spell
+from matatika_deploy.github.commands import LONGEST_MESSAGE, Workflow, plain, spell
+from matatika_deploy.github.console import Console
 from matatika_simulator.runner import CommandFiles
 from tests.support.log import StepLog
 from tests.support.runner import Command

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from matatika_deploy.github.inputs import DEFAULTS, SECRET_INPUTS, Ending, Logs, Strictness
 from matatika_deploy.outcome import Result
-from matatika_deploy.settings import DEFAULTS, SECRET_INPUTS, Ending, Logs, Strictness
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".github" / "workflows"

@@ -5,10 +5,10 @@ from typing import TypeVar
 
 from matatika_deploy.errors import PlatformError
 from matatika_deploy.platform.auth import AccessToken, parse_token
-from matatika_deploy.platform.faults import Fault, RetryPolicy, persist, retry_after
 from matatika_deploy.platform.http import Answer, Http, Request
 from matatika_deploy.platform.job import Unreadable
-from matatika_deploy.waiting import DeadlineExceeded, Errand, ErrandTimeout, Interrupted, Waiter
+from matatika_deploy.platform.retry import Fault, RetryPolicy, persist, retry_after
+from matatika_deploy.runtime.cancellation import DeadlineExceeded, Errand, ErrandTimeout, Interrupted, Waiter
 
 T = TypeVar("T")
 

@@ -22,8 +22,8 @@ from urllib3.exceptions import HTTPError, LocationParseError, NameResolutionErro
 from urllib3.util.ssl_ import create_urllib3_context
 
 from matatika_deploy.errors import PlatformError
-from matatika_deploy.platform.faults import Fault, http_date
 from matatika_deploy.platform.job import Unreadable
+from matatika_deploy.platform.retry import Fault, http_date
 
 # `should_bypass_proxies` sets a variable for a moment, which two threads must not do at once.
 _ENVIRONMENT = Lock()

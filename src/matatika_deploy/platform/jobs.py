@@ -8,7 +8,7 @@ from matatika_deploy.platform import links
 from matatika_deploy.platform.client import Client, Refusal
 from matatika_deploy.platform.http import Answer, Request
 from matatika_deploy.platform.job import Job, JobStatus, Unreadable, parse_job
-from matatika_deploy.waiting import DeadlineExceeded
+from matatika_deploy.runtime.cancellation import DeadlineExceeded
 
 
 class Ended(StrEnum):

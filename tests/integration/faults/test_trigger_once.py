@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from matatika_deploy.signals import Signals
+from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
 from tests.integration.faults.faults import FAULTS, HTML, Fault, Kind, api_error, html
 from tests.support.clock import FakeClock

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 
+from matatika_deploy.github.commands import Workflow
 from matatika_deploy.platform.job import Job, Unreadable, parse_job
-from matatika_deploy.workflow import Workflow
 
 _STAGE, _JOB = "deployment", "job"
 # The links that ending the job takes. Others could be any number, and a variable may not grow without bound.

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
-from matatika_deploy.platform.faults import RetryPolicy
 from matatika_deploy.platform.http import Limits
+from matatika_deploy.platform.retry import RetryPolicy
 
 
 class Tuning(NamedTuple):

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from math import ceil
 
-from matatika_deploy.console import Console
 from matatika_deploy.errors import PlatformError
-from matatika_deploy.pace import Pace
+from matatika_deploy.github.console import Console
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.job import Job
 from matatika_deploy.platform.jobs import look
-from matatika_deploy.platform.logs import LogReader
-from matatika_deploy.waiting import DeadlineExceeded, Errand, ErrandTimeout
+from matatika_deploy.platform.log import LogReader
+from matatika_deploy.platform.pace import Pace
+from matatika_deploy.runtime.cancellation import DeadlineExceeded, Errand, ErrandTimeout
 
 # With nothing else in the log for so long (seconds), a line says that the step is alive.
 _LONGEST_SILENCE = 60.0

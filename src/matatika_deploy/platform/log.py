@@ -13,13 +13,13 @@ from typing import Final
 from requests import Response
 
 from matatika_deploy.errors import PlatformError
-from matatika_deploy.pace import Pace
 from matatika_deploy.platform.auth import AccessToken
 from matatika_deploy.platform.client import passing, refusal
-from matatika_deploy.platform.faults import Fault, RetryPolicy, persist
 from matatika_deploy.platform.http import Answer, Http, Request, Silence
-from matatika_deploy.signals import Inbox
-from matatika_deploy.waiting import Clock
+from matatika_deploy.platform.pace import Pace
+from matatika_deploy.platform.retry import Fault, RetryPolicy, persist
+from matatika_deploy.runtime.cancellation import Clock
+from matatika_deploy.runtime.signals import Inbox
 
 LONGEST_HELD_LINE: Final = 64 * 1024
 TAIL_BYTES: Final = 64 * 1024

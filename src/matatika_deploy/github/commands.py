@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from matatika_deploy.console import Console
 from matatika_deploy.findings import Finding, Level
+from matatika_deploy.github.console import Console
 
 # The runner drops what is longer, and shows no more annotations of a level than this for one step.
 LONGEST_MESSAGE = 4000

@@ -11,13 +11,13 @@ from typing import NamedTuple
 from requests.auth import AuthBase
 
 from matatika_deploy.errors import PlatformError
-from matatika_deploy.pace import Pace
 from matatika_deploy.platform.client import Client, Refusal, passing, refusal
-from matatika_deploy.platform.faults import Fault
 from matatika_deploy.platform.http import Answer, Request
 from matatika_deploy.platform.job import WORKSPACE_DEPLOY, Job, Unreadable, parse_job
 from matatika_deploy.platform.jobs import look
-from matatika_deploy.waiting import DeadlineExceeded, Errand, ErrandTimeout
+from matatika_deploy.platform.pace import Pace
+from matatika_deploy.platform.retry import Fault
+from matatika_deploy.runtime.cancellation import DeadlineExceeded, Errand, ErrandTimeout
 
 # A job that was just queued may take a moment to appear in the list.
 _LIST_AGAIN_AFTER = 2.0

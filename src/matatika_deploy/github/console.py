@@ -12,8 +12,8 @@ from queue import SimpleQueue
 from select import select
 from threading import Semaphore, Thread
 
-from matatika_deploy.guard import Guard
-from matatika_deploy.waiting import DeadlineExceeded, ErrandTimeout, Waiter
+from matatika_deploy.github.log_guard import Guard
+from matatika_deploy.runtime.cancellation import DeadlineExceeded, ErrandTimeout, Waiter
 
 STANDARD_OUTPUT = 1
 

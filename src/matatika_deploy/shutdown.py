@@ -2,17 +2,19 @@
 
 from typing import NamedTuple
 
-from matatika_deploy import checking, outcome, state
+from matatika_deploy import outcome
+from matatika_deploy.checks import run as checking
 from matatika_deploy.errors import DeployError, PlatformError
+from matatika_deploy.github import state
+from matatika_deploy.github.commands import spell
+from matatika_deploy.github.inputs import Ending, Logs
+from matatika_deploy.github.state import Stage
 from matatika_deploy.outcome import Outcome
-from matatika_deploy.platform.deployments import Deployment
 from matatika_deploy.platform.job import Job
 from matatika_deploy.platform.jobs import Ended, look, withdraw
-from matatika_deploy.settings import Ending, Logs
-from matatika_deploy.state import Stage
+from matatika_deploy.platform.trigger import Deployment
+from matatika_deploy.runtime.cancellation import DeadlineExceeded
 from matatika_deploy.step import Step
-from matatika_deploy.waiting import DeadlineExceeded
-from matatika_deploy.workflow import spell
 
 _STOP_IT = "Stop it in the app if it must not go on."
 

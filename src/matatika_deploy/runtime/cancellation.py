@@ -12,7 +12,7 @@ from queue import Empty
 from threading import Thread
 from typing import Generic, Protocol, TypeVar
 
-from matatika_deploy.signals import Inbox, Signals
+from matatika_deploy.runtime.signals import Inbox, Signals
 
 T = TypeVar("T")
 
@@ -60,8 +60,8 @@ class SystemClock:
         """Wait for the next thing in `inbox`, at most `seconds`."""
         end = time.monotonic() + seconds
         with suppress(Empty):
-            # Before Python 3.13, the first wait at a queue that was filled and emptied while nobody waited may be endless
-            # if its time is over as soon as it begins. One that does not block never is, and mends the queue.
+            # Before Python 3.13, a `get` whose timeout is over at once may block for ever on a queue that was filled
+            # and emptied without waiting. A `get` that does not block never does, and resets the queue.
             return inbox.get_nowait()
         while (left := end - time.monotonic()) > _LONGEST_PIECE:
             with suppress(Empty):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from matatika_deploy.errors import CheckFailed, PlatformError
 from matatika_deploy.findings import Finding, Level
+from matatika_deploy.github.commands import plain
+from matatika_deploy.github.inputs import Strictness
 from matatika_deploy.platform.http import Request
 from matatika_deploy.platform.job import JobStatus
-from matatika_deploy.settings import Strictness
 from matatika_deploy.step import Step
-from matatika_deploy.workflow import plain
 
 if TYPE_CHECKING:
     from matatika_deploy.checks.source import Workspace

@@ -15,7 +15,7 @@ STARTED = time.monotonic()
 def run(story: str) -> None:
     """Run `story`, a module with `main(environ, signals, started) -> int`, and end the process with its exit code."""
     _undo_path()
-    from matatika_deploy.signals import Signals
+    from matatika_deploy.runtime.signals import Signals
 
     signals = Signals()
     signals.catch()
@@ -38,7 +38,7 @@ def _undo_path() -> None:
     if sys.flags.isolated:
         return
     added = {os.path.abspath(folder) for folder in os.environ.get("PYTHONPATH", "").split(os.pathsep)}  # noqa: PTH100
-    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120
+    own = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))  # noqa: PTH100, PTH120
     strange = {"", *added, os.path.abspath("")} - {own}  # noqa: PTH100
     sys.path[:] = [folder for folder in sys.path if folder not in strange]
 
