@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from matatika_deploy.github.commands import Workflow, plain
+from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.inputs import Settings
 from matatika_deploy.platform.auth import AccessToken, token_request
 from matatika_deploy.platform.client import Client
@@ -21,7 +21,7 @@ def connect(
     settings: Settings,
     environ: Mapping[str, str],
     *,
-    workflow: Workflow,
+    workflow: WorkflowCommands,
     waiter: Waiter,
     tuning: Tuning,
     pace: Pace,
@@ -37,16 +37,18 @@ def connect(
         ),
         on_token=workflow.mask,
         policy=tuning.retry,
-        say=lambda text: workflow.say(plain(text)),
+        say=workflow.info,
         slow_down=pace.slow_down,
     )
 
 
-def new_http(settings: Settings, environ: Mapping[str, str], workflow: Workflow, tuning: Tuning, clock: Clock) -> Http:
+def new_http(
+    settings: Settings, environ: Mapping[str, str], workflow: WorkflowCommands, tuning: Tuning, clock: Clock
+) -> Http:
     """Give connections of their own for one thread."""
 
     def trace(method: str, path: str, result: str, seconds: float) -> None:
-        workflow.debug(f"{method} {plain(path)}: {result} after {seconds:.2f} s")
+        workflow.debug(f"{method} {path}: {result} after {seconds:.2f} s")
 
     return Http(
         environ,

@@ -7,7 +7,7 @@ from matatika_deploy import outcome, shutdown
 from matatika_deploy.checks import run as checking
 from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.github import state
-from matatika_deploy.github.commands import Workflow, plain
+from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.github.inputs import read_secrets, read_settings
 from matatika_deploy.github.state import Stage
@@ -29,7 +29,7 @@ def main(
 ) -> int:
     """Run the step that `environ` describes, and give its exit code; `started` is by the clock's `monotonic`."""
     console = Console(descriptor)
-    workflow = Workflow(environ, console)
+    workflow = WorkflowCommands(environ, console)
     for secret in read_secrets(environ):
         workflow.mask(secret)
     waiter = Waiter(clock, signals, deadline=inf)
@@ -100,7 +100,7 @@ def deploy(step: Step) -> Outcome:
     return shutdown.over(step, step.follow(deployment))
 
 
-def report(workflow: Workflow, step: Step | None, result: Outcome) -> None:
+def report(workflow: WorkflowCommands, step: Step | None, result: Outcome) -> None:
     """Hand on the outcome: as outputs, as the summary, and as the last line of the log."""
     # Imported only now, when no trigger waits for it any more.
     from matatika_deploy.github import summary
@@ -110,8 +110,8 @@ def report(workflow: Workflow, step: Step | None, result: Outcome) -> None:
     else:
         workflow.output("outcome", result.result)
     workflow.summarize(summary.render(step.page(result) if step else Page(result)))
-    said = plain(f"{result.message} {result.hint}".strip(), limit=4000)
+    said = f"{result.message} {result.hint}".strip()
     if result.is_good:
-        workflow.say(f"{result.title}: {said}")
+        workflow.info(f"{result.title}: {said}")
     else:
         workflow.error(said, title=result.title)

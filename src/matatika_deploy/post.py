@@ -15,12 +15,12 @@ from matatika_deploy import outcome
 from matatika_deploy.connection import connect, workspace_url
 from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.github import state
-from matatika_deploy.github.commands import Workflow, plain
+from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.github.inputs import Ending, Settings, read_secrets, read_settings
-from matatika_deploy.github.state import Stage
+from matatika_deploy.github.state import SavedState, Stage
 from matatika_deploy.platform.client import Client
-from matatika_deploy.platform.job import Job
+from matatika_deploy.platform.job import Job, Unreadable, parse_job
 from matatika_deploy.platform.jobs import Ended, withdraw
 from matatika_deploy.platform.links import job_address
 from matatika_deploy.platform.pace import Pace
@@ -39,17 +39,18 @@ def main(
     descriptor: int = STANDARD_OUTPUT,
 ) -> int:
     """Do what main has left to do, if anything; the exit code is always 0."""
-    stage, job = state.load(environ)
-    if stage is None or stage is Stage.FINISHED:
+    saved = state.load(environ)
+    if saved.stage is None or saved.stage is Stage.FINISHED:
         return 0
+    job = read_job(saved)
     console = Console(descriptor)
-    workflow = Workflow(environ, console)
+    workflow = WorkflowCommands(environ, console)
     waiter = Waiter(clock, signals, deadline=started + tuning.post)
     try:
         settings = read_settings(environ)
     except BadInput as error:
         # They were good when main read them: a file that `ca-bundle` names may be gone since.
-        warn_of(workflow, f"Job {job.id}" if job else "A job", plain(error.message))
+        warn_of(workflow, f"Job {job.id}" if job else "A job", error.message)
         flush(console, waiter, tuning.last_output, tuning.hurry)
         return 0
     if settings.on_cancel is Ending.LEAVE:
@@ -67,18 +68,26 @@ def main(
         client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning, pace=pace)
         problem = end_job(client, settings, job, workflow)
         if problem:
-            warn_of(workflow, f"Job {job.id}", f"{plain(problem)} See {plain(job_address(settings.api_url, job))}")
+            warn_of(workflow, f"Job {job.id}", f"{problem} See {job_address(settings.api_url, job)}")
     flush(console, waiter, tuning.last_output, tuning.hurry)
     return 0
 
 
-def warn_of(workflow: Workflow, job: str, problem: str) -> None:
+def read_job(saved: SavedState) -> Job | None:
+    """Give the job that main saved, without links: its addresses are built from `api-url` and its id."""
+    try:
+        return parse_job({"id": saved.job_id, "status": saved.job_status})
+    except Unreadable:
+        return None
+
+
+def warn_of(workflow: WorkflowCommands, job: str, problem: str) -> None:
     """Warn that a job was left running."""
     text = f"{job} could not be withdrawn, and may be running still. {problem}"
     workflow.warning(text, title="Deployment left running")
 
 
-def end_job(client: Client, settings: Settings, job: Job, workflow: Workflow) -> str:
+def end_job(client: Client, settings: Settings, job: Job, workflow: WorkflowCommands) -> str:
     """Withdraw the job that main left running; gives the reason if that fails, else ""."""
     if not settings.can_sign_in:
         return "That takes a token."
@@ -93,7 +102,7 @@ def end_job(client: Client, settings: Settings, job: Job, workflow: Workflow) ->
         # Whatever this is: the post step fails no run.
         return outcome.crashed(error).message
     if withdrawal.ended is Ended.OVER:
-        workflow.say(f"Job {job.id} is over already: {plain(withdrawal.job.status)}.")
+        workflow.info(f"Job {job.id} is over already: {withdrawal.job.status}.")
     elif withdrawal.ended is not Ended.FAILED:
-        workflow.say(f"Job {job.id}, which the step left running, was {withdrawal.ended}.")
+        workflow.info(f"Job {job.id}, which the step left running, was {withdrawal.ended}.")
     return withdrawal.reason

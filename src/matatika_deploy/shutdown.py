@@ -6,7 +6,6 @@ from matatika_deploy import outcome
 from matatika_deploy.checks import run as checking
 from matatika_deploy.errors import DeployError, PlatformError
 from matatika_deploy.github import state
-from matatika_deploy.github.commands import spell
 from matatika_deploy.github.inputs import Ending, Logs
 from matatika_deploy.github.state import Stage
 from matatika_deploy.outcome import Outcome
@@ -15,6 +14,7 @@ from matatika_deploy.platform.jobs import Ended, look, withdraw
 from matatika_deploy.platform.trigger import Deployment
 from matatika_deploy.runtime.cancellation import DeadlineExceeded
 from matatika_deploy.step import Step
+from matatika_deploy.text import format_duration
 
 _STOP_IT = "Stop it in the app if it must not go on."
 
@@ -63,7 +63,7 @@ def timed_out(step: Step) -> Outcome:
     """The deadline has passed: the job is looked at once more before that counts."""
     trouble = _trouble(step)
     _unwind(step, step.tuning.after_deadline, handled_signals=0)
-    timeout = spell(step.settings.timeout)
+    timeout = format_duration(step.settings.timeout)
     if step.deployment is None:
         with step.waiter.within(step.tuning.last_listing):
             found = step.deployments.settle(answer_within=0, listings=2)
@@ -154,7 +154,7 @@ def _see_end(step: Step, end: _JobEnd, log_seconds: float) -> str:
         # It was accepted; that the end was not seen changes nothing.
         pass
     if step.log and not step.log.finish(log_seconds):
-        step.workflow.say("The end of the job's log did not come in time: it may be incomplete here.")
+        step.workflow.info("The end of the job's log did not come in time: it may be incomplete here.")
     was_too_late = job.is_final and outcome.ended(job).result is not outcome.Result.STOPPED
     return f"was withdrawn too late: it is {job.status}" if was_too_late else end.said
 

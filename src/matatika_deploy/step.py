@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matatika_deploy.connection import USER_AGENT, connect, new_http, push_event, workspace_url
 from matatika_deploy.findings import Finding
 from matatika_deploy.github import state
-from matatika_deploy.github.commands import Workflow, plain, spell
+from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import Console
 from matatika_deploy.github.inputs import Logs, Settings
 from matatika_deploy.github.state import Stage
@@ -19,6 +19,7 @@ from matatika_deploy.platform.polling import LogFollower, watch
 from matatika_deploy.platform.trigger import Deployment, Deployments
 from matatika_deploy.runtime.cancellation import Waiter
 from matatika_deploy.runtime.limits import Tuning
+from matatika_deploy.text import format_duration
 
 
 class Step:
@@ -32,7 +33,7 @@ class Step:
         settings: Settings,
         environ: Mapping[str, str],
         *,
-        workflow: Workflow,
+        workflow: WorkflowCommands,
         console: Console,
         waiter: Waiter,
         tuning: Tuning,
@@ -67,15 +68,16 @@ class Step:
     def announce(self) -> None:
         """Say what is deployed where."""
         deed = "Checking, without deploying," if self.settings.dry_run else "Deploying"
-        self.workflow.say(f"{deed} workspace {self.settings.workspace_id} at {self.settings.api_url}")
+        self.workflow.info(f"{deed} workspace {self.settings.workspace_id} at {self.settings.api_url}")
 
     def adopt(self, deployment: Deployment) -> None:
         """Take a deployment for this step's: from now on its job is known to the next steps, and to the post step."""
         self.deployment, self.job = deployment, deployment.job
         self._triggered_at = self._status_since = self.waiter.clock.monotonic()
-        state.save(self.workflow, Stage.RUNNING if deployment.is_ours else Stage.FINISHED, self.job)
+        stage = Stage.RUNNING if deployment.is_ours else Stage.FINISHED
+        state.save(self.workflow, stage, job_id=self.job.id, job_status=self.job.status)
         self.publish()
-        self.workflow.say(f"Job {self.job.id} is {plain(self.job.status)}: {plain(self.job_url or '')}")
+        self.workflow.info(f"Job {self.job.id} is {self.job.status}: {self.job_url}")
 
     def saw(self, job: Job) -> None:
         """Take note of the job's present state, and report it if its status has changed."""
@@ -85,8 +87,8 @@ class Step:
         self.publish()
         if before and before.status != job.status:
             now = self.waiter.clock.monotonic()
-            spent = spell(now - self._status_since)
-            self.workflow.say(f"Job {job.id} is {plain(job.status)}, after {spent} of {plain(before.status)}.")
+            spent = format_duration(now - self._status_since)
+            self.workflow.info(f"Job {job.id} is {job.status}, after {spent} of {before.status}.")
             self._status_since = now
 
     def follow(self, deployment: Deployment) -> Job:
@@ -134,8 +136,8 @@ class Step:
 
     def _still(self) -> None:
         if self.job:
-            spent = spell(self.waiter.clock.monotonic() - self._status_since)
-            self.workflow.say(f"Job {self.job.id} is still {plain(self.job.status)}, since {spent}.")
+            spent = format_duration(self.waiter.clock.monotonic() - self._status_since)
+            self.workflow.info(f"Job {self.job.id} is still {self.job.status}, since {spent}.")
 
     def _deployments(self) -> Deployments:
         settings = self.settings
@@ -148,8 +150,8 @@ class Step:
             event=push_event(self.environ) if secret else b"",
             can_list=settings.can_sign_in,
             pace=self._pace,
-            say=lambda text: self.workflow.say(plain(text)),
-            warn=lambda text: self.workflow.warning(plain(text)),
+            say=self.workflow.info,
+            warn=self.workflow.warning,
         )
 
     def _log_follower(self, job: Job, missing_until: float) -> LogFollower:
@@ -161,7 +163,7 @@ class Step:
             hand_on=self._console.log,
             pace=self._pace,
             tell_news=self.waiter.tell_news,
-            warn=lambda text: self.workflow.warning(plain(text)),
+            warn=self.workflow.warning,
             clock=self.waiter.clock,
             policy=self.tuning.retry,
             missing_until=missing_until,

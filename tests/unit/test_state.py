@@ -1,4 +1,4 @@
-"""What main leaves behind is what the post step finds, and no nonsense becomes anything."""
+"""What the main step saves is what the post step loads; what cannot be read is empty."""
 
 from pathlib import Path
 
@@ -7,33 +7,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matatika_deploy.github import state
-from matatika_deploy.github.commands import Workflow
+from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import Console
-from matatika_deploy.github.state import Stage
-from matatika_deploy.platform.job import Job
+from matatika_deploy.github.state import SavedState, Stage
 from matatika_simulator.runner import CommandFiles, state_environ
-
-JOB = Job(
-    id="7127b1d3",
-    status="RUNNING",
-    links={"self": "https://app.matatika.com/api/jobs/7127b1d3", "withdraw job": "/api/jobs/7127b1d3/stopped\nx<<EOF"},
-)
-
 
 # The descriptor is never written to.
 NOWHERE = Console(-1)
 
 
 class Main:
-    """The main step's side."""
+    """The main step, as far as it saves state."""
 
     def __init__(self, folder: Path) -> None:
         self._files = CommandFiles(folder)
         # Nothing is printed: state goes through files.
-        self.workflow = Workflow(self._files.environ(), NOWHERE)
+        self.commands = WorkflowCommands(self._files.environ(), NOWHERE)
 
-    def left(self) -> tuple[Stage | None, Job | None]:
-        """What the post step finds."""
+    def saved(self) -> SavedState:
+        """What the post step loads."""
         return state.load(state_environ(self._files.state))
 
 
@@ -42,39 +34,43 @@ def main(tmp_path: Path) -> Main:
     return Main(tmp_path)
 
 
-def test_nothing_was_left(main: Main) -> None:
-    assert main.left() == (None, None)
+def test_a_step_that_saved_nothing_has_no_stage(main: Main) -> None:
+    assert main.saved() == SavedState(None, "", "")
 
 
-def test_a_trigger_under_way(main: Main) -> None:
-    state.save(main.workflow, Stage.TRIGGERING)
-    assert main.left() == (Stage.TRIGGERING, None)
+def test_a_trigger_is_saved_without_a_job(main: Main) -> None:
+    state.save(main.commands, Stage.TRIGGERING)
+    assert main.saved() == SavedState(Stage.TRIGGERING, "", "")
 
 
-def test_a_job(main: Main) -> None:
-    state.save(main.workflow, Stage.TRIGGERING)
-    state.save(main.workflow, Stage.RUNNING, JOB)
-    assert main.left() == (Stage.RUNNING, JOB)
+def test_a_job_is_saved_with_its_status(main: Main) -> None:
+    state.save(main.commands, Stage.TRIGGERING)
+    state.save(main.commands, Stage.RUNNING, job_id="7127b1d3", job_status="QUEUED\nx<<EOF")
+    assert main.saved() == SavedState(Stage.RUNNING, "7127b1d3", "QUEUED\nx<<EOF")
 
 
-def test_a_job_that_is_done_with(main: Main) -> None:
-    state.save(main.workflow, Stage.RUNNING, JOB)
-    state.save(main.workflow, Stage.FINISHED)
-    assert main.left() == (Stage.FINISHED, JOB)
+def test_a_job_stays_when_only_the_stage_is_saved(main: Main) -> None:
+    state.save(main.commands, Stage.RUNNING, job_id="7127b1d3", job_status="RUNNING")
+    state.save(main.commands, Stage.FINISHED)
+    assert main.saved() == SavedState(Stage.FINISHED, "7127b1d3", "RUNNING")
+
+
+def test_the_job_of_a_pipeline_takes_the_place_of_the_deployment(main: Main) -> None:
+    state.save(main.commands, Stage.RUNNING, job_id="deployment", job_status="COMPLETE")
+    state.save(main.commands, Stage.RUNNING, job_id="pipeline", job_status="RUNNING")
+    assert main.saved() == SavedState(Stage.RUNNING, "pipeline", "RUNNING")
 
 
 @pytest.mark.parametrize("stage", ["", "running ", "RUNNING", "x"])
 def test_an_unknown_stage_is_none(stage: str) -> None:
-    assert state.load({"STATE_deployment": stage}) == (None, None)
+    assert state.load({"STATE_deployment": stage}).stage is None
 
 
-@pytest.mark.parametrize(
-    "job", ["", "x", "{}", "[]", "null", '{"id": "a/b", "status": "x"}', '{"id": "1"}', "[" * 100_000, '{"id":']
-)
-def test_a_job_that_cannot_be_read_is_none(job: str) -> None:
-    assert state.load({"STATE_deployment": "running", "STATE_job": job}) == (Stage.RUNNING, None)
+@pytest.mark.parametrize("job", ["", "x", "{}", "[]", "null", "7", '{"id": 1, "status": []}', "[" * 100_000, '{"id":'])
+def test_a_job_that_cannot_be_read_is_empty(job: str) -> None:
+    assert state.load({"STATE_deployment": "running", "STATE_job": job}) == SavedState(Stage.RUNNING, "", "")
 
 
 @given(st.text(), st.text())
-def test_whatever_is_found(stage: str, job: str) -> None:
-    assert state.load({"STATE_deployment": stage, "STATE_job": job})[1] is None
+def test_any_text_can_be_loaded(stage: str, job: str) -> None:
+    assert state.load({"STATE_deployment": stage, "STATE_job": job}).job_id == ""

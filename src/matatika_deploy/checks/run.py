@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from matatika_deploy.errors import CheckFailed, PlatformError
 from matatika_deploy.findings import Finding, Level
-from matatika_deploy.github.commands import plain
 from matatika_deploy.github.inputs import Strictness
 from matatika_deploy.platform.http import Request
 from matatika_deploy.platform.job import JobStatus
@@ -95,5 +94,5 @@ def _read_workspace(step: Step) -> Workspace | None:
             request, lambda answer: Workspace.from_json(answer.json()), within=step.tuning.check
         )
     except PlatformError as error:
-        step.workflow.warning(plain(f"{error.message} It is not known what it deploys."), title="Workspace not checked")
+        step.workflow.warning(f"{error.message} It is not known what it deploys.", title="Workspace not checked")
         return None

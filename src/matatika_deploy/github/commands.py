@@ -1,7 +1,9 @@
-"""The runner's dialect: workflow commands, masks, and the files through which a step hands on values.
+"""The commands to the runner: annotations, masks, and the files through which a step hands on values.
 
-Reference: https://docs.github.com/actions/reference/workflow-commands-for-github-actions. The rest of the action never
-writes `::`, and knows nothing of `GITHUB_OUTPUT`.
+The methods have the names of @actions/core. They make their text safe themselves: whatever it holds, it is one line and
+one command. Nothing else in the action writes `::`, or knows of `GITHUB_OUTPUT`.
+
+Reference: https://docs.github.com/actions/reference/workflow-commands-for-github-actions.
 """
 
 import os
@@ -11,62 +13,45 @@ from pathlib import Path
 
 from matatika_deploy.findings import Finding, Level
 from matatika_deploy.github.console import Console
+from matatika_deploy.text import one_line
 
-# The runner drops what is longer, and shows no more annotations of a level than this for one step.
+# The runner cuts an annotation at 4,096 characters, and a line of the live log at 1,024.
 LONGEST_MESSAGE = 4000
+LONGEST_LINE = 1000
+# The runner shows no more annotations of a level than this for one step.
 MOST_ANNOTATIONS = 10
+# The runner drops a larger summary whole.
 LARGEST_SUMMARY = 1024 * 1024
-# Text from elsewhere in a line of ours: enough to understand it, and no flood.
-LONGEST_QUOTE = 300
 # Masking less would blot out half of the workflow's log.
 SHORTEST_MASK = 4
 
-_UNPRINTABLE = re.compile(
-    r"[^\S ]+|[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2028\u2029\u2066-\u2069\ud800-\udfff]+"
-)
 
-
-def plain(text: str, limit: int = LONGEST_QUOTE) -> str:
-    """Make text from elsewhere fit for a line of ours: one line, at most `limit` characters, no command in it."""
-    line = _UNPRINTABLE.sub(" ", text[: 2 * limit]).strip()
-    if len(line) > limit or len(text) > 2 * limit:
-        line = f"{line[: limit - 1]}…"
-    return line.replace("##[", "## [")
-
-
-def spell(seconds: float) -> str:
-    """Give a duration for people: `42 s`, `3 min 5 s`, `1 h 2 min`."""
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-class Workflow:
-    """What a step says to the runner that runs it."""
+class WorkflowCommands:
+    """What a step tells the runner. Text may come from anywhere: it is made safe here."""
 
     def __init__(self, environ: Mapping[str, str], console: Console) -> None:
         self._environ = environ
         self._console = console
-        self.shows_debug = environ.get("RUNNER_DEBUG") == "1"
+        self._shows_debug = environ.get("RUNNER_DEBUG") == "1"
+        self._failed_files: set[str] = set()
         self.secrets: list[str] = []
         """What was masked so far."""
-        self._lost: set[str] = set()
 
     def mask(self, secret: str) -> None:
         """Have the runner hide `secret` in the log from now on, line by line if it has several."""
         for line in re.split(r"[\r\n]+", secret):
             if len(line.strip()) >= SHORTEST_MASK:
                 self.secrets.append(line)
-                self._command("add-mask", line)
+                self._console.say(f"::add-mask::{_escape_data(line)}")
 
-    def say(self, text: str) -> None:
-        """Print one line of plain text. Text from elsewhere in it must have gone through `plain`."""
-        self._console.say(text)
+    def info(self, text: str) -> None:
+        """Print one line, which is no command even if `text` begins like one."""
+        line = one_line(text, LONGEST_LINE)
+        self._console.say(f": :{line[2:]}" if line.startswith("::") else line)
 
     def debug(self, text: str) -> None:
         """Print a line that shows only if the workflow runs with debug logging."""
-        if self.shows_debug:
+        if self._shows_debug:
             self._command("debug", text)
 
     def notice(self, text: str, **properties: object) -> None:
@@ -78,7 +63,7 @@ class Workflow:
         self._command(Level.WARNING, text, **properties)
 
     def error(self, text: str, **properties: object) -> None:
-        """Annotate the run with an error; this alone fails nothing."""
+        """Annotate the run with an error; this alone does not fail the step."""
         self._command(Level.ERROR, text, **properties)
 
     def annotate(self, findings: list[Finding]) -> None:
@@ -86,10 +71,9 @@ class Workflow:
         for level in Level:
             of_level = [finding for finding in findings if finding.level is level]
             for finding in of_level[: MOST_ANNOTATIONS - 1]:
-                position = {"file": finding.file, "line": finding.line, "col": finding.column}
-                self._command(level, finding.message, **position)
+                self._command(level, finding.message, file=finding.file, line=finding.line, col=finding.column)
             if more := len(of_level[MOST_ANNOTATIONS - 1 :]):
-                self.say(f"... and {more} more of level {level}: the step's summary has the table.")
+                self.info(f"... and {more} more of level {level}: the step's summary has the table.")
 
     def output(self, name: str, value: str) -> None:
         """Hand a value to the next steps; of several under one name the last counts."""
@@ -106,11 +90,12 @@ class Workflow:
 
     def _command(self, name: str, message: str, **properties: object) -> None:
         given = ",".join(
-            f"{key}={_escape_property(str(value))}" for key, value in properties.items() if value is not None
+            f"{key}={_escape_property(one_line(str(value), LONGEST_LINE))}"
+            for key, value in properties.items()
+            if value is not None
         )
         space = " " if given else ""
-        text = message if name == "add-mask" else _cut(message).replace("##[", "## [")
-        self._console.say(f"::{name}{space}{given}::{_escape_data(text)}")
+        self._console.say(f"::{name}{space}{given}::{_escape_data(one_line(message, LONGEST_MESSAGE))}")
 
     def _append(self, variable: str, text: str) -> None:
         """Append to a command file. Runners that lack one, or cannot take it, lose the value and nothing else."""
@@ -121,13 +106,9 @@ class Workflow:
             with Path(path).open("ab") as file:
                 file.write(text.encode("utf-8", "replace"))
         except OSError as error:
-            if variable not in self._lost:
-                self._lost.add(variable)
+            if variable not in self._failed_files:
+                self._failed_files.add(variable)
                 self.warning(f"{variable} could not be written: {error.strerror}.")
-
-
-def _cut(message: str) -> str:
-    return message if len(message) <= LONGEST_MESSAGE else f"{message[: LONGEST_MESSAGE - 1]}…"
 
 
 def _escape_data(text: str) -> str:

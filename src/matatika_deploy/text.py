@@ -1,0 +1,34 @@
+"""Text for people: text from elsewhere on one line, and durations."""
+
+import re
+
+# What is shown of text from elsewhere: enough to understand it.
+LONGEST_QUOTE = 300
+
+# Characters that are not seen, or that turn the direction of the text around them: a reader could be misled by them.
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff0-\ufffb\U000e0000-\U000e0fff]+"
+)
+# Control characters, line and paragraph separators, blanks of any width, and halves of a character.
+_BLANK = re.compile(r"[^\S ]+|[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+
+def one_line(text: str, limit: int = LONGEST_QUOTE) -> str:
+    """Make text from elsewhere fit for a line of the log: at most `limit` characters, in which no command can stand.
+
+    Control characters become blanks, hidden characters are dropped, and a blank goes into every `##[`, which the runner
+    reads as the start of a command anywhere in a line.
+    """
+    line = _BLANK.sub(" ", _HIDDEN.sub("", text[: 2 * limit])).strip()
+    if len(line) > limit or len(text) > 2 * limit:
+        line = f"{line[: limit - 1]}…"
+    return line.replace("##[", "## [")
+
+
+def format_duration(seconds: float) -> str:
+    """Give a duration for people: `42 s`, `3 min 5 s`, `1 h 2 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
