@@ -1,10 +1,11 @@
-"""The reusable workflow for many workspaces, when one of them fails and when there is none; the recipe is the rest.
+"""The reusable workflow for many workspaces: one fails, one is misspelt, there is none. See also `examples/fleet.yml`.
 
 act cannot read `max-parallel` and `fail-fast` from expressions (it says so, and takes its own defaults), runs no job of
 the calling workflow after a called one that failed, and calls each job of a matrix a failure once one is.
 """
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.e2e.containers import Engine
 from tests.e2e.workflow_run import WorkflowRun, run_workflow
 
 FLEETS = ".github/workflows/deploy-workspaces.yml"
-WORKSPACES = [constants.WORKSPACE_ID, *(f"00000000-51a1-4000-8000-00000000000{number}" for number in range(2, 6))]
+WORKSPACES = [constants.WORKSPACE_ID, *(f"00000000-51a1-4000-8000-00000000000{number}" for number in range(2, 4))]
 DEPLOY = "Deploy the workspace"
 
 
@@ -30,11 +31,8 @@ def fleet(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def _run(engine: Engine, fleet: Path, simulator: Simulator, workspaces: list[str]) -> WorkflowRun:
-    variables = {
-        "WORKSPACES": json.dumps([{"id": workspace, "environment": "production"} for workspace in workspaces]),
-        "API_URL": simulator.api_url,
-    }
+def _run(engine: Engine, fleet: Path, simulator: Simulator, workspaces: object) -> WorkflowRun:
+    variables = {"WORKSPACES": json.dumps(workspaces), "API_URL": simulator.api_url}
     secrets = {"TOKEN": constants.TOKEN}
     return run_workflow(engine, fleet, "tests/e2e/workflows/fleet.yml", variables, secrets)
 
@@ -51,17 +49,32 @@ def _scenario(*, failing: str | None) -> dict[str, object]:
     return {"job": {"runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}, "other-workspaces": others}
 
 
-def test_one_of_five_fails(engine: Engine, fleet: Path) -> None:
-    with Simulator(_scenario(failing=WORKSPACES[2])) as simulator:
-        run = _run(engine, fleet, simulator, WORKSPACES)
-        ends = {job.workspace_id: job.status for job in simulator.jobs}
-    assert run.code == 1
-    assert ends == {workspace: "ERROR" if workspace == WORKSPACES[2] else "COMPLETE" for workspace in WORKSPACES}
-    assert _results(run) == ["failure", *["success"] * 4]
+def test_one_of_three_fails(engine: Engine, fleet: Path) -> None:
+    workspaces = [
+        {"id": workspace, "name": f"Number {number}", "environment": "production"}
+        for number, workspace in enumerate(WORKSPACES, 1)
+    ]
+    with Simulator(_scenario(failing=WORKSPACES[1])) as simulator:
+        run = _run(engine, fleet, simulator, workspaces)
+        assert sorted(job.workspace_id for job in simulator.jobs) == sorted(WORKSPACES)
+    assert run.code != 0
+    assert _results(run) == ["failure", "success", "success"]
+    jobs = " ".join(entry["job"] for entry in run.log if entry.get("step") == DEPLOY)
+    # act adds the job's number in the matrix.
+    assert set(re.findall(r"Deploy (Number \d)-\d", jobs)) == {workspace["name"] for workspace in workspaces}
     assert run.printed_by("Say it") == ["Deployments -- failure"]
 
 
-def test_none_is_no_failure(engine: Engine, fleet: Path) -> None:
+def test_a_misspelt_key_deploys_nothing(engine: Engine, fleet: Path) -> None:
+    with Simulator(_scenario(failing=None)) as simulator:
+        run = _run(engine, fleet, simulator, [{"id": WORKSPACES[0]}, {"workspace-id": WORKSPACES[1]}])
+        assert not simulator.journal
+    assert run.code != 0
+    assert any("entry 2" in message for message in run.said("Check the list of workspaces", "error"))
+    assert run.printed_by("Say it") == ["Deployments -- failure"]
+
+
+def test_an_empty_list_is_skipped(engine: Engine, fleet: Path) -> None:
     with Simulator(_scenario(failing=None)) as simulator:
         run = _run(engine, fleet, simulator, [])
         assert not simulator.journal

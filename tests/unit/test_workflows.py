@@ -1,6 +1,9 @@
 """The workflows, and the types of the action, agree with `action.yml`; actions of others are what their version was."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ FLEET = _load(FOLDER / "deploy-workspaces.yml")
 CALLED = FLEET["on"]["workflow_call"]
 STEP = FLEET["jobs"]["deploy"]["steps"][-1]
 OF_ONE_WORKSPACE = {"workspace-id", *SECRET_INPUTS}
-OF_THE_FLEET = {"workspaces", "max-parallel", "fail-fast"}
+OF_THE_FLEET = {"workspaces", "max-parallel", "fail-fast", "runs-on"}
 
 
 def test_fleets_have_all_of_the_options() -> None:
@@ -42,6 +45,69 @@ def test_fleets_hand_on_every_option() -> None:
         secret = f"MATATIKA_{name.replace('-', '_').upper()}"
         assert STEP["with"][name] == f"${{{{ secrets.{secret} }}}}"
         assert CALLED["secrets"][secret]["required"] == "false"
+
+
+def _check_list(workspaces: str) -> "subprocess.CompletedProcess[str]":
+    """Run the fleet's check of its list, as the runner does."""
+    (step,) = FLEET["jobs"]["check"]["steps"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        ["bash", "-e", "-c", step["run"]],
+        env={"PATH": path, "WORKSPACES": workspaces},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "workspaces",
+    [
+        "[]",
+        " [ ] ",
+        '[{"id": "1"}]',
+        '[{"id": "1", "name": "Orders", "environment": "sales", "api-url": "https://example.com/api"}]',
+        '[{"id": "1", "environment": null, "api-url": ""}]',
+    ],
+)
+def test_fleet_takes_a_list_of_workspaces(workspaces: str) -> None:
+    checked = _check_list(workspaces)
+    assert (checked.returncode, checked.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("workspaces", "errors"),
+    [
+        ('{"id": "1"}', ["`workspaces` must be a JSON list"]),
+        ('"1"', ["`workspaces` must be a JSON list"]),
+        ("", ["`workspaces` is not JSON"]),
+        ("[{'id': '1'}]", ["`workspaces` is not JSON"]),
+        ('["1"]', ["entry 1: not an object with an `id`"]),
+        ("[{}]", ["entry 1: there is no `id`"]),
+        ('[{"id": "1"}, {"id": " "}]', ["entry 2: there is no `id`"]),
+        ('[{"id": "1"}, {"id": 2}]', ["entry 2: there is no `id`"]),
+        ('[{"id": "1", "name": ["a"]}]', ["entry 1: `name` is not text"]),
+        ('[{"id": "1"}, {"workspace-id": "2"}]', ['entry 2: "workspace-id" is not a key', "entry 2: there is no `id`"]),
+        ('[{"id": "1", "a%0A\\n::b": 1}]', ['entry 1: "a%250A\\n::b" is not a key']),
+        (
+            '[{"id": "1", "enviroment": "sales"}, {"id": "2"}, {"ID": "3", "id": "3"}]',
+            ['entry 1: "enviroment" is not a key', 'entry 3: "ID" is not a key'],
+        ),
+    ],
+)
+def test_fleet_names_the_entry_that_it_cannot_use(workspaces: str, errors: list[str]) -> None:
+    checked = _check_list(workspaces)
+    assert checked.returncode == 1
+    lines = checked.stdout.splitlines()
+    assert all(line.startswith("::error title=Bad input::`workspaces`") for line in lines)
+    assert len(lines) == len(errors)
+    assert all(error in line for error, line in zip(errors, lines, strict=True))
+
+
+def test_fleet_runs_every_job_where_it_is_told() -> None:
+    """One label, or a JSON list of labels."""
+    expected = "${{ startsWith(inputs.runs-on, '[') && fromJSON(inputs.runs-on) || inputs.runs-on }}"
+    assert {job["runs-on"] for job in FLEET["jobs"].values()} == {expected}
 
 
 def test_fleets_leave_the_defaults_to_the_action() -> None:
@@ -79,7 +145,7 @@ def test_types_of_the_rest() -> None:
 def test_actions_of_others_are_pinned_to_the_commit_of_a_version() -> None:
     pins: dict[str, set[str]] = {}
     for path in WORKFLOWS:
-        for uses in re.findall(r"uses: (.+)", path.read_text(encoding="utf-8")):
+        for uses in re.findall(r"^ +(?:- )?uses: (.+)", path.read_text(encoding="utf-8"), re.MULTILINE):
             if uses.startswith(("./", "OWNER/")):
                 continue
             match = re.fullmatch(r"([\w-]+/[\w-]+)[\w/-]*@([0-9a-f]{40} # v\d+\.\d+\.\d+)", uses)
@@ -94,6 +160,31 @@ def test_jobs_have_the_permissions_that_they_ask_for(path: Path) -> None:
     workflow = _load(path)
     assert workflow["permissions"] == {}
     assert all("permissions" in job for job in workflow["jobs"].values())
+
+
+def _jobs_that_can_write() -> dict[str, Any]:
+    """The jobs of all workflows whose token can write anything, by `file: job`."""
+    return {
+        f"{path.name}: {name}": job
+        for path in WORKFLOWS
+        for name, job in _load(path)["jobs"].items()
+        if "write" in job["permissions"].values()
+    }
+
+
+def test_jobs_that_can_write_run_no_code_of_the_repository() -> None:
+    """Their scripts stand in the workflow, and start no file of the checkout; CodeQL only reads it."""
+    jobs = _jobs_that_can_write()
+    assert set(jobs) == {"release.yml: image", "release.yml: release", "ci.yml: codeql"}
+    for job in jobs.values():
+        for step in job["steps"]:
+            assert not step.get("uses", "").startswith("./")
+            assert not re.search(r"\bmake\b|\bpython|\bpip|\btools\b|\bsrc/|\./|buildx build", step.get("run", ""))
+
+
+def test_whatever_publishes_waits_for_the_environment_of_releases() -> None:
+    publishing = [job for name, job in _jobs_that_can_write().items() if name.startswith("release.yml")]
+    assert [job["environment"] for job in publishing] == ["release", "release"]
 
 
 def test_a_release_needs_no_secret_but_the_workflows_own_token() -> None:
