@@ -11,12 +11,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 ACTION = ROOT / "action.yml"
 CHANGELOG = ROOT / "CHANGELOG.md"
+DOCKERFILE = ROOT / "Dockerfile"
 FLEETS = ROOT / ".github" / "workflows" / "deploy-workspaces.yml"
 VERSION = ROOT / "src" / "matatika_deploy" / "version.py"
 
 _SEMANTIC = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)", re.ASCII)
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _IMAGE = re.compile(r"[a-z0-9.]+(?:/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}")
 _HEADING = re.compile(r"^## \[(?P<version>[^\]]+)\](?: - (?P<date>\S+))?[ \t]*$", re.MULTILINE)
+_STAGE = re.compile(r"^FROM (?:--\S+ +)*(?P<base>\S+)(?: +AS +(?P<name>\S+))?", re.MULTILINE | re.IGNORECASE)
 _LINK = re.compile(r"^\[[^\]]+\]: \S+$", re.MULTILINE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
@@ -59,6 +62,14 @@ def pinned(action: str, image: str) -> str:
     return text
 
 
+def unpinned_bases(dockerfile: str) -> list[str]:
+    """Give the images that a Dockerfile starts from by a name that can move: without a digest."""
+    stages = list(_STAGE.finditer(dockerfile))
+    own = {"scratch", *(stage["name"] for stage in stages)}
+    bases = dict.fromkeys(stage["base"] for stage in stages if stage["base"] not in own)
+    return [base for base in bases if not _DIGEST.search(base)]
+
+
 def moving_tags(version: str, tags: list[str]) -> list[str]:
     """Give the tags that move to a release: `v1.2` and `v1`, each only if no later release already holds it."""
     released = [_numbers(tag.removeprefix("v")) for tag in tags if _SEMANTIC.fullmatch(tag.removeprefix("v"))]
@@ -84,6 +95,11 @@ def problems(version: str, tags: list[str], repository: str) -> list[str]:
         found.append(f"The first version in CHANGELOG.md is {newest}.")
     elif not date or not _DATE.fullmatch(date):
         found.append(f"CHANGELOG.md has no date for {version}: `## [{version}] - YYYY-MM-DD`.")
+    found += [
+        f"Dockerfile starts from {base}, which can move. Put the digest behind it, {base}@sha256:..., as given by "
+        f"`docker buildx imagetools inspect {base}`; Dependabot keeps it up to date from then on."
+        for base in unpinned_bases(DOCKERFILE.read_text(encoding="utf-8"))
+    ]
     uses = f"uses: {repository}@v{_numbers(version)[0]}"
     if not re.search(rf"\b{re.escape(uses)}(?![\w.-])", FLEETS.read_text(encoding="utf-8")):
         found.append(f"{FLEETS.relative_to(ROOT)} does not have `{uses}`: see CONTRIBUTING.md, How to release.")

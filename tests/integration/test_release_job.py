@@ -1,4 +1,4 @@
-"""The release workflow's last job: its own scripts, run against a repository on this machine."""
+"""The release workflow's last two jobs: their own scripts, run against a repository on this machine."""
 
 import os
 import re
@@ -14,9 +14,8 @@ from matatika_deploy.version import __version__
 from tools import release
 
 ROOT = Path(__file__).parents[2]
-STEPS: list[Any] = yaml.safe_load((ROOT / ".github/workflows/release.yml").read_text(encoding="utf-8"))["jobs"][
-    "release"
-]["steps"]
+WORKFLOW = ".github/workflows/release.yml"
+JOBS: dict[str, Any] = yaml.safe_load((ROOT / WORKFLOW).read_text(encoding="utf-8"))["jobs"]
 IMAGE = f"ghcr.io/owner/name@sha256:{'0a' * 32}"
 MINOR, MAJOR = __version__.rpartition(".")[0], __version__.split(".")[0]
 OWN_TAG = f"v{__version__}"
@@ -27,7 +26,7 @@ DOCKER = "#!/bin/sh\nexit 0\n"
 GH = """#!/bin/sh
 [ "$1" = release ] || exit 0
 echo "$@" >>"$RELEASES"
-cp "$RUNNER_TEMP/notes.md" "$RELEASES.notes"
+cp "$RUNNER_TEMP/release/notes.md" "$RELEASES.notes"
 """
 
 
@@ -37,12 +36,13 @@ class Repository:
     def __init__(self, folder: Path) -> None:
         self.origin, self._checkout, self._bin = folder / "origin.git", folder / "checkout", folder / "bin"
         self._temp, self.releases = folder / "temp", folder / "releases"
+        self.printed = ""
         for made in (self._checkout, self._bin, self._temp):
             made.mkdir()
         for name, text in {"docker": DOCKER, "gh": GH}.items():
             (self._bin / name).write_text(text, encoding="utf-8")
             (self._bin / name).chmod(0o755)
-        for name in ("action.yml", "CHANGELOG.md", "tools/release.py", "src/matatika_deploy/version.py"):
+        for name in ("action.yml", "CHANGELOG.md", "tools/release.py", "src/matatika_deploy/version.py", WORKFLOW):
             (self._checkout / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, self._checkout / name)
         self._git("init", "--quiet", "--initial-branch=main")
@@ -68,22 +68,36 @@ class Repository:
         """What git shows of a commit or a file in one."""
         return self._git("--git-dir", str(self.origin), "show", "--no-patch", "--format=%s|%an|%cI|%P", what)
 
-    def run_job(self) -> int:
-        """Run the job's scripts as the runner does, in a checkout of the head; gives the first exit code but 0."""
-        self._git("checkout", "--quiet", "--detach", "main")
+    def change(self, name: str) -> None:
+        """Push a change of a file to `main`, and leave the clone's own `main` where it is."""
+        with (self._checkout / name).open("a", encoding="utf-8") as file:
+            file.write("# changed\n")
+        self._git(*IDENTITY, "commit", "--quiet", f"--message=Change {name}", "--", name)
+        self._git("push", "--quiet", "origin", "HEAD:main")
+        self._git("reset", "--quiet", "--hard", "HEAD~1")
+
+    def run_jobs(self) -> int:
+        """Run both jobs, as the runner does, each in a checkout of the head; gives the first exit code but 0."""
+        return self._run_job("prepare") or self._run_job("release")
+
+    def _run_job(self, name: str) -> int:
+        self._git("checkout", "--quiet", "--force", "--detach", "main")
         environ = {
             **os.environ,
             "PATH": f"{self._bin}{os.pathsep}{os.environ['PATH']}",
+            # What one job uploads and the other downloads is in a folder of it.
             "RUNNER_TEMP": str(self._temp),
             "RELEASES": str(self.releases),
             "VERSION": __version__,
             "IMAGE": IMAGE,
+            "BRANCH": "main",
             "GH_TOKEN": "none",
         }
-        for step in STEPS:
+        for step in JOBS[name]["steps"]:
             if "run" in step:
                 command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]]
                 ran = subprocess.run(command, cwd=self._checkout, env=environ, capture_output=True, text=True)
+                self.printed += ran.stdout
                 print(ran.stdout, ran.stderr)  # noqa: T201  (shown with a test that fails)
                 if ran.returncode != 0:
                     return ran.returncode
@@ -105,7 +119,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 
 def test_one_commit_three_tags_one_release(repository: Repository) -> None:
-    assert repository.run_job() == 0
+    assert repository.run_jobs() == 0
     commit = repository.tags()[OWN_TAG]
     assert repository.tags() == {OWN_TAG: commit, f"v{MINOR}": commit, f"v{MAJOR}": commit}
     subject, author, date, parent = repository.show(commit).strip().split("|")
@@ -123,28 +137,43 @@ def test_one_commit_three_tags_one_release(repository: Repository) -> None:
 
 def test_a_tag_that_exists_is_never_moved_and_nothing_else_is(repository: Repository) -> None:
     there = {name: repository.tag(name) for name in (OWN_TAG, f"v{MINOR}")}
-    assert repository.run_job() != 0
+    assert repository.run_jobs() != 0
     assert repository.tags() == there
     assert not repository.releases.exists()
 
 
 def test_moving_tags_move(repository: Repository) -> None:
     before = repository.tag(f"v{MAJOR}")
-    assert repository.run_job() == 0
+    assert repository.run_jobs() == 0
     assert repository.tags()[f"v{MAJOR}"] == repository.tags()[OWN_TAG] != before
 
 
 def test_tags_of_a_later_release_stay(repository: Repository) -> None:
     later = repository.tag(f"v{MAJOR}.999.0")
     major = repository.tag(f"v{MAJOR}")
-    assert repository.run_job() == 0
+    assert repository.run_jobs() == 0
     tags = repository.tags()
     assert (tags[f"v{MAJOR}.999.0"], tags[f"v{MAJOR}"]) == (later, major)
     assert tags[f"v{MINOR}"] == tags[OWN_TAG]
 
 
-def test_the_job_can_be_run_again(repository: Repository) -> None:
-    assert repository.run_job() == 0
+def test_the_jobs_can_be_run_again(repository: Repository) -> None:
+    assert repository.run_jobs() == 0
     tags = repository.tags()
-    assert repository.run_job() == 0
+    assert repository.run_jobs() == 0
     assert repository.tags() == tags
+
+
+def test_a_release_is_refused_once_the_branch_has_other_workflows(repository: Repository) -> None:
+    repository.change(WORKFLOW)
+    assert repository.run_jobs() == 1
+    assert "::error::The workflows on main have changed" in repository.printed
+    assert "Dispatch the release again" in repository.printed
+    assert repository.tags() == {}
+    assert not repository.releases.exists()
+
+
+def test_a_release_goes_on_when_the_branch_has_other_changes(repository: Repository) -> None:
+    repository.change("CHANGELOG.md")
+    assert repository.run_jobs() == 0
+    assert set(repository.tags()) == {OWN_TAG, f"v{MINOR}", f"v{MAJOR}"}
