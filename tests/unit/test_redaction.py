@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from matatika_deploy.platform.redaction import Redactor
 
-TOKEN = "Tk-4f/9+Qz=7_x&B<y>\"'w;p%41~é🚀"
+TOKEN = "Tk-4f/9+Qz=7_x&B<y>\"'w;p%41~日🚀"
 JWT = ".".join(
     base64.urlsafe_b64encode(part).decode().rstrip("=")
     for part in (b'{"alg":"RS256","typ":"JWT"}', json.dumps({"sub": "x" * 2300}).encode(), bytes(range(256)) * 2)
