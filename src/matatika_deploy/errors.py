@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from matatika_deploy.text import sentence
+
 
 class DeployError(Exception):
     """A step that could not do its work.
@@ -29,10 +31,10 @@ class BadInput(DeployError):
     title = "Bad input"
 
     def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__(
-            f"The inputs cannot be used: {'; '.join(problems)}.", "Correct the step's `with:` in the workflow."
-        )
-        self.problems = tuple(problems)
+        self.problems = tuple(sentence(problem) for problem in problems)
+        listed = [f"({number}) {problem}" for number, problem in enumerate(self.problems, 1)]
+        message = self.problems[0] if len(listed) == 1 else f"{len(listed)} mistakes. {' '.join(listed)}"
+        super().__init__(f"Bad input: {message}", "Correct the step's `with:` in the workflow.")
 
 
 class PlatformError(DeployError):

@@ -17,7 +17,7 @@ from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.github import state
 from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
-from matatika_deploy.github.inputs import Ending, Settings, read_secrets, read_settings
+from matatika_deploy.github.inputs import JobPolicy, Settings, read_secrets, read_settings
 from matatika_deploy.github.state import SavedState, Stage
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.job import Job, Unreadable, parse_job
@@ -53,7 +53,7 @@ def main(
         warn_of(workflow, f"Job {job.id}" if job else "A job", error.message)
         flush(console, waiter, tuning.last_output, tuning.hurry)
         return 0
-    if settings.on_cancel is Ending.LEAVE:
+    if settings.on_cancel is JobPolicy.LEAVE:
         return 0
     for secret in read_secrets(environ):
         workflow.mask(secret)

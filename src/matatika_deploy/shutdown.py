@@ -6,7 +6,7 @@ from matatika_deploy import outcome
 from matatika_deploy.checks import run as checking
 from matatika_deploy.errors import DeployError, PlatformError
 from matatika_deploy.github import state
-from matatika_deploy.github.inputs import Ending, Logs
+from matatika_deploy.github.inputs import JobPolicy, Logs
 from matatika_deploy.github.state import Stage
 from matatika_deploy.outcome import Outcome
 from matatika_deploy.platform.job import Job
@@ -119,11 +119,11 @@ class _JobEnd(NamedTuple):
     ended: Ended | None = None
 
 
-def _end_job(step: Step, deployment: Deployment, job: Job, wanted: Ending, option: str) -> _JobEnd:
+def _end_job(step: Step, deployment: Deployment, job: Job, wanted: JobPolicy, option: str) -> _JobEnd:
     """Withdraw the job, if it is ours and that is wanted. Prints nothing: the withdrawal comes before everything."""
     if not deployment.is_ours:
         return _JobEnd(job, "runs on, since it may be somebody else's")
-    if wanted is Ending.LEAVE:
+    if wanted is JobPolicy.LEAVE:
         return _JobEnd(job, f"runs on, as `{option}: leave` says")
     if not step.settings.can_sign_in:
         return _JobEnd(job, f"could not be withdrawn, since that takes a token: {step.address(job)}", hint=_STOP_IT)

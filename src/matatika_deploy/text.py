@@ -26,6 +26,11 @@ def one_line(text: str, limit: int = LONGEST_QUOTE) -> str:
     return line.replace("##[", "## [")
 
 
+def sentence(text: str) -> str:
+    """Give `text` with the period that it lacks, so that another sentence can follow."""
+    return text if text.endswith((".", "?", "!", "…")) else f"{text}."
+
+
 def format_duration(seconds: float) -> str:
     """Give a duration for people: `42 s`, `3 min 5 s`, `1 h 2 min`."""
     minutes, rest = divmod(round(seconds), 60)

@@ -254,7 +254,7 @@ class TestApiKey:
 
     def test_masks_the_key_first_and_each_token_before_its_use(self, played: Played) -> None:
         masks = played.result.log.said("add-mask")
-        assert masks == [constants.CLIENT_ID, constants.CLIENT_SECRET, *played.simulator.issued_tokens]
+        assert masks == [constants.CLIENT_SECRET, *played.simulator.issued_tokens]
         for token in played.simulator.issued_tokens:
             assert played.result.printed.count(token.encode()) == 1
 

@@ -20,7 +20,7 @@ from tests.support.step import Result, Step
 
 # Bytes of a step's log that are shown with a test that fails.
 _SHOWN = 20_000
-_SECRETS = ("TOKEN", "CLIENT-ID", "CLIENT-SECRET", "DEPLOYMENT-SECRET")
+_SECRETS = ("TOKEN", "CLIENT-SECRET", "DEPLOYMENT-SECRET")
 
 # Limits on a peer's silence are real seconds even here. These are for peers that are never silent ...
 PATIENT = Tuning(limits=Limits(connect=5, silence=10, total=20))

@@ -1,6 +1,6 @@
 """`action.yml` says what the program reads, and keeps within the marketplace's limits."""
 
-from collections.abc import Iterator, Mapping
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from matatika_deploy.errors import BadInput
-from matatika_deploy.github.inputs import DEFAULTS, read_settings
+from matatika_deploy.github.inputs import INPUTS, Input
 from matatika_deploy.outcome import job_outputs
 from matatika_deploy.platform.job import Job, Timestamp
 
@@ -17,41 +16,28 @@ ROOT = Path(__file__).parents[2]
 ACTION: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 
 
-class _Recorder(Mapping[str, str]):
-    """An empty environment that remembers what it was asked for."""
-
-    def __init__(self) -> None:
-        self.asked: set[str] = set()
-
-    def __getitem__(self, name: str) -> str:
-        self.asked.add(name)
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(())
-
-    def __len__(self) -> int:
-        return 0
+def test_declares_the_inputs_of_the_table_in_its_order() -> None:
+    assert list(ACTION["inputs"]) == [one.name for one in INPUTS]
 
 
-def test_declares_the_inputs_that_are_read() -> None:
-    environ = _Recorder()
-    with pytest.raises(BadInput):
-        read_settings(environ)
-    asked = {name.removeprefix("INPUT_") for name in environ.asked if name.startswith("INPUT_")}
-    assert {name.replace("_", "-").lower() for name in asked} == set(ACTION["inputs"])
-
-
-def test_declares_the_defaults_that_hold() -> None:
-    assert {name: about["default"] for name, about in ACTION["inputs"].items() if "default" in about} == DEFAULTS
+@pytest.mark.parametrize("one", INPUTS, ids=lambda one: one.name)
+def test_each_input_has_the_tables_default_and_meaning(one: Input) -> None:
+    about = ACTION["inputs"][one.name]
+    assert about.get("default", "") == one.default
+    assert about["description"].startswith(one.meaning)
+    assert re.match(r"[,.:;]? |[.]$", about["description"].removeprefix(one.meaning))
 
 
 def test_declares_the_outputs_that_a_job_has() -> None:
     then = Timestamp(datetime(2023, 3, 23, tzinfo=UTC), resolution=1.0)
     job = Job("id", "COMPLETE", created=then, started=then, ended=then, exit_code=0, commit_id="1e81ff3")
-    assert {"workspace-url", "outcome", *job_outputs(job, "https://app.matatika.com/api/jobs/id")} == set(
-        ACTION["outputs"]
-    )
+    assert {
+        "workspace-url",
+        "workspace-name",
+        "outcome",
+        "message",
+        *job_outputs(job, "https://app.matatika.com/api/jobs/id"),
+    } == set(ACTION["outputs"])
 
 
 def test_requires_the_workspace_alone() -> None:

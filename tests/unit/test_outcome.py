@@ -80,14 +80,14 @@ class TestErrors:
         for kind in (BadInput, PlatformError, CheckFailed):
             assert issubclass(kind, DeployError)
 
-    def test_one_bad_input(self) -> None:
+    def test_one_bad_input_is_named_at_once(self) -> None:
         error = BadInput(["`wait` must be `true` or `false`"])
-        assert error.message == "The inputs cannot be used: `wait` must be `true` or `false`."
-        assert error.problems == ("`wait` must be `true` or `false`",)
+        assert error.message == "Bad input: `wait` must be `true` or `false`."
+        assert error.problems == ("`wait` must be `true` or `false`.",)
 
-    def test_several_bad_inputs_stand_in_one_message(self) -> None:
-        error = BadInput(["`a` is bad", "`b` is bad"])
-        assert error.message == "The inputs cannot be used: `a` is bad; `b` is bad."
+    def test_several_bad_inputs_are_a_numbered_list(self) -> None:
+        error = BadInput(["`a` is bad", "`b` is what?"])
+        assert error.message == "Bad input: 2 mistakes. (1) `a` is bad. (2) `b` is what?"
 
     def test_as_text_they_are_message_and_hint(self) -> None:
         assert str(PlatformError("What happened.", "What to do.")) == "What happened. What to do."

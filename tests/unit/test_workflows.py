@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from matatika_deploy.github.inputs import DEFAULTS, SECRET_INPUTS, Ending, Logs, Strictness
+from matatika_deploy.github.converters import Choice, boolean
+from matatika_deploy.github.inputs import CREDENTIALS, INPUTS, Input
 from matatika_deploy.outcome import Result
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,8 @@ TYPES = _load(ROOT / "action-types.yml")
 FLEET = _load(FOLDER / "deploy-workspaces.yml")
 CALLED = FLEET["on"]["workflow_call"]
 STEP = FLEET["jobs"]["deploy"]["steps"][-1]
-OF_ONE_WORKSPACE = {"workspace-id", *SECRET_INPUTS}
+DEFAULTS = {one.name: one.default for one in INPUTS}
+OF_ONE_WORKSPACE = {"workspace-id", *CREDENTIALS}
 OF_THE_FLEET = {"workspaces", "max-parallel", "fail-fast", "runs-on"}
 
 
@@ -41,7 +43,7 @@ def test_fleets_hand_on_every_option() -> None:
     for name in set(CALLED["inputs"]) - OF_THE_FLEET - {"api-url"}:
         assert STEP["with"][name] == f"${{{{ inputs.{name} }}}}"
     assert STEP["with"]["api-url"] == "${{ matrix.workspace.api-url || inputs.api-url }}"
-    for name in SECRET_INPUTS:
+    for name in CREDENTIALS:
         secret = f"MATATIKA_{name.replace('-', '_').upper()}"
         assert STEP["with"][name] == f"${{{{ secrets.{secret} }}}}"
         assert CALLED["secrets"][secret]["required"] == "false"
@@ -122,24 +124,17 @@ def test_types_cover_the_interface() -> None:
     assert list(TYPES["outputs"]) == list(ACTION["outputs"])
 
 
-@pytest.mark.parametrize(
-    ("name", "values"),
-    [
-        ("logs", Logs),
-        ("on-timeout", Ending),
-        ("on-cancel", Ending),
-        ("preflight", Strictness),
-        ("verify-source", Strictness),
-    ],
-)
-def test_types_of_choices(name: str, values: type[Logs] | type[Ending] | type[Strictness]) -> None:
-    assert TYPES["inputs"][name] == {"type": "enum", "allowed-values": list(values)}
+@pytest.mark.parametrize("one", INPUTS, ids=lambda one: one.name)
+def test_types_of_inputs_are_those_that_they_are_converted_to(one: Input) -> None:
+    about = TYPES["inputs"][one.name]
+    if isinstance(one.convert, type) and issubclass(one.convert, Choice):
+        assert about == {"type": "enum", "allowed-values": list(one.convert)}
+    else:
+        assert about == {"type": "boolean" if one.convert is boolean else "string"}
 
 
-def test_types_of_the_rest() -> None:
+def test_type_of_the_outcome_has_every_outcome() -> None:
     assert TYPES["outputs"]["outcome"] == {"type": "enum", "allowed-values": list(Result)}
-    booleans = {name for name, about in TYPES["inputs"].items() if about["type"] == "boolean"}
-    assert booleans == {name for name, default in DEFAULTS.items() if default in ("true", "false")}
 
 
 def test_actions_of_others_are_pinned_to_the_commit_of_a_version() -> None:

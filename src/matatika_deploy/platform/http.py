@@ -24,6 +24,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 from matatika_deploy.errors import PlatformError
 from matatika_deploy.platform.job import Unreadable
 from matatika_deploy.platform.retry import Fault, http_date
+from matatika_deploy.text import one_line
 
 # `should_bypass_proxies` sets a variable for a moment, which two threads must not do at once.
 _ENVIRONMENT = Lock()
@@ -118,7 +119,7 @@ class Answer(NamedTuple):
             return ""
         said = (body.get(name) for name in ("message", "error_description", "error"))
         message = next((text for text in said if isinstance(text, str) and text.strip()), "")
-        return " ".join([message, *_field_errors(body.get("errors"))]).strip()
+        return one_line(" ".join([message, *_field_errors(body.get("errors"))]))
 
 
 class _Session(requests.Session):
