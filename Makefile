@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Newer than the files that it was set up from: then there is nothing to do.
 READY := $(VENV)/.ready
-WORKFLOWS := $(wildcard .github/workflows/*.yml tests/e2e/workflows/*.yml)
+EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
+WORKFLOWS := $(wildcard .github/workflows/*.yml tests/e2e/workflows/*.yml) $(EXAMPLES)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
@@ -36,9 +37,11 @@ check: $(READY) ## lint, type-check, and validate the action, its image and its 
 	$(BIN)/actionlint -shellcheck= -pyflakes= $(WORKFLOWS)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci examples/gitlab-ci.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
 	$(BIN)/zizmor --offline --persona=pedantic .
+	$(BIN)/zizmor --offline --persona=pedantic --config tools/zizmor-examples.yml $(EXAMPLES)
 
 fmt: $(READY) ## format the code, and mend what the linter can
 	$(BIN)/ruff check --fix-only
