@@ -2,8 +2,7 @@
 
 from matatika_simulator.jobs import JobState
 from matatika_simulator.journal import Entry
-from matatika_simulator.scenario import Scenario
-from matatika_simulator.section import ScenarioError
+from matatika_simulator.scenario import Scenario, ScenarioError
 from matatika_simulator.server import Simulator
 
 __all__ = ["Entry", "JobState", "Scenario", "ScenarioError", "Simulator"]

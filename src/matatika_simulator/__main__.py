@@ -7,8 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from matatika_simulator.scenario import names
-from matatika_simulator.section import ScenarioError
+from matatika_simulator.scenario import ScenarioError, names
 from matatika_simulator.server import Simulator
 
 _ENDING = {signal.SIGINT, signal.SIGTERM}
@@ -27,9 +26,7 @@ def main() -> int:
                     arguments.scenario,
                     host=arguments.host,
                     port=arguments.port,
-                    journal_file=arguments.journal,
                     tls=tuple(arguments.tls) if arguments.tls else None,
-                    speed=arguments.speed,
                 )
             )
         except (ScenarioError, OSError) as error:
@@ -47,9 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--host", type=_host, default="127.0.0.1", metavar="ADDRESS", help="a loopback or private address"
     )
-    parser.add_argument("--journal", type=Path, metavar="FILE", help="append each request to it, as a line of JSON")
     parser.add_argument("--tls", nargs=2, type=Path, metavar=("CERTIFICATE", "KEY"), help="serve HTTPS; PEM files")
-    parser.add_argument("--speed", type=float, default=1.0, help="how many times as fast as real time (default 1)")
     return parser
 
 

@@ -4,34 +4,56 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qs
 
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
 
+from matatika_simulator.gateway import Gateway
 from matatika_simulator.jobs import Job
-from matatika_simulator.log_answer import log_answer, media_type
+from matatika_simulator.journal import Journal
+from matatika_simulator.log_answer import log_answer
 from matatika_simulator.platform import Platform
-from matatika_simulator.policies import Workspace
 from matatika_simulator.resources import Resources
+from matatika_simulator.scenario import Pipeline, Workspace
+from matatika_simulator.tokens import EXPIRES_IN
 
-Endpoint = Callable[[Request], Awaitable[Response]]
+T = TypeVar("T")
+_Sorting = Mapping[str, Callable[[T], Any]]
+
+_BY_CREATED: Final[_Sorting[Job]] = {"created": lambda job: job.created}
+_BY_NAME: Final[_Sorting[Any]] = {"name": lambda item: item.name}
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call: its name in scenarios and the journal, its operation in the OpenAPI document, and what answers it."""
-
-    name: str
-    operation_id: str
-    method: str
-    path: str
-    endpoint: Endpoint
-    needs_token: bool = True
+def application(platform: Platform, journal: Journal) -> ASGIApp:
+    """The platform behind its gateway."""
+    api = Api(platform)
+    workspace, job, pipeline = "/api/workspaces/{workspace}", "/api/jobs/{job}", "/api/pipelines/{pipeline}"
+    routes = [
+        Route("/oauth/token", api.issue_token, methods=["POST"], name="token"),
+        Route(f"{workspace}/deployments", api.deploy, methods=["POST"], name="trigger"),
+        Route(f"{workspace}/deployments/github-webhook", api.deploy_signed, methods=["POST"], name="webhook"),
+        Route(f"{workspace}/jobs", api.list_jobs, methods=["GET"], name="jobs"),
+        Route(job, api.get_job, methods=["GET"], name="job"),
+        Route(job, api.delete_job, methods=["DELETE"], name="delete"),
+        Route(f"{job}/logs", api.get_logs, methods=["GET"], name="logs"),
+        Route(f"{job}/stopped", api.stop_job, methods=["PUT"], name="withdraw"),
+        Route(workspace, api.get_workspace, methods=["GET"], name="workspace"),
+        Route("/api/workspaces", api.list_workspaces, methods=["GET"], name="workspaces"),
+        Route(f"{workspace}/pipelines", api.list_pipelines, methods=["GET"], name="pipelines"),
+        Route(f"{pipeline}/jobs", api.run_pipeline, methods=["POST"], name="run"),
+        Route(f"{pipeline}/jobs", api.list_runs, methods=["GET"], name="runs"),
+    ]
+    router = Starlette(routes=routes)
+    gateway = Gateway(router, platform, journal, routes)
+    router.add_exception_handler(HTTPException, gateway.explain)
+    return gateway
 
 
 class Api:
@@ -40,28 +62,6 @@ class Api:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
 
-    def calls(self) -> list[Call]:
-        """Every call there is."""
-        workspace, job = "/api/workspaces/{workspaceId}", "/api/jobs/{id}"
-        return [
-            Call("token", "issueToken", "POST", "/oauth/token", self.issue_token, needs_token=False),
-            Call("trigger", "deploy", "POST", f"{workspace}/deployments", self.deploy),
-            Call(
-                "webhook",
-                "deploy_1",
-                "POST",
-                f"{workspace}/deployments/github-webhook",
-                self.deploy_signed,
-                needs_token=False,
-            ),
-            Call("jobs", "getWorkspaceJobs", "GET", f"{workspace}/jobs", self.list_jobs),
-            Call("job", "getJob", "GET", job, self.get_job),
-            Call("delete", "deleteJob", "DELETE", job, self.delete_job),
-            Call("logs", "getLogs", "GET", f"{job}/logs", self.get_logs),
-            Call("withdraw", "stopJob", "PUT", f"{job}/stopped", self.stop_job),
-            Call("workspace", "getWorkspace", "GET", "/api/workspaces/{id}", self.get_workspace),
-        ]
-
     async def issue_token(self, request: Request) -> Response:
         """An access token for the API key (OAuth 2.0 client credentials, https://www.rfc-editor.org/rfc/rfc6749#section-4.4)."""
         form = await _form(request)
@@ -69,31 +69,30 @@ class Api:
             return _oauth_error(400, "unsupported_grant_type", "Only client_credentials is supported")
         tokens = self._platform.tokens
         known = tokens.knows(form.get("client_id", ""), form.get("client_secret", ""))
-        _note(request, authorised=known)
+        request.state.entry.authorised = known
         if not known:
             return _oauth_error(401, "access_denied", "Unauthorized")
         if form.get("audience") != (tokens.policy.audience or _api_root(request)):
             return _oauth_error(403, "access_denied", f"Service not found: {form.get('audience', '')}")
         token = tokens.issue(self._platform.clock.now())
         return JSONResponse(
-            {"access_token": token, "token_type": "Bearer", "expires_in": tokens.policy.expires_in},
+            {"access_token": token, "token_type": "Bearer", "expires_in": EXPIRES_IN},
             headers={"Cache-Control": "no-store"},
         )
 
     async def deploy(self, request: Request) -> Response:
         """Queue a deployment."""
-        return self._deploy(request, self._workspace(request, "workspaceId"), "token")
+        return self._deploy(request, self._workspace(request), "token")
 
     async def deploy_signed(self, request: Request) -> Response:
         """Queue a deployment that is signed with the workspace's deployment secret."""
         signature = request.headers.get("x-hub-signature")
         if signature is None:
             raise HTTPException(400, "Required request header 'X-Hub-Signature' is not present")
-        workspace, body = self._workspace(request, "workspaceId"), await request.body()
+        workspace, body = self._workspace(request), await request.body()
         digest = hmac.new(workspace.deployment_secret.encode(), body, hashlib.sha1).hexdigest()
-        is_right = hmac.compare_digest(signature.encode(), f"sha1={digest}".encode())
-        _note(request, authorised=is_right)
-        if not is_right:
+        request.state.entry.authorised = hmac.compare_digest(signature.encode(), f"sha1={digest}".encode())
+        if not request.state.entry.authorised:
             raise HTTPException(401, "The signature does not match the body")
         try:
             json.loads(body)
@@ -103,20 +102,11 @@ class Api:
 
     async def list_jobs(self, request: Request) -> Response:
         """A page of a workspace's jobs."""
-        workspace, now = self._workspace(request, "workspaceId"), self._platform.clock.now()
-        jobs = self._platform.jobs.of_workspace(workspace.id, now)
-        sort = request.query_params.getlist("sort")
-        for order in reversed(sort):
-            jobs.sort(key=_sort_key(order, now), reverse=order.lower().endswith(",desc"))
-        size = min(_number(request, "size", least=1, default=20), 2000)
-        number = _number(request, "page", least=0, default=0)
-        page = {"size": size, "totalElements": len(jobs), "totalPages": -(-len(jobs) // size), "number": number}
-        chosen = jobs[number * size : (number + 1) * size]
-        return JSONResponse(self._resources(request).jobs(workspace.id, chosen, now, page, sort))
+        return self._jobs_page(request, self._platform.jobs(workspace_id=self._workspace(request).id))
 
     async def get_job(self, request: Request) -> Response:
         """A job."""
-        return self._job_answer(request, self._job(request))
+        return self._answer(self._resources(request).job(self._job(request)))
 
     async def delete_job(self, request: Request) -> Response:
         """Delete a job and stop it."""
@@ -124,15 +114,14 @@ class Api:
         return Response(status_code=204)
 
     async def get_logs(self, request: Request) -> Response:
-        """A job's log from a line on."""
-        job = self._job(request)
-        media = media_type(request.headers.get("accept"))
-        if media is None:
+        """A job's log from a line on, as plain lines."""
+        job, accepted = self._job(request), request.headers.get("accept", "*/*").lower()
+        if not any(media in accepted for media in ("*/*", "text/*", "text/plain")):
             raise HTTPException(406, "Could not find acceptable representation")
         sequence = request.query_params.get("sequence") or "0"
         if not (sequence.isascii() and sequence.isdigit()):
             raise HTTPException(400, "Parameter 'sequence' is not a number of a line")
-        return log_answer(job, int(sequence), media, self._platform.clock, self._platform.scenario.logs)
+        return log_answer(job, int(sequence), self._platform.clock, self._platform.scenario.logs)
 
     async def stop_job(self, request: Request) -> Response:
         """Withdraw a job."""
@@ -140,42 +129,87 @@ class Api:
         refusal = self._platform.withdraw(job)
         if refusal is not None:
             raise HTTPException(refusal, f"Job must be RUNNING, but is {job.status(self._platform.clock.now())}")
-        return JSONResponse({"message": "Job withdrawn"}, status_code=self._platform.scenario.withdrawal.answer)
+        return self._answer({"message": "Job withdrawn"}, self._platform.scenario.withdrawal.answer)
 
     async def get_workspace(self, request: Request) -> Response:
         """A workspace."""
-        workspace = self._workspace(request, "id")
-        return JSONResponse(self._resources(request).workspace(workspace, self._platform.started))
+        return self._answer(self._resources(request).workspace(self._workspace(request)))
+
+    async def list_workspaces(self, request: Request) -> Response:
+        """A page of the workspaces."""
+        workspaces = list(self._platform.workspaces.values())
+        return self._page(request, "workspaces", workspaces, self._resources(request).workspace, _BY_NAME)
+
+    async def list_pipelines(self, request: Request) -> Response:
+        """A page of a workspace's pipelines."""
+        is_first = self._workspace(request) is self._platform.scenario.workspace
+        pipelines = self._platform.pipelines() if is_first else []
+        return self._page(request, "pipelines", pipelines, self._resources(request).pipeline, _BY_NAME)
+
+    async def run_pipeline(self, request: Request) -> Response:
+        """Queue a run of a pipeline."""
+        job = self._platform.run(self._pipeline(request))
+        if isinstance(job, str):
+            raise HTTPException(self._platform.scenario.pipeline_runs.refused_with, job)
+        return self._answer(self._resources(request).job(job), 201)
+
+    async def list_runs(self, request: Request) -> Response:
+        """A page of a pipeline's jobs."""
+        return self._jobs_page(request, self._platform.jobs(pipeline=self._pipeline(request)))
 
     def _deploy(self, request: Request, workspace: Workspace, triggered_by: str) -> Response:
         job = self._platform.deploy(workspace, triggered_by)
         if job is None:
             raise HTTPException(409, "A deployment of this workspace is queued or running already")
-        return self._job_answer(request, job, status=202)
+        return self._answer(self._resources(request).job(job), 202)
 
-    def _job_answer(self, request: Request, job: Job, status: int = 200) -> Response:
-        now = self._platform.clock.now()
-        return JSONResponse(self._resources(request).job(job, now), status_code=status)
+    def _jobs_page(self, request: Request, jobs: list[Job]) -> Response:
+        if not self._platform.scenario.lists.queued_jobs:
+            now = self._platform.clock.now()
+            jobs = [job for job in jobs if job.status(now) != "QUEUED"]
+        return self._page(request, "jobs", jobs, self._resources(request).job, _BY_CREATED)
+
+    def _page(
+        self, request: Request, name: str, items: list[T], write: Callable[[T], Any], sorting: _Sorting[T]
+    ) -> Response:
+        """The page that is asked for; all there is, oldest first, if the scenario's lists do not honour that."""
+        sort = request.query_params.getlist("sort")
+        size = min(_number(request, "size", least=1, default=20), 2000)
+        number = _number(request, "page", least=0, default=0)
+        if not self._platform.scenario.lists.paging:
+            sort, size, number = ["created,asc"] if "created" in sorting else [], max(len(items), 20), 0
+        for order in reversed(sort):
+            field, _, direction = order.partition(",")
+            if field not in sorting:
+                raise HTTPException(400, f"No property '{field}' found")
+            items.sort(key=sorting[field], reverse=direction.lower() == "desc")
+        page = {"size": size, "totalElements": len(items), "totalPages": -(-len(items) // size), "number": number}
+        written = [write(item) for item in items[number * size : (number + 1) * size]]
+        path = request.url.path.removeprefix("/api")
+        return self._answer(self._resources(request).page(path, name, written, page, sort))
+
+    def _answer(self, content: Any, status: int = 200) -> Response:
+        media = "application/json" if self._platform.scenario.answers.old else "application/hal+json"
+        return JSONResponse(content, status, media_type=media)
 
     def _resources(self, request: Request) -> Resources:
-        scenario = self._platform.scenario
-        return Resources(scenario.answers, _api_root(request), scenario.clock_skew)
+        return Resources(self._platform, _api_root(request))
 
-    def _workspace(self, request: Request, parameter: str) -> Workspace:
-        workspace = self._platform.workspaces.get(_uuid(request, parameter))
-        if workspace is None:
-            raise HTTPException(404, "Workspace not found")
-        return workspace
+    def _workspace(self, request: Request) -> Workspace:
+        return _found("Workspace", self._platform.workspaces.get(_uuid(request, "workspace")))
 
     def _job(self, request: Request) -> Job:
-        job = self._platform.jobs.find(_uuid(request, "id"), self._platform.clock.now())
-        if job is None:
-            raise HTTPException(404, "Job not found")
-        return job
+        job_id = _uuid(request, "job")
+        return _found("Job", next((job for job in self._platform.jobs() if job.id == job_id), None))
+
+    def _pipeline(self, request: Request) -> Pipeline:
+        return _found("Pipeline", self._platform.pipeline(_uuid(request, "pipeline")))
 
 
-def _note(request: Request, *, authorised: bool) -> None:
-    request.state.entry.authorised = authorised
+def _found(name: str, item: T | None) -> T:
+    if item is None:
+        raise HTTPException(404, f"{name} not found")
+    return item
 
 
 def _api_root(request: Request) -> str:
@@ -210,21 +244,3 @@ def _number(request: Request, name: str, *, least: int, default: int) -> int:
     text = request.query_params.get(name, "")
     number = int(text) if text.isascii() and text.isdigit() else default
     return number if number >= least else default
-
-
-_SORT_FIELDS: Final[Mapping[str, Callable[[Job, float], Any]]] = {
-    "created": lambda job, _: job.created,
-    "startTime": lambda job, now: job.started(now) or 0.0,
-    "endTime": lambda job, now: job.ended(now) or 0.0,
-    "status": lambda job, now: job.status(now).value,
-    "type": lambda job, _: job.type,
-    "id": lambda job, _: job.id,
-}
-
-
-def _sort_key(order: str, now: float) -> Callable[[Job], Any]:
-    name = order.partition(",")[0]
-    field = _SORT_FIELDS.get(name)
-    if field is None:
-        raise HTTPException(400, f"No property '{name}' found for type 'Job'")
-    return lambda job: field(job, now)

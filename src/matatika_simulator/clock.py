@@ -1,4 +1,4 @@
-"""The platform's time, which tests may run faster than the real one or move by hand."""
+"""The platform's time, which tests may move by hand."""
 
 import asyncio
 import math
@@ -8,19 +8,13 @@ from collections.abc import Callable
 _POLL = 0.005  # seconds between two looks at a clock of which only the caller knows how fast it runs
 
 
-def running(speed: float = 1.0) -> Callable[[], float]:
-    """A clock that starts at the present time and runs `speed` times as fast as the real one (seconds since 1970)."""
-    epoch, origin = time.time(), time.monotonic()
-    return lambda: epoch + (time.monotonic() - origin) * speed
-
-
 class Clock:
     """Tells the time and waits for it, in simulated seconds since 1970."""
 
-    def __init__(self, now: Callable[[], float] | None = None, speed: float = 1.0) -> None:
-        """With `now`, time is whatever `now()` says; without, it runs `speed` times as fast as the real one."""
-        self.now = now or running(speed)
-        self._speed = None if now else speed
+    def __init__(self, now: Callable[[], float] | None = None) -> None:
+        """Time is whatever `now()` says; without it, the real one."""
+        self._is_real = now is None
+        self.now = now or time.time
         self._changed: asyncio.Event | None = None
 
     def notify(self) -> None:
@@ -35,8 +29,9 @@ class Clock:
             self._changed = asyncio.Event()
         changed = self._changed
         while not changed.is_set() and (left := until - self.now()) > 0:
+            real = None if math.isinf(left) else left
             try:
-                await asyncio.wait_for(changed.wait(), self._real(left))
+                await asyncio.wait_for(changed.wait(), real if self._is_real else _POLL)
             except TimeoutError:
                 continue
 
@@ -45,8 +40,3 @@ class Clock:
         until = self.now() + seconds
         while self.now() < until:
             await self.wait(until)
-
-    def _real(self, seconds: float) -> float | None:
-        if self._speed is None:
-            return _POLL
-        return None if math.isinf(seconds) else seconds / self._speed

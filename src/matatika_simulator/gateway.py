@@ -1,92 +1,174 @@
-"""What stands between the client and the API, and goes wrong as the scenario wants it: limits and faults."""
+"""What stands between the client and the API: the journal, the limits, the faults and the check of tokens."""
 
+from collections.abc import Mapping, Sequence
+from email.utils import formatdate
+from hashlib import sha256
+from typing import Final
+
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from matatika_simulator import wire
-from matatika_simulator.faults import Canned, Fault
+from matatika_simulator import resources, wire
 from matatika_simulator.journal import Entry, Journal
 from matatika_simulator.platform import Platform
-from matatika_simulator.refusals import refusal
+from matatika_simulator.scenario import Body, Fault
 from matatika_simulator.tokens import bearer
 
+# These look for themselves who asks.
+_OPEN_CALLS: Final = ("token", "webhook")
 
-class RateLimiter:
-    """ASGI middleware that answers 429 to requests for the API beyond the scenario's limit."""
-
-    def __init__(self, app: ASGIApp, platform: Platform) -> None:
-        self._app = app
-        self._platform = platform
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        limit, entry = self._platform.scenario.rate_limit, _entry(scope)
-        if limit is None or entry.call == "token" or not self._platform.is_over_limit():
-            await self._app(scope, receive, send)
-            return
-        entry.fault = "rate limit"
-        response = Response("Too Many Requests", 429, {"Retry-After": str(limit.retry_after)}, "text/plain")
-        await response(scope, receive, send)
+_HTML: Final = "<html>\r\n<head><title>{0}</title></head>\r\n<body><h1>{0}</h1></body>\r\n</html>\r\n"
+# https://developers.cloudflare.com/cloudflare-challenges/challenge-types/challenge-pages/detect-response
+_CLOUDFLARE: Final = {
+    "server": "cloudflare",
+    "cf-ray": "51a151a151a151a1-LHR",
+    "content-type": "text/html; charset=UTF-8",
+}
+_CHALLENGE: Final = {"cf-mitigated": "challenge"}
 
 
-class FaultInjector:
-    """ASGI middleware that does to a request what the scenario has in store for it."""
+class Gateway:
+    """ASGI middleware. What stands behind it finds the request's entry in `scope["state"]["entry"]`."""
 
-    def __init__(self, app: ASGIApp, platform: Platform, journal: Journal) -> None:
+    def __init__(self, app: ASGIApp, platform: Platform, journal: Journal, routes: Sequence[Route]) -> None:
         self._app = app
         self._platform = platform
         self._journal = journal
+        self._routes = routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        entry = _entry(scope)
-        fault = self._platform.choose_fault(entry.call) if entry.call else None
-        if fault is None:
-            await self._app(scope, receive, send)
+        """Answer one request; one whose body never comes in whole counts for nothing."""
+        body = await wire.read_body(receive)
+        if body is None:
             return
-        entry.fault = fault.describe()
-        app = await self._kept_answer(scope, receive) if fault.after else self._app
-        await self._platform.clock.sleep(fault.delay)
-        await self._misbehave(fault, app, scope, receive, send)
+        entry = self._record(Request(scope), body)
+        scope["state"]["entry"] = entry
+        receive, send = wire.replayed(body, receive), self._dated(entry, send)
+        limit = self._platform.scenario.rate_limit
+        if limit is not None and entry.call != "token" and self._platform.is_over_limit():
+            refused = Response("Too Many Requests", 429, {"Retry-After": str(limit.retry_after)}, "text/plain")
+            await refused(scope, receive, send)
+        elif entry.call and (fault := self._platform.choose_fault(entry.call)):
+            await self._misbehave(fault, scope, receive, send)
+        else:
+            await self._let_in(scope, receive, send)
 
-    async def _misbehave(self, fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _misbehave(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+        app: ASGIApp = self._let_in
+        if fault.after:
+            app = await _kept(app, scope, receive)
+        await self._platform.clock.sleep(fault.delay)
         if fault.drop is not None:
-            self._journal.decided(_entry(scope), None)
             await wire.drop(scope, receive, fault.drop)
         elif fault.hang:
-            self._journal.decided(_entry(scope), None)
             await wire.gone(receive)
         else:
-            send = wire.limited(scope, receive, send, cut=fault.cut, stall=fault.stall)
-            if fault.answer is not None:
-                app = _canned(Request(scope), fault.answer, self._platform.time())
+            if fault.cut is not None:
+                send = wire.cut(scope, receive, send, fault.cut)
+            if fault.status is not None:
+                app = self._made_up(Request(scope), fault.status, fault)
             elif fault.expire_token:
                 self._platform.tokens.revoke(bearer(Request(scope).headers.get("authorization")) or "")
             await app(scope, receive, send)
 
-    async def _kept_answer(self, scope: Scope, receive: Receive) -> ASGIApp:
-        """Let the call have its effect now; return what gives its answer when it is wanted."""
-        answer: list[Message] = []
-        await self._app(scope, receive, wire.keeping(answer))
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, if it brings a valid token or needs none, whether or not there is such a page."""
+        request, entry = Request(scope), scope["state"]["entry"]
+        app = self._app
+        if entry.call not in _OPEN_CALLS and request.url.path.startswith("/api"):
+            token = bearer(request.headers.get("authorization"))
+            entry.authorised = token is not None and self._platform.tokens.use(token, self._platform.clock.now())
+            if not entry.authorised:
+                message = "The access token is expired or invalid" if token else "Full authentication is required"
+                challenge = 'Bearer error="invalid_token"' if token else "Bearer"
+                app = self._refusal(request, 401, Body(api=message), {"WWW-Authenticate": challenge})
+        await app(scope, receive, send)
 
-        async def give(_scope: Scope, _receive: Receive, send: Send) -> None:
-            for message in answer:
-                await send(message)
+    async def explain(self, request: Request, error: Exception) -> Response:
+        """Answer an `HTTPException` of an endpoint or of the router as the API would."""
+        if not isinstance(error, HTTPException):
+            raise error
+        headers, message = dict(error.headers or {}), error.detail
+        if error.status_code == 405:
+            there = [route for route in self._routes if route.matches(request.scope)[0] is not Match.NONE]
+            headers["Allow"] = ", ".join(sorted({method for route in there for method in route.methods or ()}))
+            message = f"Request method '{request.method}' not supported"
+        return self._refusal(request, error.status_code, Body(api=message), headers)
 
-        return give
+    def _made_up(self, request: Request, status: int, fault: Fault) -> Response:
+        """The answer that stands in the scenario."""
+        origin = f"{request.url.scheme}://{request.url.netloc}"
+        headers = {name.lower(): value.replace("{origin}", origin) for name, value in fault.headers.items()}
+        match fault.body:
+            case Body(text=str(text)):
+                return Response(text, status, {"content-type": "application/json", **headers})
+            case Body(page="html"):
+                return Response(_HTML.format("Gateway trouble"), status, {"content-type": "text/html", **headers})
+            case Body(page="cloudflare"):
+                title = "Just a moment..." if status == 403 else f"app.matatika.com | {status}"
+                own = {**_CLOUDFLARE, **(_CHALLENGE if status == 403 else {})}
+                return Response(_HTML.format(title), status, {**own, **headers})
+            case Body(page="empty"):
+                return Response(status_code=status, headers=headers)
+        return self._refusal(request, status, fault.body, headers)
+
+    def _refusal(self, request: Request, status: int, body: Body, headers: Mapping[str, str]) -> Response:
+        """An answer with the API's own error body."""
+        scenario, path = self._platform.scenario, request.url.path
+        now = self._platform.clock.now() + scenario.clock_skew.created
+        content = resources.error(status, body.api, path, now, old=scenario.answers.old, errors=body.errors)
+        return JSONResponse(content, status, headers)
+
+    def _record(self, request: Request, body: bytes) -> Entry:
+        headers, client = request.headers, request.client
+        matching = (route.name for route in self._routes if route.matches(request.scope)[0] is Match.FULL)
+        return self._journal.arrived(
+            time=self._platform.clock.now(),
+            client=f"{client.host}:{client.port}" if client else "",
+            call=next(matching, None),
+            method=request.method,
+            path=request.url.path,
+            query=request.url.query,
+            authorization=headers["authorization"].partition(" ")[0] if "authorization" in headers else None,
+            authorised=None,
+            signed="x-hub-signature" in headers,
+            user_agent=headers.get("user-agent"),
+            accept=headers.get("accept"),
+            content_type=headers.get("content-type"),
+            content_length=len(body),
+            body_sha256=sha256(body).hexdigest(),
+        )
+
+    def _dated(self, entry: Entry, send: Send) -> Send:
+        """A `send` that adds a `Date` to the answer, and notes its status."""
+        skew = self._platform.scenario.clock_skew
+
+        async def sender(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                entry.status = message["status"]
+                now = self._platform.clock.now() + (skew.auth if entry.call == "token" else skew.date)
+                message = {
+                    **message,
+                    "headers": [(b"date", formatdate(now, usegmt=True).encode()), *message["headers"]],
+                }
+            await send(message)
+
+        return sender
 
 
-def _entry(scope: Scope) -> Entry:
-    entry: Entry = scope["state"]["entry"]
-    return entry
+async def _kept(app: ASGIApp, scope: Scope, receive: Receive) -> ASGIApp:
+    """Let the call have its effect now; return what gives its answer when it is wanted."""
+    answer: list[Message] = []
 
+    async def keep(message: Message) -> None:
+        answer.append(message)
 
-def _canned(request: Request, canned: Canned, now: float) -> Response:
-    origin = f"{request.url.scheme}://{request.url.netloc}"
-    headers = {name.lower(): value.replace("{origin}", origin) for name, value in canned.headers.items()}
-    if canned.body is None:
-        return refusal(request, canned.status, canned.message or "Simulated fault", now, headers)
-    if canned.content_type:
-        headers.setdefault("content-type", canned.content_type)
-    return Response(canned.body, canned.status, headers)
+    async def give(_scope: Scope, _receive: Receive, send: Send) -> None:
+        for message in answer:
+            await send(message)
+
+    await app(scope, receive, keep)
+    return give

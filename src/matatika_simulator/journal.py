@@ -1,16 +1,14 @@
 """What was asked, and what was answered. Credentials are never written down, only how they were given."""
 
-import json
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import IO, Any
+from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass
 class Entry:
-    """One request. `status` is None as long as none was sent, and for good if none ever was."""
+    """One request. `status` is None as long as no answer was begun, and for good if none ever was."""
 
     number: int
     time: float
@@ -18,7 +16,7 @@ class Entry:
     client: str
     """Address and port, which tell connections apart."""
     call: str | None
-    """The call's name, as in `faults.CALLS`; None if there is no such call."""
+    """The call's name, as in `scenario.CALLS`; None if there is no such call."""
     method: str
     path: str
     query: str
@@ -33,17 +31,14 @@ class Entry:
     content_type: str | None
     content_length: int
     body_sha256: str
-    fault: str | None = None
     status: int | None = None
 
 
 class Journal:
     """The entries in order of arrival. Written by the server's thread, read by any."""
 
-    def __init__(self, file: Path | None = None) -> None:
-        """With `file`, each entry is appended to it as one line of JSON once its answer is decided."""
+    def __init__(self) -> None:
         self._entries: list[Entry] = []
-        self._file: IO[str] | None = file.open("a", encoding="utf-8") if file else None
         self._grown = threading.Condition()
 
     def entries(self) -> list[Entry]:
@@ -59,19 +54,7 @@ class Journal:
             self._grown.notify_all()
         return entry
 
-    def decided(self, entry: Entry, status: int | None) -> None:
-        """Note the status that is about to be sent; None if there will be no answer."""
-        entry.status = status
-        if self._file is not None:
-            self._file.write(json.dumps(asdict(entry)) + "\n")
-            self._file.flush()
-
     def wait_for(self, condition: Callable[[list[Entry]], bool], timeout: float) -> bool:
         """Block (in real seconds) until the requests that came in fulfil a condition; return whether they do."""
         with self._grown:
             return self._grown.wait_for(lambda: condition(self._entries), timeout)
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            self._file.close()

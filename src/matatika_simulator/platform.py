@@ -1,12 +1,11 @@
-"""The platform's state: its workspaces, jobs and tokens, and the rules by which they change."""
+"""The platform's state: its workspaces, pipelines, jobs and tokens, and the rules by which they change."""
 
-from collections import deque
+from collections import Counter, deque
+from typing import Any
 
 from matatika_simulator.clock import Clock
-from matatika_simulator.faults import Fault, Faults
-from matatika_simulator.jobs import Job, Jobs, Status
-from matatika_simulator.policies import OtherJob, Workspace
-from matatika_simulator.scenario import Scenario
+from matatika_simulator.jobs import CONFIGURATION, RUN, Job
+from matatika_simulator.scenario import DEPLOYMENT, Fault, OtherJob, Pipeline, Plan, Scenario, Workspace
 from matatika_simulator.tokens import Tokens
 
 
@@ -17,10 +16,12 @@ class Platform:
         self.scenario = scenario
         self.clock = clock
         self.started = clock.now()
-        self.workspaces = {workspace.id: workspace for workspace in scenario.workspaces}
-        self.jobs = Jobs()
+        self.workspaces = {it.id: it for it in (scenario.workspace, *scenario.other_workspaces)}
         self.tokens = Tokens(scenario.tokens)
-        self._faults = Faults(scenario.faults)
+        self._plans = {it.id: it.job for it in scenario.other_workspaces if it.job}
+        self._pipelines = {it.id: it for it in scenario.pipelines}
+        self._jobs: list[Job] = []
+        self._requests: Counter[str] = Counter()
         self._let_in: deque[float] = deque()
         self._first_deployment: float | None = None
         self._awaiting_trigger = [job for job in scenario.other_jobs if job.since == "first-trigger"]
@@ -28,16 +29,17 @@ class Platform:
             if job.since == "start":
                 self._add_other(job, self.started)
 
-    def time(self) -> float:
-        """The time that the platform tells the world, in seconds since 1970."""
-        return self.clock.now() + self.scenario.clock_skew
-
     def choose_fault(self, call: str) -> Fault | None:
-        """Count a request of that call; return what is to go wrong with it."""
+        """Count a request of that call; return what is to go wrong with it: the first fault that means it."""
+        now = self.clock.now()
         if call in ("trigger", "webhook"):
-            self._trigger_is_near()
-        since = self._first_deployment
-        return self._faults.choose(call, None if since is None else self.clock.now() - since)
+            while self._awaiting_trigger:
+                self._add_other(self._awaiting_trigger.pop(), now)
+        self._requests[call] += 1
+        number = self._requests[call]
+        elapsed = None if self._first_deployment is None else now - self._first_deployment
+        faults = (it for it in self.scenario.faults if call in it.calls and it.requests.matches(number, elapsed))
+        return next(faults, None)
 
     def is_over_limit(self) -> bool:
         """Whether the gateway refuses a request that comes now, since it let in too many of late."""
@@ -51,27 +53,74 @@ class Platform:
         self._let_in.append(now)
         return False
 
+    def jobs_so_far(self) -> list[Job]:
+        """Every job that there ever was by now, deleted ones included, in the order in which they were added."""
+        now = self.clock.now()
+        return [job for job in list(self._jobs) if job.exists(now)]
+
+    def jobs(self, *, workspace_id: str | None = None, pipeline: Pipeline | None = None) -> list[Job]:
+        """The jobs that are not deleted: of a workspace, of a pipeline, or all."""
+        found = [job for job in self.jobs_so_far() if job.deleted is None]
+        if workspace_id is not None:
+            found = [job for job in found if job.workspace_id == workspace_id]
+        return found if pipeline is None else [job for job in found if job.pipeline is pipeline]
+
     def deploy(self, workspace: Workspace, triggered_by: str) -> Job | None:
         """Queue a deployment; None if another one stands in its way."""
         now = self.clock.now()
-        if self.scenario.while_another_runs == "refuse" and self.jobs.deploying(workspace.id, now):
+        if self.scenario.deployments.while_another_runs == "refuse" and any(
+            job.type == DEPLOYMENT and job.ended(now) is None for job in self.jobs(workspace_id=workspace.id)
+        ):
             return None
-        job = Job(workspace.id, workspace.plan, created=now, triggered_by=triggered_by)
-        self.jobs.add(job)
+        job = Job(workspace.id, self._plans.get(workspace.id, self.scenario.job), now, triggered_by)
+        self._jobs.append(job)
+        if workspace is self.scenario.workspace:
+            self._add_consequences(job)
         if self._first_deployment is None:
             self._first_deployment = now
         return job
 
+    def pipelines(self) -> list[Pipeline]:
+        """The pipelines of the scenario's first workspace that there are now."""
+        absent = "delete" if self._is_deployed() else "create"
+        return [pipeline for pipeline in self._pipelines.values() if pipeline.on_deploy != absent]
+
+    def pipeline(self, pipeline_id: str) -> Pipeline | None:
+        """The pipeline of that id, if there is one now."""
+        return next((pipeline for pipeline in self.pipelines() if pipeline.id == pipeline_id), None)
+
+    def pipeline_fields(self, pipeline: Pipeline) -> dict[str, Any]:
+        """What is different of a pipeline since a deployment, its status included."""
+        now = self.clock.now()
+        configuration = next((job for job in self.jobs(pipeline=pipeline) if job.type == CONFIGURATION), None)
+        if configuration is None:
+            return {"status": pipeline.status}
+        if configuration.ended(now) is None:
+            return {**pipeline.changes, "status": "PROVISIONING"}
+        return {**pipeline.changes, "status": "READY" if configuration.has_succeeded(now) else "FAILED"}
+
+    def run(self, pipeline: Pipeline) -> Job | str:
+        """Queue a run of a pipeline; gives why not, if it is not ready or runs already."""
+        now = self.clock.now()
+        status = self.pipeline_fields(pipeline)["status"]
+        if status != "READY":
+            return f"Pipeline is {status}"
+        if any(job.type == RUN and job.ended(now) is None for job in self.jobs(pipeline=pipeline)):
+            return "Pipeline is already running"
+        job = Job(self.scenario.workspace.id, pipeline.job, now, "token", RUN, pipeline)
+        self._jobs.append(job)
+        return job
+
     def withdraw(self, job: Job) -> int | None:
         """Stop a job; return None, or the status of the refusal."""
-        now = self.clock.now()
+        now, policy = self.clock.now(), self.scenario.withdrawal
         status = job.status(now)
-        if status.is_final:
+        if job.ended(now) is not None:
             return 409
-        if status is Status.QUEUED and self.scenario.withdrawal.queued != "accept":
-            return self.scenario.withdrawal.queued
+        if status == "QUEUED" and policy.queued != "accept":
+            return policy.queued
         if job.withdrawn is None:
-            job.withdrawn = now if status is Status.QUEUED else now + self.scenario.withdrawal.takes
+            job.withdrawn = now if status == "QUEUED" else now + policy.takes
         self.clock.notify()
         return None
 
@@ -80,11 +129,27 @@ class Platform:
         job.deleted = self.clock.now()
         self.clock.notify()
 
-    def _trigger_is_near(self) -> None:
-        now = self.clock.now()
-        while self._awaiting_trigger:
-            self._add_other(self._awaiting_trigger.pop(), now)
+    def _is_deployed(self) -> bool:
+        """Whether a deployment that was triggered here has succeeded."""
+        own = [job for job in self.jobs_so_far() if job.type == DEPLOYMENT and job.triggered_by != "other"]
+        first = self.scenario.workspace.id
+        return any(job.workspace_id == first and job.has_succeeded(self.clock.now()) for job in own)
+
+    def _add_consequences(self, deployment: Job) -> None:
+        """The jobs that come to be when a deployment succeeds."""
+
+        def add(pipeline: Pipeline, job_type: str, plan: Plan) -> None:
+            workspace_id, created = deployment.workspace_id, deployment.ends
+            self._jobs.append(Job(workspace_id, plan, created, "deployment", job_type, pipeline, deployment))
+
+        is_first = not self._is_deployed()
+        for pipeline in self._pipelines.values():
+            if is_first and pipeline.on_deploy in ("create", "change"):
+                add(pipeline, CONFIGURATION, pipeline.configuration)
+            if pipeline.on_deploy != "delete" and "deploy" in map(str.lower, pipeline.triggered_by):
+                add(pipeline, RUN, pipeline.job)
 
     def _add_other(self, other: OtherJob, origin: float) -> None:
-        created = origin + other.at
-        self.jobs.add(Job(other.workspace_id, other.plan, created=created, triggered_by="other", type=other.type))
+        pipeline = next((it for it in self._pipelines.values() if it.name == other.pipeline), None)
+        workspace_id = other.workspace_id or self.scenario.workspace.id
+        self._jobs.append(Job(workspace_id, other, origin + other.at, "other", other.type, pipeline))

@@ -1,9 +1,9 @@
-"""The platform's JSON: jobs, workspaces, pages and errors, with their HAL links.
+"""The platform's JSON: jobs, workspaces, pipelines, pages and errors, with their HAL links.
 
 HAL: https://datatracker.ietf.org/doc/html/draft-kelly-json-hal
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 
 from matatika_simulator import constants
 from matatika_simulator.jobs import Job
-from matatika_simulator.policies import AnswerStyle, Workspace
+from matatika_simulator.platform import Platform
+from matatika_simulator.scenario import Answers, Pipeline, Workspace
 
 PROFILE: Final = {
     "id": "auth0|simulated",
@@ -22,24 +23,28 @@ PROFILE: Final = {
 
 
 class Resources:
-    """Writes resources in the style of a scenario, for one request."""
+    """Writes resources as they are now, in the style of the scenario, for one request."""
 
-    def __init__(self, style: AnswerStyle, api_root: str, skew: float) -> None:
-        """`api_root` is where the request found the API; `skew` is added to every time, in seconds."""
-        self._style = style
-        self._root = _link_root(style, api_root)
-        self._skew = skew
+    def __init__(self, platform: Platform, api_root: str) -> None:
+        """`api_root` is where the request found the API."""
+        self._platform = platform
+        self._style = platform.scenario.answers
+        self._root = _link_root(self._style, api_root)
+        self._now = platform.clock.now()
 
-    def job(self, job: Job, now: float) -> dict[str, Any]:
-        """A job as it is at that time."""
+    def job(self, job: Job) -> dict[str, Any]:
+        """A job."""
+        now, status = self._now, job.status(self._now)
         answer: dict[str, Any] = {
             "id": job.id,
             "created": self._timestamp(job.created),
             "type": job.type,
-            "status": job.status(now).value,
+            "status": status.lower() if self._style.lower_case else status,
         }
         if not self._style.old:
-            answer |= {"maxAttempts": 0, "attempt": 0, "_embedded": {"profile": PROFILE}}
+            embedded = {"profile": PROFILE} | ({"pipeline": self._pipeline_of(job.pipeline)} if job.pipeline else {})
+            attempts = {"maxAttempts": len(job.plan.restarts), "attempt": job.attempt(now)}
+            answer |= {**attempts, "_embedded": embedded}
         started, ended, exit_code = job.started(now), job.ended(now), job.exit_code(now)
         if started is not None:
             answer |= {"startTime": self._timestamp(started)}
@@ -49,24 +54,30 @@ class Resources:
             answer |= {"endTime": self._timestamp(ended)}
         if exit_code is not None:
             answer |= {"exitCode": exit_code}
-        answer["_links"] = self._job_links(job, is_final=ended is not None)
-        return answer | dict(job.plan.fields)
+        path = f"/jobs/{job.id}"
+        links = {
+            "self": {"href": path},
+            "delete job": {"href": path, "type": "DELETE"},
+            "logs": {"href": f"{path}/logs?sequence=0", "type": "GET"},
+        }
+        if ended is None:
+            links["withdraw job"] = {"href": f"{path}/stopped", "type": "PUT"}
+        return answer | {"_links": self._links(links)} | job.plan.fields
 
-    def jobs(self, workspace_id: str, jobs: Iterable[Job], now: float, page: Mapping[str, int], sort: list[str]) -> Any:
-        """A page of jobs; `page` holds size, totalElements, totalPages and number."""
-        path = f"/workspaces/{workspace_id}/jobs"
-        items = [self.job(job, now) for job in jobs]
-        answer: dict[str, Any] = {"_embedded": {"jobs": items}} if items else {}
-        return answer | {"_links": self._page_links(path, page, sort), "page": dict(page)}
-
-    def workspace(self, workspace: Workspace, created: float) -> dict[str, Any]:
+    def workspace(self, workspace: Workspace) -> dict[str, Any]:
         """A workspace, its two secrets included, as the platform gives it to those who may administer it."""
-        path = f"/workspaces/{workspace.id}"
+        path, created = f"/workspaces/{workspace.id}", self._timestamp(self._platform.started)
+        links = {
+            "self": {"href": path},
+            "deploy workspace": {"href": f"{path}/deployments", "type": "POST"},
+            "jobs": {"href": f"{path}/jobs", "type": "GET"},
+            "pipelines": {"href": f"{path}/pipelines", "type": "GET"},
+        }
         return {
             "id": workspace.id,
-            "created": self._timestamp(created),
-            "lastModified": self._timestamp(created),
-            "alias": workspace.alias,
+            "created": created,
+            "lastModified": created,
+            "alias": "simulated-workspace",
             "name": workspace.name,
             "domains": [],
             "repositoryUrl": workspace.repository_url,
@@ -74,32 +85,40 @@ class Resources:
             "repositoryDirectory": workspace.repository_directory,
             "deploymentSecret": workspace.deployment_secret,
             "sshPrivateKey": constants.SSH_PRIVATE_KEY,
-            "defaultEnvironment": workspace.default_environment,
+            "defaultEnvironment": None,
             "appProperties": {},
             "status": workspace.status,
-            "managed": workspace.managed,
+            "managed": False,
             "_embedded": {"profile": PROFILE},
-            "_links": self._links(
-                {
-                    "self": {"href": path},
-                    "deploy workspace": {"href": f"{path}/deployments", "type": "POST"},
-                    "jobs": {"href": f"{path}/jobs", "type": "GET"},
-                }
-            ),
-        } | dict(workspace.fields)
+            "_links": self._links(links),
+        } | workspace.fields
 
-    def _job_links(self, job: Job, *, is_final: bool) -> dict[str, Any]:
-        path = f"/jobs/{job.id}"
-        links = {
-            "self": {"href": path},
-            "delete job": {"href": path, "type": "DELETE"},
-            "logs": {"href": f"{path}/logs?sequence=0", "type": "GET"},
+    def pipeline(self, pipeline: Pipeline) -> dict[str, Any]:
+        """A pipeline, its properties included."""
+        path, created = f"/pipelines/{pipeline.id}", self._timestamp(self._platform.started)
+        links = {"self": {"href": path}, "jobs": {"href": f"{path}/jobs", "type": "GET"}}
+        links["new job"] = {"href": f"{path}/jobs", "type": "POST"}
+        answer = {
+            "id": pipeline.id,
+            "created": created,
+            "lastModified": created,
+            "name": pipeline.name,
+            "label": pipeline.label,
+            "schedule": pipeline.schedule,
+            "timeout": pipeline.timeout,
+            "maxRetries": pipeline.max_retries,
+            "script": pipeline.script,
+            "dataComponents": pipeline.data_components,
+            "actions": pipeline.actions,
+            "triggeredBy": pipeline.triggered_by,
+            "repositoryPath": pipeline.repository_path or f"pipelines/{pipeline.name}.yml",
+            "properties": pipeline.properties,
+            "_links": self._links(links),
         }
-        if not is_final:
-            links["withdraw job"] = {"href": f"{path}/stopped", "type": "PUT"}
-        return self._links(links)
+        return answer | self._platform.pipeline_fields(pipeline) | pipeline.fields
 
-    def _page_links(self, path: str, page: Mapping[str, int], sort: list[str]) -> dict[str, Any]:
+    def page(self, path: str, name: str, items: Sequence[Any], page: Mapping[str, int], sort: Sequence[str]) -> Any:
+        """A page of resources that are written already; `page` holds size, totalElements, totalPages and number."""
         number, last = page["number"], page["totalPages"] - 1
         targets = {"self": number}
         if last > 0:
@@ -107,44 +126,51 @@ class Resources:
             targets |= {"prev": number - 1} if number > 0 else {}
             targets |= {"next": number + 1} if number < last else {}
         query = {"size": str(page["size"])} | ({"sort": sort} if sort else {})
-        return self._links(
-            {
-                name: {"href": f"{path}?{urlencode({'page': target, **query}, doseq=True, safe=',')}"}
-                for name, target in targets.items()
-            }
-        )
+        links = {
+            relation: {"href": f"{path}?{urlencode({'page': target, **query}, doseq=True, safe=',')}"}
+            for relation, target in targets.items()
+        }
+        embedded = {"_embedded": {name: items}} if items else {}
+        return embedded | {"_links": self._links(links), "page": dict(page)}
+
+    def _pipeline_of(self, pipeline: Pipeline) -> dict[str, Any]:
+        whole = self.pipeline(pipeline)
+        return {name: whole[name] for name in ("id", "name", "status", "triggeredBy", "repositoryPath", "properties")}
 
     def _links(self, links: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
         absolute = {name: {**link, "href": self._root + link["href"]} for name, link in links.items()}
         return {name: [link] for name, link in absolute.items()} if self._style.link_lists else absolute
 
     def _timestamp(self, time: float) -> str:
-        """ISO 8601 in UTC without a zone, with as many digits after the second as the scenario wants."""
-        whole, _, digits = f"{time + self._skew:.9f}".partition(".")
-        text = datetime.fromtimestamp(int(whole), UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{text}.{digits[: self._style.fraction_digits]}" if self._style.fraction_digits else text
+        return timestamp(time + self._platform.scenario.clock_skew.created, self._style.fraction_digits)
 
 
-def error(status: int, message: str, path: str, now: float) -> dict[str, Any]:
+def timestamp(time: float, digits: int) -> str:
+    """ISO 8601 in UTC without a zone, with so many digits after the second, of seconds since 1970."""
+    whole, _, fraction = f"{time:.9f}".partition(".")
+    text = datetime.fromtimestamp(int(whole), UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return f"{text}.{fraction[:digits]}" if digits else text
+
+
+def error(
+    status: int, message: str, path: str, now: float, *, old: bool = False, errors: Sequence[Any] = ()
+) -> dict[str, Any]:
     """The API's own error body. `now` is the platform's time, in seconds since 1970."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
     return {
-        "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds"),
+        "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds") if old else timestamp(now, 9),
         "status": status,
-        "error": _phrase(status),
-        "errors": [],
+        "error": phrase,
+        "errors": list(errors),
         "message": message,
         "path": path,
     }
 
 
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""
-
-
-def _link_root(style: AnswerStyle, api_root: str) -> str:
+def _link_root(style: Answers, api_root: str) -> str:
     if style.hrefs == "relative":
         return "/api"
     if style.hrefs == "without-port":

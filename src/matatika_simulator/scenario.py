@@ -1,45 +1,433 @@
-"""What the platform is to do, as a value, and how it is read from a YAML file. The schema stands in README.md."""
+"""What the platform is to do, as a value, and how it is read from a YAML file. README.md shows every key.
 
+The classes are the format: a field `exit_code` is the key `exit-code`. A key that is none of them is a mistake.
+"""
+
+import base64
+import binascii
+import difflib
+import math
+import re
+import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from matatika_simulator.faults import Fault
-from matatika_simulator.policies import AnswerStyle, Logs, OtherJob, RateLimit, Withdrawal, Workspace
-from matatika_simulator.reading import (
-    read_answers,
-    read_fault,
-    read_logs,
-    read_other_job,
-    read_plan,
-    read_rate_limit,
-    read_tokens,
-    read_withdrawal,
-    read_workspace,
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
 )
-from matatika_simulator.section import ScenarioError, Section
-from matatika_simulator.tokens import TokenPolicy
 
-_FOLDER = Path(__file__).parent / "scenarios"
+from matatika_simulator import constants
+from matatika_simulator.log import Log, numbered_lines
+
+Call = Literal[
+    "token",
+    "trigger",
+    "webhook",
+    "jobs",
+    "job",
+    "logs",
+    "withdraw",
+    "delete",
+    "workspace",
+    "workspaces",
+    "pipelines",
+    "run",
+    "runs",
+]
+CALLS: Final[tuple[Call, ...]] = get_args(Call)
+"""The names of the calls, as they stand in scenarios and in the journal."""
+
+DEPLOYMENT: Final = "WORKSPACE_DEPLOY"
+
+_FOLDER: Final = Path(__file__).parent / "scenarios"
+_DURATION: Final = re.compile(r"(-)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+)ms)?")
 
 
-@dataclass(frozen=True)
-class Scenario:
+class ScenarioError(ValueError):
+    """A scenario that cannot be played. The message names the place and what was expected there."""
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if value == "forever":
+        return math.inf
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None or not any(match.groups()[1:]):
+        raise ValueError("expected a duration such as 250ms, 1.5s or 1h30m")
+    hours, minutes, seconds, thousandths = (float(group or 0) for group in match.groups()[1:])
+    size = hours * 3600 + minutes * 60 + seconds + thousandths / 1000
+    return -size if match[1] else size
+
+
+def _uuid(value: str) -> str:
+    try:
+        return str(uuid.UUID(value))
+    except ValueError:
+        raise ValueError("expected a UUID") from None
+
+
+def _call_names(value: object) -> object:
+    if value == "all":
+        return list(CALLS)
+    return [value] if isinstance(value, str) else value
+
+
+# Seconds.
+_Offset = Annotated[float, BeforeValidator(_seconds), Field(allow_inf_nan=False)]
+_Duration = Annotated[_Offset, Field(ge=0)]
+_Endless = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
+_Uuid = Annotated[str, AfterValidator(_uuid)]
+_Count = Annotated[int, Field(ge=1)]
+_Size = Annotated[int, Field(ge=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        alias_generator=lambda name: name.rstrip("_").replace("_", "-"),
+    )
+
+
+class LogItem(_Section):
+    """Something that a job writes: `text`, or the bytes of `base64`, or so many numbered `lines`."""
+
+    at: _Duration | None = None
+    """Since the start of the run; None: with the item before."""
+    text: str | None = None
+    unfinished: bool = False
+    base64: str | None = None
+    lines: _Count | None = None
+    over: _Duration = 0.0
+    line_bytes: _Size = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.lines is not None:
+            if self.text is not None and (self.text.count("{n}") != 1 or "\n" in self.text):
+                raise ValueError("expected in 'text' one line with {n} once, for its number")
+        elif (self.text is None) == (self.base64 is None):
+            raise ValueError("expected text, base64 or lines")
+        if self.base64 is not None:
+            self.writes(0.0)
+        return self
+
+    def writes(self, at: float) -> list[tuple[float, bytes]]:
+        """The times of its writes, and what they write, if its first is at that time."""
+        if self.lines is not None:
+            lines = numbered_lines(self.lines, self.text or "line {n}", self.line_bytes)
+            if not self.over:
+                return [(at, b"".join(lines))]
+            return [(at + self.over * number / self.lines, line) for number, line in enumerate(lines)]
+        if self.base64 is not None:
+            try:
+                return [(at, base64.b64decode(self.base64, validate=True))]
+            except binascii.Error:
+                raise ValueError("'base64' is not base64") from None
+        text = self.text or ""
+        return [(at, (text if self.unfinished or text.endswith("\n") else text + "\n").encode())]
+
+
+class Plan(_Section):
+    """What a job will do if nobody stops it."""
+
+    queued: _Endless = 0.0
+    runs: _Endless = 1.0
+    ends: str = "COMPLETE"
+    """`COMPLETE`, `ERROR`, `STOPPED`, or a final status that nobody knows."""
+    exit_code: int | None = None
+    """Not given: 0 for `COMPLETE`, 1 for `ERROR`, none for others."""
+    commit_id: str | None = constants.COMMIT_ID
+    restarts: list[_Duration] = []
+    """When, since the start of the run, `attempt` grows and the log starts over, with times from there on."""
+    fields: dict[str, Any] = {}
+    """Fields of the answer that are given as they stand here, whatever the job does."""
+    log: list[LogItem] = []
+
+    @cached_property
+    def writes(self) -> Log:
+        """The log as a function of time."""
+        writes: list[tuple[float, bytes]] = []
+        at = 0.0
+        for item in self.log:
+            at = at if item.at is None else item.at
+            writes += item.writes(at)
+            at += item.over
+        return Log(writes)
+
+    @cached_property
+    def final_exit_code(self) -> int | None:
+        """The exit code of a job that ends by itself."""
+        given = "exit_code" in self.model_fields_set
+        return self.exit_code if given else {"COMPLETE": 0, "ERROR": 1}.get(self.ends)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        times = [item.at for item in self.log if item.at is not None]
+        if times != sorted(times) or self.restarts != sorted(self.restarts):
+            raise ValueError("expected what stands in 'log' and 'restarts' in the order of time")
+        return self
+
+
+class OtherJob(Plan):
+    """A job that somebody else triggers."""
+
+    type: str = DEPLOYMENT
+    at: _Offset = 0.0
+    since: Literal["start", "first-trigger"] = "start"
+    workspace_id: _Uuid | None = None
+    pipeline: str | None = None
+    """The name of the pipeline that it runs."""
+
+
+class Workspace(_Section):
+    """A workspace."""
+
+    id: _Uuid = constants.WORKSPACE_ID
+    name: str = "Simulated workspace"
+    repository_url: str | None = constants.REPOSITORY_URL
+    repository_branch: str | None = constants.REPOSITORY_BRANCH
+    repository_directory: str | None = None
+    status: Literal["PROVISIONING", "READY", "FAILED"] = "READY"
+    deployment_secret: str = constants.DEPLOYMENT_SECRET
+    fields: dict[str, Any] = {}
+    """Fields of the answer that are given as they stand here."""
+
+
+class OtherWorkspace(Workspace):
+    """Another workspace, whose deployments may do something else."""
+
+    id: _Uuid
+    job: Plan | None = None
+
+
+class Pipeline(_Section):
+    """A pipeline of the workspace, and what deployments do to it."""
+
+    name: str
+    label: str | None = None
+    status: Literal["DRAFT", "PROVISIONING", "READY", "FAILED"] = "READY"
+    schedule: str | None = None
+    timeout: int = 0
+    max_retries: int = 0
+    script: str | None = None
+    data_components: list[str] = []
+    actions: list[str] = []
+    triggered_by: list[str] = []
+    repository_path: str | None = None
+    """Not given: `pipelines/NAME.yml`."""
+    properties: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
+    """Fields of the answer that are given as they stand here."""
+    on_deploy: Literal["create", "change", "delete"] | None = None
+    """What the first deployment that succeeds does to it."""
+    changes: dict[str, Any] = {}
+    """Fields of the answer that are different after that deployment."""
+    configuration: Plan = Plan()
+    """The `PIPELINE_CONFIG` job after it, until whose end the pipeline is `PROVISIONING`."""
+    job: Plan = Plan()
+    """Each run."""
+
+    @property
+    def id(self) -> str:
+        """Its id, which follows from its name."""
+        return str(uuid.uuid5(uuid.UUID(constants.WORKSPACE_ID), self.name))
+
+
+class Logs(_Section):
+    """How logs are handed out while the job has not ended. `held`: the stream stays open until then."""
+
+    stream: Literal["ends", "held"] = "ends"
+    empty: Literal[200, 204] = 200
+    """The answer when there is nothing to read and the stream is not held."""
+
+
+class Deployments(_Section):
+    """What becomes of a trigger while a deployment of the same workspace is queued or running."""
+
+    while_another_runs: Literal["refuse", "queue"] = "refuse"
+
+
+class PipelineRuns(_Section):
+    """The answer to a run of a pipeline that runs already, or that is not ready."""
+
+    refused_with: Literal[400, 409] = 409
+
+
+class Lists(_Section):
+    """Whether lists show queued jobs, and honour `page`, `size` and `sort`; if not, all there is, oldest first."""
+
+    queued_jobs: bool = True
+    paging: bool = True
+
+
+class Withdrawal(_Section):
+    """How withdrawals are answered."""
+
+    queued: Literal["accept", 400, 409] = "accept"
+    answer: Literal[200, 202] = 202
+    takes: _Duration = 0.0
+    """Until a running job has stopped."""
+
+
+class Tokens(_Section):
+    """Who may sign in, and how long an issued token lasts."""
+
+    client_secret: str = constants.CLIENT_SECRET
+    audience: str | None = None
+    """The only audience that is granted; None: the API root, as the request names it."""
+    expires_after: _Duration = 86_400.0
+    """What is true; the answer always says a day."""
+    expires_after_uses: _Size | None = None
+    """Calls after which it expires."""
+
+
+def _hrefs(value: str) -> str:
+    if value not in ("absolute", "without-port", "relative") and "://" not in value:
+        raise ValueError("expected absolute, without-port, relative, or an API root such as https://host/api")
+    return value
+
+
+class Answers(_Section):
+    """What answers look like where the platform is known to vary."""
+
+    old: bool = False
+    """Jobs lack `maxAttempts`, `attempt`, `_embedded`; the media type is `application/json`; errors have a zone."""
+    hrefs: Annotated[str, AfterValidator(_hrefs)] = "absolute"
+    link_lists: bool = False
+    """Each relation in `_links` is a list of one."""
+    fraction_digits: Annotated[int, Field(ge=0, le=9)] = 6
+    """Digits after the second in timestamps."""
+    lower_case: bool = False
+    """Statuses of jobs are in lower case."""
+
+
+class ClockSkew(_Section):
+    """Seconds by which the platform's clocks are ahead of the real time. A single duration means all of them."""
+
+    created: _Offset = 0.0
+    """Of timestamps in answers."""
+    date: _Offset = 0.0
+    """Of the API's `Date` headers."""
+    auth: _Offset = 0.0
+    """Of the token endpoint's `Date` headers."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _all(cls, value: Any) -> Any:
+        return value if isinstance(value, Mapping) else dict.fromkeys(cls.model_fields, value)
+
+
+class RateLimit(_Section):
+    """Beyond so many requests in so many seconds, the gateway answers 429."""
+
+    requests: _Count
+    per: _Duration = 1.0
+    retry_after: _Size = 1
+
+
+class Selection(_Section):
+    """Which requests of a call are meant, counted from 1 for each call; every condition must hold."""
+
+    numbers: list[_Count] | None = None
+    first: _Count | None = None
+    """Short for `to`."""
+    from_: _Count = 1
+    to: _Count | None = None
+    every: _Count = 1
+    during: Annotated[list[_Endless], Field(min_length=2, max_length=2)] | None = None
+    """Seconds since the first deployment that was triggered here; never before there is one."""
+
+    def matches(self, number: int, elapsed: float | None) -> bool:
+        """Whether the `number`th request is meant, `elapsed` seconds after the first trigger (None: before it)."""
+        if self.during is not None and (elapsed is None or not self.during[0] <= elapsed < self.during[1]):
+            return False
+        if self.numbers is not None and number not in self.numbers:
+            return False
+        last = self.to or self.first or math.inf
+        return self.from_ <= number <= last and number % self.every == 0
+
+
+class Body(_Section):
+    """The body of an answer that the scenario makes up; by default the API's own error body."""
+
+    page: Literal["api", "html", "cloudflare", "empty"] = "api"
+    """What a plain string stands for."""
+    api: str = "Simulated fault"
+    """The `message` of the API's error body."""
+    errors: list[dict[str, Any]] = []
+    """The `errors` of the API's error body."""
+    text: str | None = None
+    """The body, as it stands."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return {"page": value} if isinstance(value, str) else value
+
+
+class Fault(_Section):
+    """One thing that goes wrong. Without `status`, `drop`, `hang` and `expire-token` the true answer is given."""
+
+    calls: Annotated[list[Call], BeforeValidator(_call_names), Field(min_length=1)]
+    requests: Selection = Selection()
+    status: Annotated[int, Field(ge=200, le=599)] | None = None
+    body: Body = Body()
+    headers: dict[str, Annotated[str, BeforeValidator(str)]] = {}
+    drop: Literal["close", "reset"] | None = None
+    hang: bool = False
+    expire_token: bool = False
+    after: bool = False
+    """The call has its effect first; only then things go wrong."""
+    delay: _Duration = 0.0
+    cut: _Size | None = None
+    """Close the connection after so many bytes of the body."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kinds = [self.status is not None, self.drop is not None, self.hang, self.expire_token]
+        if sum(kinds) > 1 or not (any(kinds) or self.delay or self.cut is not None):
+            raise ValueError("expected one of status, drop, hang and expire-token, or delay, or cut")
+        return self
+
+
+class Scenario(_Section):
     """All of it."""
 
-    workspaces: tuple[Workspace, ...] = (Workspace(),)
-    other_jobs: tuple[OtherJob, ...] = ()
-    while_another_runs: Literal["refuse", "queue"] = "refuse"
-    """What becomes of a trigger while a deployment of the same workspace is queued or running."""
-    logs: Logs = field(default_factory=Logs)
-    withdrawal: Withdrawal = field(default_factory=Withdrawal)
-    tokens: TokenPolicy = field(default_factory=TokenPolicy)
-    answers: AnswerStyle = field(default_factory=AnswerStyle)
-    clock_skew: float = 0.0
-    """Seconds by which the platform's clock is ahead."""
+    description: str = ""
+    job: Plan = Plan()
+    workspace: Workspace = Workspace()
+    other_workspaces: list[OtherWorkspace] = []
+    pipelines: list[Pipeline] = []
+    other_jobs: list[OtherJob] = []
+    deployments: Deployments = Deployments()
+    pipeline_runs: PipelineRuns = PipelineRuns()
+    lists: Lists = Lists()
+    logs: Logs = Logs()
+    withdrawal: Withdrawal = Withdrawal()
+    tokens: Tokens = Tokens()
+    answers: Answers = Answers()
+    clock_skew: ClockSkew = ClockSkew()
     rate_limit: RateLimit | None = None
-    faults: tuple[Fault, ...] = ()
+    faults: list[Fault] = []
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        known = {pipeline.name for pipeline in self.pipelines}
+        if unknown := {job.pipeline for job in self.other_jobs} - {None} - known:
+            raise ValueError(f"other-jobs: no such pipeline: {unknown.pop()}")
+        return self
 
 
 def names() -> list[str]:
@@ -47,37 +435,50 @@ def names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.yml"))
 
 
-def load(source: "str | Path | Mapping[str, Any] | Scenario") -> Scenario:
+def load(source: "str | Path | Mapping[str, Any]") -> Scenario:
     """The scenario of that name, in that file, or with that content.
 
     Raises `ScenarioError` if there is none, or if it cannot be played.
     """
-    if isinstance(source, Scenario):
-        return source
-    content, folder = _read(source, Path.cwd())
-    where = f"scenario {source}: " if isinstance(source, str | Path) else "scenario: "
     try:
-        return _scenario(Section(content, ""), folder)
-    except ScenarioError as error:
-        raise ScenarioError(where + str(error)) from None
+        return Scenario.model_validate(_read(source, Path.cwd()))
+    except ValidationError as error:
+        name = f"scenario {source}" if isinstance(source, str | Path) else "scenario"
+        raise ScenarioError(f"{name}: " + "; ".join(_explain(dict(it)) for it in error.errors())) from None
 
 
-def _read(
-    source: "str | Path | Mapping[str, Any]", folder: Path, above: tuple[Path, ...] = ()
-) -> tuple[Mapping[str, Any], Path]:
-    """The content with what it is based on merged in, and the folder that its file names are relative to."""
-    if isinstance(source, Mapping):
-        content: Any = source
-    else:
+def _explain(error: Mapping[str, Any]) -> str:
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error["loc"]).lstrip(".")
+    match error["type"]:
+        case "extra_forbidden":
+            close = difflib.get_close_matches(str(error["loc"][-1]), _known_keys(), n=1)
+            message = "unknown key" + (f"; did you mean '{close[0]}'?" if close else "")
+        case "missing":
+            message = "missing"
+        case _:
+            got = repr(error["input"])
+            said = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+            message = f"{said}, got {got if len(got) <= 60 else got[:57] + '...'}"
+    return f"{place}: {message}" if place else message
+
+
+def _known_keys() -> set[str]:
+    sections: list[type[_Section]] = [*_Section.__subclasses__(), OtherJob, OtherWorkspace]
+    return {str(field.alias) for section in sections for field in section.model_fields.values()}
+
+
+def _read(source: "str | Path | Mapping[str, Any]", folder: Path, above: tuple[Path, ...] = ()) -> Any:
+    """The content, with what it is based on merged in."""
+    content: Any = source
+    if isinstance(source, str | Path):
         path = _find(source, folder)
         if path in above:
             raise ScenarioError(f"scenario {source}: is based on itself")
         content, folder, above = _load_yaml(path), path.parent, (*above, path)
     if not isinstance(content, Mapping) or "based-on" not in content:
-        return content, folder
+        return content
     content = dict(content)
-    base, _ = _read(str(content.pop("based-on")), folder, above)
-    return _merge(base, content), folder
+    return _merge(_read(str(content.pop("based-on")), folder, above), content)
 
 
 def _find(source: str | Path, folder: Path) -> Path:
@@ -90,42 +491,14 @@ def _find(source: str | Path, folder: Path) -> Path:
 
 
 def _load_yaml(path: Path) -> Any:
-    import yaml  # only now: most tests hand in a mapping, and the import costs as much as the rest of the start
-
     try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return yaml.load(path.read_text("utf-8"), loader)  # noqa: S506 (both loaders are safe)
+        content = yaml.safe_load(path.read_text("utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ScenarioError(f"scenario {path}: not YAML: {error}") from None
+    return {} if content is None else content
 
 
 def _merge(base: Any, over: Any) -> Any:
     if isinstance(base, Mapping) and isinstance(over, Mapping):
         return {**base, **{key: _merge(base[key], value) if key in base else value for key, value in over.items()}}
     return over
-
-
-def _scenario(root: Section, folder: Path) -> Scenario:
-    root.get("description", None)
-    plan = read_plan(root.section("job"), folder)
-    main = read_workspace(root.section("workspace"), plan)
-    others = tuple(
-        read_workspace(section, read_plan(section.section("job"), folder) if "job" in section else plan, needs_id=True)
-        for section in root.sections("other-workspaces")
-    )
-    deployments = root.section("deployments")
-    scenario = Scenario(
-        workspaces=(main, *others),
-        other_jobs=tuple(read_other_job(section, main.id, folder) for section in root.sections("other-jobs")),
-        while_another_runs=deployments.choice("while-another-runs", ["refuse", "queue"], "refuse"),
-        logs=read_logs(root.section("logs")),
-        withdrawal=read_withdrawal(root.section("withdrawal")),
-        tokens=read_tokens(root.section("tokens")),
-        answers=read_answers(root.section("answers")),
-        clock_skew=root.duration("clock-skew", 0.0, signed=True),
-        rate_limit=read_rate_limit(root.section("rate-limit")) if "rate-limit" in root else None,
-        faults=tuple(read_fault(section) for section in root.sections("faults")),
-    )
-    deployments.done()
-    root.done()
-    return scenario

@@ -13,9 +13,9 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from matatika_simulator import scenario as scenarios
-from matatika_simulator.app import application
+from matatika_simulator.api import application
 from matatika_simulator.clock import Clock
-from matatika_simulator.jobs import JobState
+from matatika_simulator.jobs import JobState, state_of
 from matatika_simulator.journal import Entry, Journal
 from matatika_simulator.platform import Platform
 from matatika_simulator.wire import Protocol
@@ -98,31 +98,28 @@ class Simulator:
 
     def __init__(
         self,
-        scenario: "str | Path | Mapping[str, Any] | scenarios.Scenario" = "success",
+        scenario: "str | Path | Mapping[str, Any]" = "success",
         *,
         host: str = "127.0.0.1",
         port: int = 0,
-        journal_file: Path | None = None,
         tls: tuple[Path, Path] | None = None,
         clock: Callable[[], float] | None = None,
-        speed: float = 1.0,
     ) -> None:
-        """Read the scenario: a name, a file, the content of one, or a `Scenario`.
+        """Read the scenario: a name, a file, or the content of one.
 
-        `host` is an IPv4 address. `tls` is a certificate and its key, as PEM files. Time runs `speed` times as fast as
-        the real one, or as `clock` says (seconds since 1970). Raises `ScenarioError`.
+        `host` is an IPv4 address. `tls` is a certificate and its key, as PEM files. `clock` gives seconds since 1970;
+        without it, time is the real one. Raises `ScenarioError`.
         """
         self.scenario = scenarios.load(scenario)
         self._address = (host, port)
-        self._journal_file = journal_file
+        self._journal = Journal()
         self._tls = tls
-        self._platform = Platform(self.scenario, Clock(clock, speed))
+        self._platform = Platform(self.scenario, Clock(clock))
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        """Begin to answer. Raises `OSError` if the port cannot be taken or a file cannot be used."""
+        """Begin to answer. Raises `OSError` if the port cannot be taken or a certificate cannot be used."""
         with contextlib.ExitStack() as stack:
-            self._journal = stack.enter_context(contextlib.closing(Journal(self._journal_file)))
             listener = stack.enter_context(socket.create_server(self._address))
             # Connections inherit it. asyncio would set it, but not for sockets that were made without a protocol's
             # number; without it each answer on a kept connection waits 40 ms for an acknowledgement.
@@ -163,7 +160,8 @@ class Simulator:
     @property
     def jobs(self) -> list[JobState]:
         """The true state of every job so far, deleted ones included."""
-        return self._platform.jobs.states(self._platform.clock.now())
+        now = self._platform.clock.now()
+        return [state_of(job, now) for job in self._platform.jobs_so_far()]
 
     @property
     def issued_tokens(self) -> list[str]:

@@ -3,25 +3,12 @@
 import hmac
 import uuid
 from dataclasses import dataclass
+from typing import Final
 
-from matatika_simulator import constants
+from matatika_simulator import constants, scenario
 
-
-@dataclass(frozen=True)
-class TokenPolicy:
-    """Who may sign in, and how long an issued token lasts."""
-
-    personal: str = constants.TOKEN
-    client_id: str = constants.CLIENT_ID
-    client_secret: str = constants.CLIENT_SECRET
-    audience: str | None = None
-    """The only audience that is granted; None: the API root, as the request names it."""
-    expires_in: int = 86_400
-    """Seconds, as the answer tells the client."""
-    expires_after: float | None = None
-    """Seconds after which it really expires; None: `expires_in`."""
-    expires_after_uses: int | None = None
-    """Calls after which it really expires."""
+EXPIRES_IN: Final = 86_400
+"""Seconds, as the answer tells the client."""
 
 
 @dataclass
@@ -33,23 +20,21 @@ class _Issued:
 class Tokens:
     """The tokens that are valid at the moment."""
 
-    def __init__(self, policy: TokenPolicy) -> None:
+    def __init__(self, policy: scenario.Tokens) -> None:
         self.policy = policy
         self.issued: list[str] = []
-        self._valid: dict[str, _Issued] = {policy.personal: _Issued(float("inf"), float("inf"))}
+        self._valid = {constants.TOKEN: _Issued(float("inf"), float("inf"))}
 
     def knows(self, client_id: str, client_secret: str) -> bool:
         """Whether the API key is the right one."""
-        given, right = (client_id, client_secret), (self.policy.client_id, self.policy.client_secret)
+        given, right = (client_id, client_secret), (constants.CLIENT_ID, self.policy.client_secret)
         return all(hmac.compare_digest(a.encode(), b.encode()) for a, b in zip(given, right, strict=True))
 
     def issue(self, now: float) -> str:
         """A new access token."""
         token = f"simulated-access-token-{len(self.issued) + 1}-{uuid.uuid4().hex}"
-        policy = self.policy
-        lasts = policy.expires_in if policy.expires_after is None else policy.expires_after
-        uses = float("inf") if policy.expires_after_uses is None else policy.expires_after_uses
-        self._valid[token] = _Issued(now + lasts, uses)
+        uses = self.policy.expires_after_uses
+        self._valid[token] = _Issued(now + self.policy.expires_after, float("inf") if uses is None else uses)
         self.issued.append(token)
         return token
 

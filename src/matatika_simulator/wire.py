@@ -1,4 +1,4 @@
-"""What happens to an answer on its way: dates, and the harm that faults do below the level of HTTP.
+"""What happens to an answer on its way, below the level of HTTP.
 
 An ASGI application cannot close a connection, since its `send` knows only whole answers. So the protocol class hands
 the connection's transport to the application in the scope's `state`, which uvicorn copies into each request
@@ -9,8 +9,7 @@ silence, waits until the client is gone: uvicorn then takes the request as aband
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, MutableMapping
-from email.utils import formatdate
+from collections.abc import MutableMapping
 from typing import Any, Literal
 
 from starlette.types import Message, Receive, Scope, Send
@@ -34,15 +33,6 @@ async def gone(receive: Receive) -> None:
         pass
 
 
-def keeping(answer: list[Message]) -> Send:
-    """A `send` that sends nothing, but keeps the answer's messages for later."""
-
-    async def sender(message: Message) -> None:
-        answer.append(message)
-
-    return sender
-
-
 async def drop(scope: Scope, receive: Receive, how: Literal["close", "reset"]) -> None:
     """Close the connection after what was sent so far, or break it with a reset."""
     transport: asyncio.Transport = scope["state"]["transport"]
@@ -55,39 +45,18 @@ async def drop(scope: Scope, receive: Receive, how: Literal["close", "reset"]) -
     await gone(receive)
 
 
-def dated(send: Send, now: Callable[[], float]) -> Send:
-    """A `send` that adds a `Date` to the answer, from a clock of seconds since 1970."""
-
-    async def sender(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            date = (b"date", formatdate(now(), usegmt=True).encode())
-            message = {**message, "headers": [date, *message["headers"]]}
-        await send(message)
-
-    return sender
-
-
-def limited(scope: Scope, receive: Receive, send: Send, *, cut: int | None, stall: int | None) -> Send:
-    """A `send` that, after so many bytes of the body, closes the connection or falls silent for good."""
-    limit = cut if cut is not None else stall
-    if limit is None:
-        return send
-    left = limit
+def cut(scope: Scope, receive: Receive, send: Send, left: int) -> Send:
+    """A `send` that closes the connection after so many bytes of the body."""
 
     async def sender(message: Message) -> None:
         nonlocal left
-        if message["type"] != "http.response.body":
-            await send(message)
-            return
         body = message.get("body", b"")
         if len(body) <= left:
             left -= len(body)
             await send(message)
-            return
-        await send({**message, "body": body[:left], "more_body": True})
-        if cut is not None:
+        else:
+            await send({**message, "body": body[:left], "more_body": True})
             await drop(scope, receive, "close")
-        await gone(receive)
 
     return sender
 

@@ -1,67 +1,37 @@
 """What scenarios let go wrong goes wrong on the wire, where a client meets it."""
 
-import json
 import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import requests
-import urllib3
 
-from matatika_simulator import Simulator, constants
-from matatika_simulator.faults import CALLS
+from matatika_simulator.scenario import CALLS, load, names
+from tests.support.api_client import (
+    BEARER,
+    DEPLOYMENTS,
+    JOBS,
+    NOW,
+    PIPELINES,
+    UNKNOWN,
+    WEBHOOK,
+    WORKSPACE,
+    ApiClient,
+    simulated,
+)
 
-WORKSPACE = f"/workspaces/{constants.WORKSPACE_ID}"
-DEPLOYMENTS = f"{WORKSPACE}/deployments"
-HEADERS = {"Authorization": f"Bearer {constants.TOKEN}"}
-UNKNOWN = "00000000-0000-4000-8000-000000000000"
 LOG = [{"lines": 100, "text": "line {n}"}]
 
 
-class Time:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Time:
-    return Time()
-
-
-Play = Callable[..., Simulator]
-
-
-@pytest.fixture
-def play(clock: Time) -> Iterator[Play]:
-    """Play a scenario with these faults on a clock that stands still."""
-    playing: list[Simulator] = []
-
-    def start(*faults: dict[str, Any], **scenario: Any) -> Simulator:
-        simulator = Simulator({"job": {"runs": 10, "log": LOG}, **scenario, "faults": list(faults)}, clock=clock)
-        playing.append(simulator.__enter__())
-        return simulator
-
-    yield start
-    for simulator in playing:
-        simulator.__exit__(None, None, None)
-
-
-def call(simulator: Simulator, method: str, path: str, **more: Any) -> Any:
-    more.setdefault("headers", HEADERS)
-    return requests.request(method, simulator.api_url + path, timeout=10, **more)
-
-
-def trigger(simulator: Simulator) -> Any:
-    return call(simulator, "POST", DEPLOYMENTS).json()
+@contextmanager
+def faulty(*faults: dict[str, Any], **scenario: Any) -> Iterator[ApiClient]:
+    with simulated(**{"job": {"runs": 10, "log": LOG}, **scenario, "faults": list(faults)}) as api:
+        yield api
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -72,349 +42,284 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def exchange(simulator: Simulator, method: str, path: str) -> bytes:
+def exchange(api: ApiClient, method: str, path: str) -> bytes:
     """All that comes back until the connection is closed; raises `ConnectionResetError` if it is broken."""
-    address = urlsplit(simulator.url)
+    address = urlsplit(api.simulator.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-        request = f"{method} /api{path} HTTP/1.1\r\nHost: x\r\nAuthorization: {HEADERS['Authorization']}\r\n\r\n"
+        request = f"{method} /api{path} HTTP/1.1\r\nHost: x\r\nAuthorization: {BEARER['Authorization']}\r\n\r\n"
         connection.sendall(request.encode())
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 class TestAnswers:
     @pytest.mark.parametrize("name", CALLS)
-    def test_of_each_call(self, play: Play, name: str) -> None:
-        simulator = play({"calls": name, "status": 502, "body": "html"})
-        requests_by_call: dict[str, tuple[str, str]] = {
-            "token": ("POST", simulator.auth_url),
-            "trigger": ("POST", f"{simulator.api_url}{DEPLOYMENTS}"),
-            "webhook": ("POST", f"{simulator.api_url}{DEPLOYMENTS}/github-webhook"),
-            "jobs": ("GET", f"{simulator.api_url}{WORKSPACE}/jobs"),
-            "job": ("GET", f"{simulator.api_url}/jobs/{UNKNOWN}"),
-            "logs": ("GET", f"{simulator.api_url}/jobs/{UNKNOWN}/logs"),
-            "withdraw": ("PUT", f"{simulator.api_url}/jobs/{UNKNOWN}/stopped"),
-            "delete": ("DELETE", f"{simulator.api_url}/jobs/{UNKNOWN}"),
-            "workspace": ("GET", f"{simulator.api_url}{WORKSPACE}"),
-        }
-        statuses = {
-            other: requests.request(*request, headers=HEADERS, timeout=10).status_code
-            for other, request in requests_by_call.items()
-        }
-        assert [other for other, status in statuses.items() if status == 502] == [name]
-        assert [entry.call for entry in simulator.journal if entry.fault == "status 502"] == [name]
+    def test_of_each_call(self, name: str) -> None:
+        with faulty({"calls": name, "status": 502, "body": "html"}) as api:
+            paths = {
+                "token": ("POST", api.simulator.auth_url),
+                "trigger": ("POST", DEPLOYMENTS),
+                "webhook": ("POST", WEBHOOK),
+                "jobs": ("GET", JOBS),
+                "job": ("GET", f"/jobs/{UNKNOWN}"),
+                "logs": ("GET", f"/jobs/{UNKNOWN}/logs"),
+                "withdraw": ("PUT", f"/jobs/{UNKNOWN}/stopped"),
+                "delete": ("DELETE", f"/jobs/{UNKNOWN}"),
+                "workspace": ("GET", WORKSPACE),
+                "workspaces": ("GET", "/workspaces"),
+                "pipelines": ("GET", PIPELINES),
+                "run": ("POST", f"/pipelines/{UNKNOWN}/jobs"),
+                "runs": ("GET", f"/pipelines/{UNKNOWN}/jobs"),
+            }
+            statuses = {call: api.call(*request).status_code for call, request in paths.items()}
+            assert [call for call, status in statuses.items() if status == 502] == [name]
 
-    def test_of_the_api(self, play: Play) -> None:
-        simulator = play({"calls": "workspace", "status": 503, "body": {"api": "Later"}, "headers": {"Retry-After": 7}})
-        answer = call(simulator, "GET", WORKSPACE)
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
-        assert (answer.json()["message"], answer.json()["error"]) == ("Later", "Service Unavailable")
-        assert answer.json()["path"] == f"/api{WORKSPACE}"
+    def test_of_the_api(self) -> None:
+        body = {"api": "Workspace is archived", "errors": [{"field": "name", "rejectedValue": "s3cret"}]}
+        with faulty({"calls": "trigger", "status": 409, "body": body, "headers": {"Retry-After": 7}}) as api:
+            answer = api.call("POST", DEPLOYMENTS)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (409, "7")
+            assert answer.json() == {
+                "timestamp": answer.json()["timestamp"],
+                "status": 409,
+                "error": "Conflict",
+                "errors": [{"field": "name", "rejectedValue": "s3cret"}],
+                "message": "Workspace is archived",
+                "path": f"/api{DEPLOYMENTS}",
+            }
+            assert api.jobs == []
 
     @pytest.mark.parametrize(
         ("body", "content", "media"),
         [
             ("html", b"<html>", "text/html"),
+            ("cloudflare", b"<html>", "text/html; charset=UTF-8"),
             ("empty", b"", None),
             ({"text": '{"id": "'}, b'{"id": "', "application/json"),
-            ({"json": [None]}, b"[null]", "application/json"),
-            ({"base64": "/v8="}, b"\xfe\xff", "application/json"),
         ],
     )
-    def test_of_any_content(self, play: Play, body: object, content: bytes, media: str | None) -> None:
-        answer = call(play({"calls": "workspace", "status": 200, "body": body}), "GET", WORKSPACE)
-        assert answer.content.startswith(content)
-        assert answer.headers.get("Content-Type") == media
-        assert "Date" in answer.headers
+    def test_of_any_content(self, body: object, content: bytes, media: str | None) -> None:
+        fault = {"calls": "workspace", "status": 200, "body": body}
+        with faulty({**fault, "requests": {"numbers": [1]}}, {**fault, "headers": {"Content-Type": "text/odd"}}) as api:
+            answer = api.call("GET", WORKSPACE)
+            assert answer.content.startswith(content)
+            assert answer.headers.get("Content-Type") == media
+            assert "Date" in answer.headers
+            assert api.call("GET", WORKSPACE).headers["Content-Type"] == "text/odd"
 
-    def test_headers_of_the_scenario_win(self, play: Play) -> None:
-        fault = {"calls": "workspace", "status": 200, "body": "html", "headers": {"Content-Type": "text/odd"}}
-        assert call(play(fault), "GET", WORKSPACE).headers["Content-Type"] == "text/odd"
+    @pytest.mark.parametrize(("status", "challenge"), [(403, "challenge"), (429, None), (520, None), (530, None)])
+    def test_of_cloudflare(self, status: int, challenge: str | None) -> None:
+        with faulty({"calls": "all", "status": status, "body": "cloudflare"}) as api:
+            for answer in (api.call("POST", DEPLOYMENTS), api.get_token()):
+                headers = answer.headers
+                assert (answer.status_code, headers["Server"], headers.get("cf-mitigated")) == (
+                    status,
+                    "cloudflare",
+                    challenge,
+                )
+                assert headers["CF-RAY"]
 
-    def test_redirect_to_the_own_origin(self, play: Play) -> None:
+    def test_redirect_to_the_own_origin(self) -> None:
         fault = {"calls": "job", "status": 307, "body": "empty", "headers": {"Location": "{origin}/api" + WORKSPACE}}
-        simulator = play(fault)
-        answer = call(simulator, "GET", f"/jobs/{UNKNOWN}", allow_redirects=False)
-        assert answer.headers["Location"] == f"{simulator.api_url}{WORKSPACE}"
+        with faulty(fault) as api:
+            answer = api.call("GET", f"/jobs/{UNKNOWN}", allow_redirects=False)
+            assert answer.headers["Location"] == f"{api.simulator.api_url}{WORKSPACE}"
 
-    def test_come_before_the_door(self, play: Play) -> None:
-        simulator = play({"calls": "workspace", "status": 502})
-        assert call(simulator, "GET", WORKSPACE, headers={}).status_code == 502
-        assert simulator.journal[0].authorised is None
+    def test_come_before_the_check_of_the_token(self) -> None:
+        with faulty({"calls": "workspace", "status": 502}) as api:
+            assert api.call("GET", WORKSPACE, None).status_code == 502
+            assert api.simulator.journal[0].authorised is None
 
-    def test_have_no_effect(self, play: Play) -> None:
-        simulator = play({"calls": "trigger", "status": 502})
-        assert call(simulator, "POST", DEPLOYMENTS).status_code == 502
-        assert simulator.jobs == []
-
-    def test_have_the_effect_if_the_scenario_says_so(self, play: Play) -> None:
-        simulator = play({"calls": "trigger", "status": 502, "after": True})
-        answer = call(simulator, "POST", DEPLOYMENTS)
-        assert (answer.status_code, answer.json()["status"]) == (502, 502)
-        assert [job.triggered_by for job in simulator.jobs] == ["token"]
-        assert (simulator.journal[0].status, simulator.journal[0].fault) == (502, "status 502 after the effect")
+    @pytest.mark.parametrize("after", [False, True])
+    def test_have_the_effect_only_if_the_scenario_says_so(self, after: bool) -> None:
+        with faulty({"calls": "trigger", "status": 502, "after": after}) as api:
+            assert api.call("POST", DEPLOYMENTS).status_code == 502
+            assert len(api.jobs) == after
+            assert api.simulator.journal[0].status == 502
 
 
 class TestSelection:
-    def test_by_number(self, play: Play) -> None:
-        simulator = play({"calls": "workspace", "requests": {"numbers": [2, 3]}, "status": 502})
-        assert [call(simulator, "GET", WORKSPACE).status_code for _ in range(4)] == [200, 502, 502, 200]
+    @pytest.mark.parametrize(
+        ("requests", "hit"),
+        [
+            ({}, [1, 2, 3, 4, 5, 6]),
+            ({"first": 2}, [1, 2]),
+            ({"numbers": [1, 3]}, [1, 3]),
+            ({"from": 3, "to": 5}, [3, 4, 5]),
+            ({"from": 3, "every": 2}, [4, 6]),
+        ],
+    )
+    def test_by_number(self, requests: dict[str, object], hit: list[int]) -> None:
+        with faulty({"calls": ["workspace", "job"], "requests": requests, "status": 502}) as api:
+            api.call("GET", f"/jobs/{UNKNOWN}")
+            statuses = [api.call("GET", WORKSPACE).status_code for _ in range(6)]
+            assert [number for number, status in enumerate(statuses, start=1) if status == 502] == hit
 
-    def test_by_the_time_of_the_first_deployment(self, play: Play, clock: Time) -> None:
-        simulator = play({"calls": "workspace", "requests": {"during": [2, 4]}, "status": 502})
-        clock.now += 3
-        assert call(simulator, "GET", WORKSPACE).status_code == 200
-        trigger(simulator)
-        statuses = []
-        for _ in range(5):
-            statuses.append(call(simulator, "GET", WORKSPACE).status_code)
-            clock.now += 1
-        assert statuses == [200, 200, 502, 502, 200]
+    def test_by_the_time_of_the_first_deployment(self) -> None:
+        with faulty({"calls": "workspace", "requests": {"during": [2, 4]}, "status": 502}) as api:
+            api.clock.now += 3
+            assert api.call("GET", WORKSPACE).status_code == 200
+            api.trigger()
+            statuses = []
+            for _ in range(5):
+                statuses.append(api.call("GET", WORKSPACE).status_code)
+                api.clock.now += 1
+            assert statuses == [200, 200, 502, 502, 200]
+            api.clock.now += 5
+            api.trigger()
+            api.clock.now += 2
+            assert api.call("GET", WORKSPACE).status_code == 200
 
-    def test_by_the_time_of_the_first_deployment_and_no_later_one(self, play: Play, clock: Time) -> None:
-        simulator = play({"calls": "workspace", "requests": {"during": [0, 5]}, "status": 502})
-        trigger(simulator)
-        clock.now += 10
-        assert trigger(simulator)["status"] == "RUNNING"
-        assert call(simulator, "GET", WORKSPACE).status_code == 200
+    def test_of_several_the_first_counts(self) -> None:
+        faults = [{"calls": "job", "requests": {"numbers": [2]}, "status": 500}, {"calls": "all", "status": 502}]
+        with faulty(*faults) as api:
+            assert [api.call("GET", f"/jobs/{UNKNOWN}").status_code for _ in range(3)] == [502, 500, 502]
 
 
 class TestLostConnections:
     @pytest.mark.parametrize("after", [False, True])
-    def test_closed_without_an_answer(self, play: Play, after: bool) -> None:
-        simulator = play({"calls": "trigger", "drop": "close", "after": after})
-        assert exchange(simulator, "POST", DEPLOYMENTS) == b""
-        assert len(simulator.jobs) == after
-        assert simulator.journal[0].status is None
-        assert (simulator.journal[0].fault or "").startswith("drop")
+    def test_closed_without_an_answer(self, after: bool) -> None:
+        with faulty({"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": after}) as api:
+            assert exchange(api, "POST", DEPLOYMENTS) == b""
+            assert (len(api.jobs), api.simulator.journal[0].status) == (after, None)
+            assert api.call("POST", DEPLOYMENTS).status_code == (409 if after else 202)
 
-    def test_reset_without_an_answer(self, play: Play) -> None:
-        simulator = play({"calls": "trigger", "drop": "reset", "after": True})
-        with pytest.raises(ConnectionResetError):
-            exchange(simulator, "POST", DEPLOYMENTS)
-        assert len(simulator.jobs) == 1
+    def test_reset_without_an_answer(self) -> None:
+        with faulty({"calls": "trigger", "drop": "reset", "after": True}) as api:
+            with pytest.raises(ConnectionResetError):
+                exchange(api, "POST", DEPLOYMENTS)
+            assert len(api.jobs) == 1
 
-    def test_the_next_request_is_answered(self, play: Play) -> None:
-        simulator = play({"calls": "workspace", "requests": {"first": 1}, "drop": "close"})
-        with requests.Session() as session:
-            session.headers.update(HEADERS)
-            with pytest.raises(requests.ConnectionError):
-                session.get(simulator.api_url + WORKSPACE, timeout=10)
-            assert session.get(simulator.api_url + WORKSPACE, timeout=10).status_code == 200
+    def test_inside_a_body_of_announced_length(self) -> None:
+        with faulty({"calls": "workspace", "cut": 10}) as api:
+            head, _, body = exchange(api, "GET", WORKSPACE).partition(b"\r\n\r\n")
+            length = next(line for line in head.decode().split("\r\n") if line.startswith("content-length"))
+            assert len(body) == 10 < int(length.partition(":")[2])
+            assert api.simulator.journal[0].status == 200
 
-    def test_inside_a_body_of_announced_length(self, play: Play) -> None:
-        simulator = play({"calls": "workspace", "cut": 10})
-        head, _, body = exchange(simulator, "GET", WORKSPACE).partition(b"\r\n\r\n")
-        length = next(line for line in head.decode().split("\r\n") if line.startswith("content-length"))
-        assert len(body) == 10 < int(length.partition(":")[2])
-        assert simulator.journal[0].status == 200
+    @pytest.mark.parametrize(("lines", "offset"), [(100, 0), (100, 1), (100, 899), (90_000, 700_007)])
+    def test_inside_a_log(self, lines: int, offset: int) -> None:
+        log = [{"lines": lines, "text": "line {n}"}]
+        with faulty({"calls": "logs", "cut": offset}, job={"log": log}) as api:
+            job = api.trigger()
+            received: list[bytes] = []
+            with (
+                api.call("GET", f"/jobs/{job['id']}/logs", stream=True) as answer,
+                pytest.raises(requests.exceptions.ChunkedEncodingError),
+            ):
+                received.extend(answer.iter_content(None))
+            digits = max(3, len(str(lines - 1)))
+            assert b"".join(received) == b"".join(b"line %0*d\n" % (digits, n) for n in range(lines))[:offset]
 
-    def test_inside_a_made_up_body(self, play: Play) -> None:
-        fault = {"calls": "workspace", "status": 200, "body": {"text": "0123456789"}, "cut": 4}
-        assert exchange(play(fault), "GET", WORKSPACE).partition(b"\r\n\r\n")[2] == b"0123"
-
-    @pytest.mark.parametrize(("lines", "offset"), [(100, 0), (100, 1), (100, 500), (100, 899), (90_000, 700_007)])
-    def test_inside_a_log(self, play: Play, lines: int, offset: int) -> None:
-        simulator = play({"calls": "logs", "cut": offset}, job={"log": [{"lines": lines, "text": "line {n}"}]})
-        job = trigger(simulator)
-        received: list[bytes] = []
-        digits = max(3, len(str(lines - 1)))
-        with (
-            call(simulator, "GET", f"/jobs/{job['id']}/logs", stream=True) as answer,
-            pytest.raises(requests.exceptions.ChunkedEncodingError),
-        ):
-            received.extend(answer.iter_content(None))
-        assert b"".join(received) == b"".join(b"line %0*d\n" % (digits, n) for n in range(lines))[:offset]
-
-    def test_not_if_the_log_is_shorter(self, play: Play) -> None:
-        simulator = play({"calls": "logs", "cut": 900})
-        assert len(call(simulator, "GET", f"/jobs/{trigger(simulator)['id']}/logs").content) == 900
+    def test_not_if_the_log_is_shorter(self) -> None:
+        with faulty({"calls": "logs", "cut": 900}) as api:
+            assert len(api.call("GET", f"/jobs/{api.trigger()['id']}/logs").content) == 900
 
 
-class TestSilence:
-    def test_before_the_answer(self, play: Play) -> None:
-        simulator = play({"calls": "trigger", "hang": True, "after": True})
-        with ThreadPoolExecutor(1) as pool:
-            hanging = pool.submit(call, simulator, "POST", DEPLOYMENTS)
-            until(lambda: simulator.jobs)
-            time.sleep(0.05)
-            assert not hanging.done()
-            assert (simulator.journal[0].status, simulator.journal[0].fault) == (None, "hang after the effect")
-            simulator.__exit__(None, None, None)
+class TestSilenceAndDelay:
+    def test_hanging_hinders_nobody_else_and_ends_with_the_simulator(self) -> None:
+        fault = {"calls": "trigger", "requests": {"first": 1}, "hang": True, "after": True}
+        with faulty(fault) as api, ThreadPoolExecutor(1) as pool:
+            hanging = pool.submit(api.call, "POST", DEPLOYMENTS)
+            until(lambda: api.jobs)
+            assert api.call("GET", WORKSPACE).status_code == 200
+            assert (hanging.done(), api.simulator.calls("trigger")[0].status) == (False, None)
+            api.simulator.__exit__(None, None, None)
             assert isinstance(hanging.exception(timeout=10), requests.ConnectionError)
 
-    def test_inside_the_body(self, play: Play) -> None:
-        simulator = play({"calls": "logs", "stall": 15})
-        path = f"/jobs/{trigger(simulator)['id']}/logs"
-        with call(simulator, "GET", path, stream=True) as answer, ThreadPoolExecutor(1) as pool:
-            assert answer.raw.read(15) == b"line 000\nline 0"
-            rest = pool.submit(answer.raw.read, 1)
-            time.sleep(0.05)
-            assert not rest.done()
-            simulator.__exit__(None, None, None)
-            assert isinstance(rest.exception(timeout=10), urllib3.exceptions.ProtocolError)
-
-    def test_does_not_hinder_others(self, play: Play) -> None:
-        simulator = play({"calls": "workspace", "requests": {"first": 1}, "hang": True})
-        with ThreadPoolExecutor(1) as pool:
-            hanging = pool.submit(call, simulator, "GET", WORKSPACE)
-            simulator.wait_for("workspace")
-            assert call(simulator, "GET", WORKSPACE).status_code == 200
-            assert not hanging.done()
-            simulator.__exit__(None, None, None)
-            assert isinstance(hanging.exception(timeout=10), requests.ConnectionError)
-
-
-class TestDelays:
-    def test_before_the_effect(self, play: Play, clock: Time) -> None:
-        simulator = play({"calls": "trigger", "delay": "30s"})
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(trigger, simulator)
-            assert simulator.wait_for("trigger").status is None
-            assert simulator.jobs == []
-            clock.now += 30
-            assert waiting.result(timeout=10)["created"] == "2023-11-14T22:13:50.000000"
-
-    def test_are_not_cut_short_by_what_else_happens(self, play: Play, clock: Time) -> None:
-        simulator = play({"calls": "workspace", "delay": "30s"})
-        job = trigger(simulator)
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(call, simulator, "GET", WORKSPACE)
-            simulator.wait_for("workspace")
-            for _ in range(3):
-                assert call(simulator, "PUT", f"/jobs/{job['id']}/stopped").status_code in (202, 409)
+    @pytest.mark.parametrize(("after", "created"), [(False, "22:13:50"), (True, "22:13:20")])
+    def test_a_delay_comes_before_the_effect_or_after_it(self, after: bool, created: str) -> None:
+        with faulty({"calls": "trigger", "delay": "30s", "after": after}) as api, ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(api.call, "POST", DEPLOYMENTS)
+            api.simulator.wait_for("trigger")
+            until(lambda: len(api.jobs) == after)
             assert not waiting.done()
-            clock.now += 30
+            api.clock.now += 30
+            answer = waiting.result(timeout=10)
+            assert answer.json()["created"] == f"2023-11-14T{created}.123456"
+            assert answer.headers["Date"] == "Tue, 14 Nov 2023 22:13:50 GMT"
+
+    def test_a_delay_is_not_cut_short_by_what_else_happens(self) -> None:
+        with faulty({"calls": "workspace", "delay": "30s"}) as api, ThreadPoolExecutor(1) as pool:
+            job = api.trigger()
+            waiting = pool.submit(api.call, "GET", WORKSPACE)
+            api.simulator.wait_for("workspace")
+            for _ in range(3):
+                assert api.call("PUT", f"/jobs/{job['id']}/stopped").status_code in (202, 409)
+            assert not waiting.done()
+            api.clock.now += 30
             assert waiting.result(timeout=10).status_code == 200
 
-    def test_after_the_effect(self, play: Play, clock: Time) -> None:
-        simulator = play({"calls": "trigger", "delay": "30s", "after": True})
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(call, simulator, "POST", DEPLOYMENTS)
-            simulator.wait_for("trigger")
-            until(lambda: simulator.jobs)
-            assert not waiting.done()
-            clock.now += 30
-            answer = waiting.result(timeout=10)
-        assert answer.json()["created"] == "2023-11-14T22:13:20.000000"
-        assert answer.headers["Date"] == "Tue, 14 Nov 2023 22:13:50 GMT"
-
-    def test_do_not_keep_the_simulator_from_ending(
-        self, play: Play, clock: Time, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        simulator = play({"calls": "workspace", "delay": "1h"})
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(call, simulator, "GET", WORKSPACE)
-            simulator.wait_for("workspace")
-            simulator.__exit__(None, None, None)
+    def test_a_delay_does_not_keep_the_simulator_from_ending(self, caplog: pytest.LogCaptureFixture) -> None:
+        with faulty({"calls": "workspace", "delay": "1h"}) as api, ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(api.call, "GET", WORKSPACE)
+            api.simulator.wait_for("workspace")
+            api.simulator.__exit__(None, None, None)
             assert isinstance(waiting.exception(timeout=10), requests.ConnectionError)
         assert caplog.records == []
 
 
-class TestExpiredToken:
-    def test_is_refused_from_then_on_until_there_is_a_new_one(self, play: Play) -> None:
-        simulator = play({"calls": "job", "requests": {"numbers": [2]}, "expire-token": True})
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": constants.CLIENT_ID,
-            "client_secret": constants.CLIENT_SECRET,
-            "audience": simulator.api_url,
-        }
-
-        def bearer() -> dict[str, str]:
-            token = requests.post(simulator.auth_url, form, timeout=10).json()["access_token"]
-            return {"Authorization": f"Bearer {token}"}
-
-        first, path = bearer(), f"/jobs/{trigger(simulator)['id']}"
-        statuses = [call(simulator, "GET", path, headers=first).status_code for _ in range(3)]
-        assert statuses == [200, 401, 401]
-        assert call(simulator, "GET", path, headers=bearer()).status_code == 200
-        assert [entry.fault for entry in simulator.calls("job")] == [None, "expire token", None, None]
+def test_an_expired_token_is_refused_until_there_is_a_new_one() -> None:
+    with faulty({"calls": "job", "requests": {"numbers": [2]}, "expire-token": True}) as api:
+        first, path = api.get_token().json()["access_token"], f"/jobs/{api.trigger()['id']}"
+        assert [api.call("GET", path, first).status_code for _ in range(3)] == [200, 401, 401]
+        assert api.call("GET", path, api.get_token().json()["access_token"]).status_code == 200
 
 
 class TestNamedScenarios:
-    """What a client meets that only triggers, looks and reads, at the speed of light."""
+    """What a client meets that only triggers and looks."""
 
-    @pytest.mark.parametrize(
-        ("name", "ends"),
-        [
-            ("success", "COMPLETE"),
-            ("held-stream", "COMPLETE"),
-            ("slow", "COMPLETE"),
-            ("failure", "ERROR"),
-            ("stopped", "STOPPED"),
-            ("queued-forever", "QUEUED"),
-            ("conflict", "COMPLETE"),
-            ("flaky", "COMPLETE"),
-            ("outage", "COMPLETE"),
-            ("expired-token", "COMPLETE"),
-        ],
-    )
-    def test_end_as_they_say(self, name: str, ends: str, clock: Time) -> None:
-        with Simulator(name, clock=clock) as simulator:
-            for _ in range(20):
-                if any(job.triggered_by == "token" for job in simulator.jobs):
-                    break
+    @pytest.mark.parametrize("name", names())
+    def test_end_as_they_say(self, name: str) -> None:
+        with simulated(name) as api:
+            while not any(job.triggered_by == "token" for job in api.jobs):
                 try:
-                    call(simulator, "POST", DEPLOYMENTS)
+                    api.call("POST", DEPLOYMENTS)
                 except requests.ConnectionError:
                     assert name == "flaky"
-                clock.now += 1
-            clock.now += 60
-            (own,) = (job for job in simulator.jobs if job.triggered_by == "token")
-            assert own.status == ends
+                api.clock.now += 1
+                assert api.clock.now < NOW + 20
+            api.clock.now += 60
+            own = [job.status for job in api.jobs if job.triggered_by == "token"]
+            assert own == [{"failure": "ERROR", "stopped": "STOPPED", "queued-forever": "QUEUED"}.get(name, "COMPLETE")]
 
-    def test_conflict_refuses_the_first_trigger(self, clock: Time) -> None:
-        with Simulator("conflict", clock=clock) as simulator:
-            clock.now += 30
-            assert call(simulator, "POST", DEPLOYMENTS).status_code == 409
-            (other,) = call(simulator, "GET", f"{WORKSPACE}/jobs").json()["_embedded"]["jobs"]
-            assert other["status"] == "RUNNING"
-            clock.now += 4
-            assert call(simulator, "POST", DEPLOYMENTS).status_code == 202
+    def test_conflict_refuses_the_first_trigger(self) -> None:
+        with simulated("conflict") as api:
+            api.clock.now += 30
+            assert api.call("POST", DEPLOYMENTS).status_code == 409
+            assert [job["status"] for job in api.get(JOBS)["_embedded"]["jobs"]] == ["RUNNING"]
+            api.clock.now += 4
+            api.trigger()
 
-    def test_expired_token_expires_the_api_keys_token_in_mid_run(self, clock: Time) -> None:
-        with Simulator("expired-token", clock=clock) as simulator:
-            form = {
-                "grant_type": "client_credentials",
-                "client_id": constants.CLIENT_ID,
-                "client_secret": constants.CLIENT_SECRET,
-                "audience": simulator.api_url,
-            }
-            token = requests.post(simulator.auth_url, form, timeout=10).json()["access_token"]
-            headers = {"Authorization": f"Bearer {token}"}
-            assert call(simulator, "POST", DEPLOYMENTS, headers=headers).status_code == 202
-            clock.now += 2
-            assert simulator.jobs[0].status == "RUNNING"
-            assert call(simulator, "GET", f"/jobs/{simulator.jobs[0].id}", headers=headers).status_code == 401
+    def test_expired_token_expires_the_api_keys_token_in_mid_run(self) -> None:
+        with simulated("expired-token") as api:
+            token = api.get_token().json()["access_token"]
+            assert api.call("POST", DEPLOYMENTS, token).status_code == 202
+            api.clock.now += 2
+            assert api.jobs[0].status == "RUNNING"
+            assert api.call("GET", f"/jobs/{api.jobs[0].id}", token).status_code == 401
 
-    def test_queued_forever_can_only_be_deleted(self, clock: Time) -> None:
-        with Simulator("queued-forever", clock=clock) as simulator:
-            job = trigger(simulator)
-            assert call(simulator, "PUT", f"/jobs/{job['id']}/stopped").status_code == 409
-            assert call(simulator, "DELETE", f"/jobs/{job['id']}").status_code == 204
+    def test_queued_forever_can_only_be_deleted(self) -> None:
+        with simulated("queued-forever") as api:
+            job = api.trigger()
+            assert api.call("PUT", f"/jobs/{job['id']}/stopped").status_code == 409
+            assert api.call("DELETE", f"/jobs/{job['id']}").status_code == 204
 
-    def test_outage_shows_every_kind_of_trouble(self, clock: Time) -> None:
-        with Simulator("outage", clock=clock) as simulator:
-            trigger(simulator)
-            clock.now += 2
-            met = set()
+    def test_flaky_and_outage_reach_every_call(self) -> None:
+        flaky, outage = load("flaky").faults, load("outage").faults
+        assert {call for fault in flaky for call in fault.calls} == set(CALLS)
+        for number in range(1, 30):
+            assert next(fault for fault in outage if fault.requests.matches(number, 5.0)).calls == list(CALLS)
+
+    def test_outage_shows_every_kind_of_trouble(self) -> None:
+        with simulated("outage") as api:
+            api.trigger()
+            api.clock.now += 2
+            met: set[int | None] = set()
             for _ in range(6):
                 try:
-                    met.add(call(simulator, "GET", WORKSPACE).status_code)
+                    met.add(api.call("GET", WORKSPACE).status_code)
                 except requests.ConnectionError:
                     met.add(None)
             assert met == {502, 503, None}
-            clock.now += 6
-            assert call(simulator, "GET", WORKSPACE).status_code == 200
-
-
-def test_hanging_requests_stand_in_the_journal_file(tmp_path: Any) -> None:
-    path = tmp_path / "journal.jsonl"
-    with Simulator({"faults": [{"calls": "workspace", "hang": True}]}, journal_file=path) as simulator:
-        with ThreadPoolExecutor(1) as pool:
-            hanging = pool.submit(call, simulator, "GET", WORKSPACE)
-            until(path.read_text)
-            simulator.__exit__(None, None, None)
-            assert isinstance(hanging.exception(timeout=10), requests.ConnectionError)
-        (line,) = path.read_text().splitlines()
-        assert (json.loads(line)["status"], json.loads(line)["fault"]) == (None, "hang")
+            api.clock.now += 6
+            assert api.call("GET", WORKSPACE).status_code == 200

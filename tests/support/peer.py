@@ -37,6 +37,10 @@ _CALLS = (
     ("webhook", "POST", re.compile(r"/api/workspaces/[^/]+/deployments/github-webhook")),
     ("trigger", "POST", re.compile(r"/api/workspaces/[^/]+/deployments")),
     ("jobs", "GET", re.compile(r"/api/workspaces/[^/]+/jobs")),
+    ("pipelines", "GET", re.compile(r"/api/workspaces/[^/]+/pipelines")),
+    ("run", "POST", re.compile(r"/api/pipelines/[^/]+/jobs")),
+    ("runs", "GET", re.compile(r"/api/pipelines/[^/]+/jobs")),
+    ("workspaces", "GET", re.compile(r"/api/workspaces")),
     ("workspace", "GET", re.compile(r"/api/workspaces/[^/]+")),
     ("logs", "GET", re.compile(r"/api/jobs/[^/]+/logs")),
     ("withdraw", "PUT", re.compile(r"/api/jobs/[^/]+/stopped")),
@@ -164,6 +168,11 @@ def raw(data: bytes, then: Behaviour = close) -> Behaviour:
     return behave
 
 
+def interim(status: int, headers: str = "", then: Behaviour = relay) -> Behaviour:
+    """Send an interim answer (such as 103, with headers that each end with CRLF) in front of the real one."""
+    return raw(f"{_status_line(status)}\r\n{headers}\r\n".encode(), then)
+
+
 def drip(data: bytes, seconds: float) -> Behaviour:
     """Send a byte at a time until the client has enough. `seconds` of the clock pass in all."""
 
@@ -251,7 +260,7 @@ class Peer:
     def __init__(self, simulator: Simulator, clock: FakeClock | None = None) -> None:
         """`clock` is the simulator's; without one, time is real."""
         self.clock = clock
-        self._skew = simulator.scenario.clock_skew
+        self._skew = simulator.scenario.clock_skew.date
         upstream = urlsplit(simulator.url)
         self._upstream = (upstream.hostname or "", upstream.port or 0)
         self._script: list[tuple[str, Container[int], Behaviour]] = []
