@@ -8,7 +8,8 @@ DEMO := $(VENV)/.demo
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 E2E := $(VENV)/.e2e
-WORKFLOWS := $(wildcard .github/workflows/*.yml tests/e2e/workflows/*.yml)
+EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
+WORKFLOWS := $(wildcard .github/workflows/*.yml tests/e2e/workflows/*.yml) $(EXAMPLES)
 # The lock files are complete: nothing to resolve. Bytecode is made when a module is first imported.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -41,9 +42,11 @@ check: $(TOOLS) ## lint, type-check, and validate the action, its image and its 
 	$(BIN)/actionlint -shellcheck= -pyflakes= $(WORKFLOWS)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci --data-transform gitlab-ci examples/gitlab-ci.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms .github/ISSUE_TEMPLATE/*.yml
 	$(BIN)/zizmor --offline --persona=pedantic .
+	$(BIN)/zizmor --offline --persona=pedantic --config tools/zizmor-examples.yml $(EXAMPLES)
 
 fmt: $(TOOLS) ## format the code, and mend what the linter can
 	$(BIN)/ruff check --fix-only

@@ -13,6 +13,9 @@ _HIDDEN = re.compile(
 # Control characters, line and paragraph separators, blanks of any width, and halves of a character.
 _BLANK = re.compile(r"[^\S ]+|[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+
 
 def one_line(text: str, limit: int = LONGEST_QUOTE) -> str:
     """Make text from elsewhere fit for a line of the log: at most `limit` characters, in which no command can stand.
@@ -37,3 +40,8 @@ def format_duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def lines_of(log: bytes) -> list[str]:
+    """Give the lines of a log, which LF, CR and CRLF end, without colours and other terminal sequences."""
+    return _LINE_END.split(_ANSI.sub("", log.decode("utf-8", "replace")).rstrip("\r\n"))

@@ -1,4 +1,4 @@
-"""The README's recipes, run: copied as they stand, with the simulator in place of the platform."""
+"""The examples, run: copied as they stand, with the simulator in place of the platform."""
 
 import json
 import os
@@ -16,47 +16,49 @@ import yaml
 from matatika_simulator import Simulator, constants
 from tests.e2e.containers import Engine
 from tests.e2e.workflow_run import LOCAL_RUNNER, PUBLIC_RUNNER, WorkflowRun, run_workflow
-from tests.support.readme import DOCKER, GITLAB, NAME, RECIPES, load
+from tests.support.readme import DOCKER, GITLAB, NAME, WORKFLOWS, load
 from tests.support.tls import make_certificate
 
 FLEETS = ".github/workflows/deploy-workspaces.yml"
-RECIPE = ".github/workflows/recipe.yml"
+EXAMPLE = ".github/workflows/example.yml"
 AUTHORITY = "certificates/authority.pem"
-IMAGE = re.compile(rf"ghcr\.io/{NAME}:[\d.]+")
+IMAGE = re.compile(rf"ghcr\.io/{NAME.lower()}:[\d.]+", re.IGNORECASE)
+ARCHIVE = re.compile(rf"https://github\.com/{NAME}/archive/\S+")
 JOB = {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}
+STAND_IN = """#!/usr/bin/env python3
+import json, sys
+print(json.dumps(sys.argv))
+"""
+"""Of `gh` and `curl`, whose services are not here: it shows what it was called with."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What a recipe is started by, and what the platform sees of it."""
+class Run:
+    """How an example is started, and what the platform sees of it."""
 
+    example: str
     event: str = "push"
     options: tuple[str, ...] = ()
     calls: Mapping[str, int] = field(default_factory=lambda: {"trigger": 1})
     statuses: tuple[str, ...] = ("COMPLETE",)
-    left_out: tuple[str, ...] = ()
-    """Steps that need a service that is not here."""
 
 
-EXPECTED = {
-    "Deploy each push to main": Recipe(),
-    "Choose a workspace by hand": Recipe("workflow_dispatch", ("--input", "workspace=sales")),
-    "Check pull requests": Recipe("pull_request", calls={"trigger": 0, "workspace": 1}, statuses=()),
-    "From dev to staging to production": Recipe(calls={"trigger": 3}, statuses=("COMPLETE",) * 3),
-    "Meltano Cloud": Recipe(),
-    "Your own installation, private CA, proxy": Recipe(),
-    "With the webhook secret alone": Recipe(calls={"trigger": 0, "webhook": 1, "job": 0}),
-    "Fire and forget": Recipe("schedule", calls={"trigger": 1, "job": 0}),
-    "The newest push wins": Recipe(),
-    "Use the outputs": Recipe(left_out=("Comment on the commit", "Tell Slack")),
-    "A fleet of workspaces": Recipe(calls={"trigger": 3}, statuses=("COMPLETE",) * 3),
-}
+RUNS = [
+    Run("deploy.yml"),
+    Run("deploy.yml", "pull_request", calls={"trigger": 0, "workspace": 1}, statuses=()),
+    Run("by-hand.yml", "workflow_dispatch", ("--input", "environment=production")),
+    Run("fleet.yml", calls={"trigger": 3}, statuses=("COMPLETE",) * 3),
+    Run("newest-wins.yml"),
+    Run("self-hosted.yml"),
+    Run("webhook.yml", calls={"trigger": 0, "webhook": 1, "job": 0}),
+    Run("without-docker.yml"),
+]
 
 
 @pytest.fixture(scope="module")
 def workspaces() -> list[str]:
-    """The ids that the recipes have in them."""
-    return sorted(set(re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", "".join(RECIPES.values()))))
+    """The ids that the fleet has in it."""
+    return sorted(re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", WORKFLOWS["fleet.yml"]))
 
 
 @pytest.fixture
@@ -67,92 +69,105 @@ def simulator(workspaces: list[str], tmp_path: Path) -> Iterator[Simulator]:
         yield running
 
 
-def test_every_recipe_is_run() -> None:
-    assert list(EXPECTED) == list(RECIPES)
+def test_every_example_is_run() -> None:
+    assert {run.example for run in RUNS} | {"notify.yml"} == set(WORKFLOWS)
 
 
-@pytest.mark.parametrize("heading", EXPECTED)
-def test_recipe(
-    engine: Engine, checkout: Path, workspaces: list[str], simulator: Simulator, tmp_path: Path, heading: str
+@pytest.mark.parametrize("expected", RUNS, ids=lambda run: f"{run.example}-{run.event}")
+def test_example(
+    engine: Engine, checkout: Path, workspaces: list[str], simulator: Simulator, tmp_path: Path, expected: Run
 ) -> None:
-    expected = EXPECTED[heading]
-    repository = _repository(checkout, heading, simulator, tmp_path)
+    repository = _repository(checkout, expected.example, simulator, tmp_path)
     run = _run(engine, repository, expected, _VARIABLES, _SECRETS)
     assert run.code == 0
     assert {call: len(simulator.calls(call)) for call in expected.calls} == expected.calls
     assert len(simulator.jobs) == max(expected.calls.get("webhook", 0), expected.calls["trigger"])
     if expected.calls.get("job") != 0:  # followed
         assert tuple(job.status for job in simulator.jobs) == expected.statuses
-    if heading == "Choose a workspace by hand":
-        assert [job.workspace_id for job in simulator.jobs] == [json.loads(_ids(heading))["sales"]]
-    if heading == "Use the outputs":
-        (text,) = [
-            entry["arg"] for entry in run.log if entry.get("command") == "set-output" and entry["name"] == "text"
-        ]
-        assert re.fullmatch(rf"Deployment -- success after \d+ s, see {simulator.url}/workspaces/.*", text)
-    if heading == "A fleet of workspaces":
+    if expected.example == "fleet.yml":
         assert sorted(job.workspace_id for job in simulator.jobs) == workspaces
-        assert "All workspaces -- success" in [entry["msg"].rstrip() for entry in run.log]
-
-
-def _ids(heading: str) -> str:
-    return str(load(RECIPES[heading])["jobs"]["deploy"]["env"]["WORKSPACES"])
+        assert run.printed_by("Show the result") == ["All workspaces -- success"]
 
 
 def test_pull_request_from_a_fork(engine: Engine, checkout: Path, simulator: Simulator, tmp_path: Path) -> None:
-    heading = "Check pull requests"
-    run = _run(engine, _repository(checkout, heading, simulator, tmp_path), EXPECTED[heading], {}, {})
+    """It gets neither variables nor secrets."""
+    repository = _repository(checkout, "deploy.yml", simulator, tmp_path)
+    run = _run(engine, repository, Run("deploy.yml", "pull_request"), {}, {})
     assert run.code == 0
     assert not simulator.journal
     assert "notice" in [entry.get("command") for entry in run.log]
 
 
-_VARIABLES = {"MATATIKA_WORKSPACE_ID": constants.WORKSPACE_ID, "MELTANO_WORKSPACE_ID": constants.WORKSPACE_ID}
+def test_notifications_of_a_deployment_that_fails(engine: Engine, checkout: Path, tmp_path: Path) -> None:
+    with Simulator({"job": {**JOB, "ends": "ERROR"}}, tls=make_certificate(tmp_path)) as simulator:
+        repository = _repository(checkout, "notify.yml", simulator, tmp_path)
+        run = _run(engine, repository, Run("notify.yml"), _VARIABLES, _SECRETS)
+        page = f"{simulator.url}/workspaces/{constants.WORKSPACE_ID}"
+    assert run.code == 1
+    (comment,) = run.printed_by("Comment on the commit")
+    _gh, api, path, flag, body = json.loads(comment)
+    assert (api, flag, body) == ("api", "--raw-field", f"body=Deployment -- failure, see {page}")
+    assert re.fullmatch(r"repos/[^/]+/[^/]+/commits/[0-9a-f]{40}/comments", path)
+    (message,) = run.printed_by("Tell Slack")
+    *_, data, url = json.loads(message)
+    assert json.loads(data) == {"text": f"Deployment -- failure, see {page}"}
+    assert url == "***"  # the secret, which the runner masks
+
+
+_VARIABLES = {"MATATIKA_WORKSPACE_ID": constants.WORKSPACE_ID}
 _SECRETS = {
-    **dict.fromkeys(("MATATIKA_CLIENT_ID", "MELTANO_CLIENT_ID"), constants.CLIENT_ID),
-    **dict.fromkeys(("MATATIKA_CLIENT_SECRET", "MELTANO_CLIENT_SECRET"), constants.CLIENT_SECRET),
+    "MATATIKA_CLIENT_ID": constants.CLIENT_ID,
+    "MATATIKA_CLIENT_SECRET": constants.CLIENT_SECRET,
     "MATATIKA_DEPLOYMENT_SECRET": constants.DEPLOYMENT_SECRET,
+    "SLACK_WEBHOOK_URL": "https://hooks.slack.invalid/services/T000/B000/secret",
 }
 
 
 def _run(
-    engine: Engine, repository: Path, recipe: Recipe, variables: Mapping[str, str], secrets: Mapping[str, str]
+    engine: Engine, repository: Path, example: Run, variables: Mapping[str, str], secrets: Mapping[str, str]
 ) -> WorkflowRun:
     runner = LOCAL_RUNNER if engine.has_image(LOCAL_RUNNER) else PUBLIC_RUNNER
-    options = (*recipe.options, "--platform", f"self-hosted={runner}")
-    return run_workflow(engine, repository, RECIPE, variables, secrets, *options, event=recipe.event)
+    platforms = [option for label in ("self-hosted", "macos-latest") for option in ("--platform", f"{label}={runner}")]
+    options = (*example.options, *platforms)
+    return run_workflow(engine, repository, EXAMPLE, variables, secrets, *options, event=example.event)
 
 
-def _repository(checkout: Path, heading: str, simulator: Simulator, folder: Path) -> Path:
-    """A repository with a recipe among its workflows; `folder` has the simulator's certificate."""
+def _repository(checkout: Path, example: str, simulator: Simulator, folder: Path) -> Path:
+    """A repository with an example among its workflows; `folder` has the simulator's certificate."""
     repository = folder / "repository"
     shutil.copytree(checkout, repository)
     (repository / "certificates").mkdir()
     shutil.copy(folder / "certificate.pem", repository / AUTHORITY)
-    recipe = _adapted(RECIPES[heading], simulator, EXPECTED[heading].left_out)
-    (repository / RECIPE).write_text(recipe, encoding="utf-8")
+    (repository / "stand-ins").mkdir()
+    for program in ("gh", "curl"):
+        (repository / "stand-ins" / program).write_text(STAND_IN, encoding="utf-8")
+        (repository / "stand-ins" / program).chmod(0o755)
+    (repository / EXAMPLE).write_text(_adapted(WORKFLOWS[example], simulator), encoding="utf-8")
     fleets = (repository / FLEETS).read_text(encoding="utf-8").replace(f"uses: {NAME}@v1", "uses: ./")
     (repository / FLEETS).write_text(fleets, encoding="utf-8")
     return repository
 
 
-def _adapted(text: str, simulator: Simulator, left_out: tuple[str, ...]) -> str:
-    """A recipe with the action beside it instead of a released one, and the simulator instead of the platform."""
-    workflow = load(text)
+def _adapted(text: str, simulator: Simulator) -> str:
+    """An example with the action beside it instead of a released one, and the simulator instead of the platform."""
+    workflow = load(ARCHIVE.sub(".", text))
     addresses = {"api-url": simulator.api_url, "auth-url": simulator.auth_url, "audience": simulator.api_url}
+    given = {**addresses, "ca-bundle": AUTHORITY}
     for job in workflow["jobs"].values():
         if job.get("uses", "").startswith(NAME):
             job["uses"] = f"./{FLEETS}"
-            job["with"] |= {**addresses, "ca-bundle": AUTHORITY}
+            job["with"] |= given
             job["with"]["workspaces"] = re.sub(r'"https://[^"]+"', f'"{simulator.api_url}"', job["with"]["workspaces"])
-        job["steps"] = [step for step in job.get("steps", []) if step.get("name") not in left_out]
+            continue
+        # Python is there, and nobody can fetch an action.
+        job["steps"] = [step for step in job["steps"] if not step.get("uses", "").startswith("actions/setup-")]
+        job["steps"].insert(1, {"run": 'echo "$GITHUB_WORKSPACE/stand-ins" >>"$GITHUB_PATH"'})
         for step in job["steps"]:
             if step.get("uses", "").startswith(NAME):
                 step["uses"] = "./"
-                # The simulated workspace is none of this repository's.
-                step["with"] |= {**addresses, "ca-bundle": AUTHORITY, "verify-source": "warn"}
-        if not job["steps"]:
-            del job["steps"]
+                step["with"] |= given
+            elif "INPUT_WORKSPACE_ID" in step.get("env", {}):
+                step["env"] |= {f"INPUT_{name.replace('-', '_').upper()}": value for name, value in given.items()}
     return _dumped(workflow)
 
 

@@ -1,4 +1,4 @@
-"""The README as data: its tables, and the blocks that somebody may copy."""
+"""The documents as data: their tables, and what somebody may copy."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -57,9 +57,10 @@ def load(text: str) -> Any:
 
 
 README = tokens("README.md")
-BLOCKS = blocks(README, "yaml")
-RECIPES = {heading: text for heading, text in BLOCKS.items() if text.startswith("name: ")}
-"""The blocks that are whole workflows."""
-SNIPPET = BLOCKS["Deploy to Matatika Cloud and Meltano Cloud"]
-GITLAB = BLOCKS["Outside of github.com"]
-DOCKER = blocks(README, "bash")["Outside of github.com"]
+EXAMPLES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "examples").iterdir())}
+"""The files that somebody may copy, by their names."""
+GITLAB = EXAMPLES["gitlab-ci.yml"]
+WORKFLOWS = {name: text for name, text in EXAMPLES.items() if text != GITLAB}
+"""Those of GitHub."""
+SNIPPET = blocks(README, "yaml")["Quick start"]
+DOCKER = blocks(tokens("docs/platforms.md"), "bash")["Anywhere else"]

@@ -1,4 +1,4 @@
-"""The README says what is true: its tables, and every block that somebody may copy."""
+"""The documents say what is true: their tables, their links, and everything that somebody may copy."""
 
 import re
 import subprocess
@@ -14,9 +14,24 @@ import yaml
 from matatika_deploy.github.inputs import read_settings
 from matatika_deploy.outcome import Result
 from matatika_deploy.version import __version__
-from tests.support.readme import BLOCKS, GITLAB, NAME, README, RECIPES, ROOT, SNIPPET, headings, load, table, tokens
+from tests.support.readme import (
+    EXAMPLES,
+    GITLAB,
+    NAME,
+    README,
+    ROOT,
+    SNIPPET,
+    WORKFLOWS,
+    headings,
+    load,
+    table,
+    tokens,
+)
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md"]
+DOCUMENTS = [
+    *("README.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md"),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")),
+]
 ACTION: dict[str, Any] = load((ROOT / "action.yml").read_text(encoding="utf-8"))
 FLEETS: dict[str, Any] = load((ROOT / ".github/workflows/deploy-workspaces.yml").read_text(encoding="utf-8"))
 TOOLS = Path(sys.executable).parent
@@ -33,15 +48,28 @@ def _names(heading: str) -> list[str]:
     return [cells[0].strip("`") for cells in table(README, heading)]
 
 
-def _steps() -> Iterator[Any]:
-    """The `with` of every step that uses the action."""
-    workflows = [load(text) for text in RECIPES.values()] + [{"jobs": {"snippet": {"steps": load(SNIPPET)}}}]
+def _variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Inputs that are given as variables."""
+    return {
+        name.removeprefix("INPUT_").replace("_", "-").lower(): value
+        for name, value in environ.items()
+        if name.startswith("INPUT_")
+    }
+
+
+def _inputs() -> Iterator[Any]:
+    """What every step of the examples and of the README gives the action."""
+    workflows = [load(text) for text in WORKFLOWS.values()] + [{"jobs": {"snippet": {"steps": load(SNIPPET)}}}]
     for workflow in workflows:
         for job in workflow["jobs"].values():
             for step in job.get("steps", []):
                 if step.get("uses", "").startswith(NAME):
                     assert step["uses"] == f"{NAME}@v{MAJOR}"
                     yield step["with"]
+                elif given := _variables(step.get("env", {})):
+                    yield given
+    (job,) = load(GITLAB).values()
+    yield _variables(job["variables"])
 
 
 def test_table_of_inputs() -> None:
@@ -56,46 +84,39 @@ def test_table_of_outputs() -> None:
     assert _names("Outputs") == list(ACTION["outputs"])
 
 
-def test_table_of_exit_codes() -> None:
-    assert _names("Exit codes") == ["0", "1", "2", "3", "4", "5", "130", "143"]
-    outcomes = {outcome.strip("` ") for cells in table(README, "Exit codes") for outcome in cells[1].split(",")}
+def test_every_outcome_is_explained() -> None:
+    outcomes = {outcome.strip("` ") for cells in table(README, "When it fails") for outcome in cells[1].split(",")}
     assert outcomes == set(Result)
 
 
-def test_every_outcome_is_explained() -> None:
-    (explained,) = [cells[2] for cells in table(README, "Outputs") if cells[0] == "`outcome`"]
-    assert set(re.findall(r"`([a-z-]+)`", explained)) == set(Result)
-
-
-def test_every_exit_code_has_its_help() -> None:
-    helped = _text("README.md").partition("\n## When it fails\n")[2].partition("\n## ")[0]
-    bold = " ".join(re.findall(r"^- \*\*(.+?)\*\*", helped, re.MULTILINE))
-    assert re.findall(r"`(\d+)`", bold) == _names("Exit codes")[1:]
-
-
 def test_every_block_is_known() -> None:
-    assert {token.info for token in README if token.type == "fence"} <= {"yaml", "bash"}
-    assert sorted(BLOCKS.values()) == sorted([*RECIPES.values(), SNIPPET, GITLAB])
+    """What is copied is the snippet, or a file under `examples/`; a drawing and commands are the rest."""
+    fences = {
+        name: [token.info for token in tokens(name) if token.type == "fence" and token.info not in ("bash", "console")]
+        for name in DOCUMENTS
+    }
+    assert {name: infos for name, infos in fences.items() if infos} == {
+        "README.md": ["yaml"],
+        "CONTRIBUTING.md": [""],
+        "docs/how-it-works.md": ["mermaid"],
+    }
 
 
-def test_workflows_are_clean(tmp_path: Path) -> None:
-    snippet = (
-        f"on: push\njobs:\n  deploy:\n    runs-on: ubuntu-latest\n    steps:\n{textwrap.indent(SNIPPET, '      ')}"
-    )
-    files = []
-    for number, text in enumerate([*RECIPES.values(), snippet]):
-        files.append(tmp_path / f"{number}.yml")
-        files[-1].write_text(text, encoding="utf-8")
+def test_examples_are_clean(tmp_path: Path) -> None:
+    """With the snippet of the README as one of them."""
+    head = "on: push\njobs:\n  deploy:\n    runs-on: ubuntu-latest\n    steps:\n"
+    (tmp_path / "snippet.yml").write_text(head + textwrap.indent(SNIPPET, "      "), encoding="utf-8")
+    files = [tmp_path / "snippet.yml", *(ROOT / "examples" / name for name in WORKFLOWS)]
     _check("actionlint", "-shellcheck=", "-pyflakes=", "-no-color", *files)
     _check("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *files)
+    options = ("--offline", "--persona=pedantic", "--config", ROOT / "tools/zizmor-examples.yml")
+    _check("zizmor", *options, *files[1:])
 
 
-def test_gitlab_block_is_clean(tmp_path: Path) -> None:
+def test_gitlab_example_is_clean(tmp_path: Path) -> None:
     file = tmp_path / ".gitlab-ci.yml"
     file.write_text(GITLAB, encoding="utf-8")
     _check("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", file)
-    (job,) = load(GITLAB).values()
-    _read({name.removeprefix("INPUT_").replace("_", "-").lower(): value for name, value in job["variables"].items()})
 
 
 def _check(tool: str, *arguments: str | Path) -> None:
@@ -103,7 +124,7 @@ def _check(tool: str, *arguments: str | Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize("given", list(_steps()))
+@pytest.mark.parametrize("given", list(_inputs()))
 def test_steps_give_what_the_action_takes(given: Mapping[str, str]) -> None:
     assert set(given) <= set(ACTION["inputs"])
     _read({name: value for name, value in given.items() if name != "ca-bundle"})
@@ -120,38 +141,61 @@ def _read(inputs: Mapping[str, str]) -> None:
     read_settings({f"INPUT_{name.upper()}": filled_in(name, value) for name, value in inputs.items()})
 
 
-@pytest.mark.parametrize("heading", RECIPES)
-def test_recipes_ask_for_permissions(heading: str) -> None:
-    assert load(RECIPES[heading])["permissions"]["contents"] in ("read", "write")
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_examples_use_outputs_that_there_are(name: str) -> None:
+    used = set(re.findall(r"steps\.deploy\.outputs\.([\w-]+)", WORKFLOWS[name]))
+    assert used <= set(ACTION["outputs"])
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_examples_with_secrets_use_an_environment(name: str) -> None:
+    """So that not every branch has production's secrets. A dry run and a fleet need none of their own."""
+    for job in load(WORKFLOWS[name])["jobs"].values():
+        for step in job.get("steps", []):
+            if "secrets." in str(step) and step.get("with", {}).get("dry-run") != "true":
+                assert job["environment"]["url"] == "${{ steps.deploy.outputs.workspace-url }}"
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_say_for_whom_they_are(name: str) -> None:
+    first, second, third = EXAMPLES[name].splitlines()[:3]
+    assert first.startswith("# For ")
+    assert second.startswith("# ")
+    assert not third.startswith("#")
+
+
+def test_readme_names_every_example() -> None:
+    assert set(re.findall(r"\]\(examples/([^)]+)\)", _text("README.md"))) == set(EXAMPLES)
 
 
 def test_fleet_gives_what_the_reusable_workflow_takes() -> None:
-    fleet = load(RECIPES["A fleet of workspaces"])["jobs"]["fleet"]
+    fleet = load(WORKFLOWS["fleet.yml"])["jobs"]["fleet"]
     assert fleet["uses"] == f"{NAME}/.github/workflows/deploy-workspaces.yml@v{MAJOR}"
     called = FLEETS["on"]["workflow_call"]
     assert set(fleet["with"]) <= set(called["inputs"])
     assert set(fleet["secrets"]) <= set(called["secrets"])
     workspaces = yaml.safe_load(fleet["with"]["workspaces"])
-    assert {key for workspace in workspaces for key in workspace} == {"id", "environment", "api-url"}
+    assert {key for workspace in workspaces for key in workspace} == {"id", "name", "environment", "api-url"}
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [*DOCUMENTS, *(f"examples/{name}" for name in EXAMPLES)])
 def test_versions_are_the_present_one(name: str) -> None:
-    assert set(re.findall(rf"{NAME}[\w./-]*[:@]v?(\d[\d.]*\d|\d)", _text(name))) <= {__version__, MAJOR}
+    found = re.findall(rf"{NAME}[\w./-]*(?:[:@]|/tags/)v?(\d[\d.]*\d|\d)", _text(name), re.IGNORECASE)
+    assert set(found) <= {__version__, MAJOR}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_within_the_repository_lead_somewhere(name: str) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", _text(name)):
+    for target in re.findall(r"\]\((?!https?:|\.\./\.\./\.\./)([^)\s]+)\)", _text(name)):
         path, _, anchor = target.partition("#")
-        assert not path or (ROOT / path).exists(), target
-        assert not anchor or anchor in _anchors(path or name), target
+        linked = (ROOT / name).parent / path if path else ROOT / name
+        assert linked.exists(), target
+        assert not anchor or anchor in _anchors(linked.resolve().relative_to(ROOT).as_posix()), target
 
 
-def test_every_recipe_is_in_the_table_of_contents() -> None:
-    linked = set(re.findall(r"\]\(#([^)]+)\)", _text("README.md").partition("\n## Recipes\n")[0]))
-    _title, *anchors = _anchors("README.md")
-    assert set(anchors) - linked == {"recipes"}
+def test_every_document_is_linked_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", _text("README.md")))
+    assert {name for name in DOCUMENTS if name.startswith("docs/")} <= linked
 
 
 def _anchors(name: str) -> list[str]:

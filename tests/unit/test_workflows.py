@@ -13,6 +13,7 @@ import yaml
 from matatika_deploy.github.converters import Choice, boolean
 from matatika_deploy.github.inputs import CREDENTIALS, INPUTS, Input
 from matatika_deploy.outcome import Result
+from tests.support.readme import NAME
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".github" / "workflows"
@@ -141,7 +142,7 @@ def test_actions_of_others_are_pinned_to_the_commit_of_a_version() -> None:
     pins: dict[str, set[str]] = {}
     for path in WORKFLOWS:
         for uses in re.findall(r"^ +(?:- )?uses: (.+)", path.read_text(encoding="utf-8"), re.MULTILINE):
-            if uses.startswith(("./", "OWNER/")):
+            if uses.startswith(("./", NAME)):
                 continue
             match = re.fullmatch(r"([\w-]+/[\w-]+)[\w/-]*@([0-9a-f]{40} # v\d+\.\d+\.\d+)", uses)
             assert match, uses
