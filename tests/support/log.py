@@ -7,7 +7,8 @@ from functools import cached_property
 from tests.support import runner
 from tests.support.runner import Command
 
-_GUARD = re.compile(rb"^::stop-commands::([0-9a-f]+)\n((?s:.*?))^::\1::\n", re.MULTILINE)
+# A guard ends after the end of a line of the log, which may be a CR.
+_GUARD = re.compile(rb"^::stop-commands::([0-9a-f]+)\n((?s:.*?))(?<=[\r\n])::\1::\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,12 @@ class Runner:
         self.files = CommandFiles(folder)
         self._printed = folder / "printed"
         self._descriptor = os.open(self._printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        self._console = Console(self._descriptor)
-        self.commands = WorkflowCommands({**self.files.environ(), **environ}, self._console)
+        self.console = Console(self._descriptor)
+        self.commands = WorkflowCommands({**self.files.environ(), **environ}, self.console)
 
     def read(self) -> StepLog:
         """Everything that was printed; nothing can be printed afterwards."""
-        self._console.finish()
+        self.console.finish()
         os.close(self._descriptor)
         return StepLog(self._printed.read_bytes())
 
@@ -138,6 +138,14 @@ class TestMasks:
     def test_a_very_short_secret_is_not_masked(self, runner: Runner, secret: str) -> None:
         runner.commands.mask(secret)
         assert runner.read().printed == b""
+
+    def test_a_mask_does_not_wait_for_the_end_of_an_unfinished_line(self, runner: Runner) -> None:
+        runner.console.log(b"unfinished")
+        runner.commands.mask("s3cret")
+        runner.console.log(b" s3cret\n")
+        log = runner.read()
+        assert log.said("add-mask") == ["s3cret"]
+        assert log.printed.index(b"::add-mask::s3cret\n") < log.printed.index(b" s3cret\n")
 
 
 class TestCommandFiles:

@@ -1,4 +1,4 @@
-"""Standard output has one writer: nobody else waits for its reader, and everything comes out in order."""
+"""One thread writes to standard output: no other waits for its reader, and everything comes out in order."""
 
 import os
 from collections.abc import Iterator
@@ -65,7 +65,19 @@ def test_lines_and_log_come_out_in_order(pipe: Pipe) -> None:
     assert log.lines == ["One", "Four", "Sévèn"]
 
 
-def test_every_step_has_a_guard_of_its_own() -> None:
+def test_a_line_that_cannot_wait_comes_out_in_the_middle_of_a_line(pipe: Pipe) -> None:
+    console = Console(pipe.writing)
+    console.log(b"unfini")
+    console.say("Waits")
+    console.say("::add-mask::s3cret", at_once=True)
+    console.log(b"shed\n")
+    console.finish()
+    log = StepLog(os.read(pipe.reading, 65536))
+    assert log.job_log == b"unfini\nshed\n"
+    assert log.lines == ["The log's last line is not finished: it may go on below.", "Waits", "::add-mask::s3cret"]
+
+
+def test_every_step_has_a_token_of_its_own() -> None:
     tokens = set()
     for _ in range(5):
         reading, writing = os.pipe()
@@ -82,7 +94,7 @@ def test_every_step_has_a_guard_of_its_own() -> None:
     assert all(len(token) >= 32 and token.isalnum() for token in tokens)
 
 
-def test_saying_something_never_waits_for_the_reader(pipe: Pipe) -> None:
+def test_lines_never_wait_for_the_reader(pipe: Pipe) -> None:
     console = Console(pipe.writing)
     console.log(b"x" * MUCH + b"\n")
     for number in range(1000):
@@ -97,7 +109,7 @@ def test_saying_something_never_waits_for_the_reader(pipe: Pipe) -> None:
     thread.join()
 
 
-def test_the_log_waits_so_that_little_of_it_is_held_in_memory(pipe: Pipe) -> None:
+def test_the_log_waits_for_the_reader_so_that_little_of_it_is_held_in_memory(pipe: Pipe) -> None:
     console = Console(pipe.writing)
     taken: list[int] = []
     stuck = Event()
@@ -159,7 +171,7 @@ def test_activity_counts_what_is_printed(pipe: Pipe) -> None:
 class TestFlush:
     """At the end everything is printed, if somebody reads it in time."""
 
-    def test_waits_for_the_reader(self, pipe: Pipe) -> None:
+    def test_flush_waits_for_the_reader(self, pipe: Pipe) -> None:
         console = Console(pipe.writing)
         console.say("x" * MUCH)
         waiter = Waiter(FakeClock(), Signals(), deadline=0)
@@ -168,7 +180,7 @@ class TestFlush:
         assert pipe.read(MUCH + 1) == b"x" * MUCH + b"\n"
         thread.join()
 
-    def test_does_not_wait_for_ever(self, pipe: Pipe) -> None:
+    def test_flush_does_not_wait_for_ever(self, pipe: Pipe) -> None:
         console = Console(pipe.writing)
         console.say("x" * MUCH)
         flush(console, Waiter(FakeClock(), Signals(), deadline=0), 0.05, 1)

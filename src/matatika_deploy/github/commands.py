@@ -42,7 +42,7 @@ class WorkflowCommands:
         for line in re.split(r"[\r\n]+", secret):
             if len(line.strip()) >= SHORTEST_MASK:
                 self.secrets.append(line)
-                self._console.say(f"::add-mask::{_escape_data(line)}")
+                self._console.say(f"::add-mask::{_escape_data(line)}", at_once=True)
 
     def info(self, text: str) -> None:
         """Print one line, which is no command even if `text` begins like one."""

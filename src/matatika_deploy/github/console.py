@@ -1,7 +1,7 @@
-"""Standard output: one writer for everything, so that nobody else ever waits for whoever reads it.
+"""Standard output: one thread writes everything, so that no other ever waits for whoever reads it.
 
-A full pipe blocks a write for as long as its reader likes. So a thread of its own writes; the main thread, which has to
-withdraw a job within half a second of a signal, only ever puts lines into its queue.
+A full pipe blocks a write for as long as its reader likes. The main thread, which has to withdraw a job within half a
+second of a signal, only puts lines into the queue of the thread that writes.
 """
 
 import os
@@ -22,7 +22,10 @@ _MOST_PIECES_WAITING = 4
 
 
 class Console:
-    """Lines of our own and the guarded log of the job, written to a file descriptor in the order in which they came."""
+    """The action's lines and the guarded log of the job, written to a file descriptor in the order in which they came.
+
+    `activity` counts what was printed.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -33,11 +36,15 @@ class Console:
         self._thread.start()
         self.activity = 0
 
-    def say(self, text: str) -> None:
-        """Print a line of our own; returns at once."""
+    def say(self, text: str, *, at_once: bool = False) -> None:
+        """Print a line of the action, after the end of an unfinished line of the log unless it must be `at_once`.
+
+        Returns without waiting for it to be written.
+        """
         line = f"{text}\n".encode("utf-8", "replace")
         self.activity += 1
-        self._queue.put(lambda: self._guard.say(line))
+        say = self._guard.say_at_once if at_once else self._guard.say
+        self._queue.put(lambda: say(line))
 
     def log(self, piece: bytes) -> None:
         """Print a piece of the job's log; waits while too many pieces wait to be written."""
@@ -46,11 +53,11 @@ class Console:
         self._queue.put(lambda: self._take(piece))
 
     def end_log(self, rest: bytes) -> None:
-        """End the log with the last of it; pieces that still follow are dropped. Returns at once."""
+        """End the log with its last piece; later ones are dropped. Returns without waiting for it to be written."""
         self._queue.put(lambda: self._guard.log(rest) + self._guard.end())
 
     def finish(self) -> None:
-        """Wait until everything is written, what waits for the end of the log included. Nothing may be printed then."""
+        """End the log, and wait until everything is written. Nothing may be printed afterwards."""
         self.end_log(b"")
         self._queue.put(None)
         self._thread.join()
@@ -71,12 +78,12 @@ class Console:
             except BlockingIOError:
                 select([], [self._descriptor], [])
             except OSError:
-                # Nobody reads any more. The deployment goes on all the same, and so does the step.
+                # Nobody reads any more. The deployment and the step go on.
                 return
 
 
 def flush(console: Console, waiter: Waiter, seconds: float, hurry: float) -> None:
-    """Wait for everything to be printed, but not for ever: perhaps nobody reads it."""
+    """Wait for everything to be printed, at most for `seconds`, since perhaps nobody reads it."""
     last = Waiter(waiter.clock, waiter.signals, deadline=inf)
     last.unwind(waiter.clock.monotonic() + seconds, hurry, handled_signals=0)
     with suppress(DeadlineExceeded, ErrandTimeout):
