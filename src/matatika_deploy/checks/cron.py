@@ -16,8 +16,10 @@ _IN_FULL = {
         *("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"),
     )
 }
-# Last, weekday, calendar and hash: letters that one dialect or another gives a meaning.
-_WORDS = frozenset((*_IN_FULL.values(), "L", "W", "LW", "C", "H"))
+# A month or day, the last such day of the month (`FRIL`), or last, weekday, calendar and hash of some dialect.
+_WORD = re.compile(rf"(?:{'|'.join(_IN_FULL.values())})L?|LW?|W|C|H", re.IGNORECASE)
+# Six fields that list every value are shorter.
+_LONGEST = 1000
 _FIELDS = (
     ("second", 0, 59),
     ("minute", 0, 59),
@@ -38,24 +40,26 @@ _MACROS = {
 
 
 def judge(schedule: str) -> tuple[Level, str] | None:
-    """What is wrong with a schedule, and how much it weighs; None if nothing is.
+    """Give what is wrong with a schedule, and its level; None if nothing is.
 
-    An error is only what no dialect takes for six fields. Numbers out of their range, days and months in full, macros
-    such as `@daily` and the `-` that disables a schedule in Spring are warnings; a blank is no schedule, no finding.
+    An error is only what no dialect accepts. Five fields, numbers out of their range, full names of days and months,
+    and macros such as `@daily` are warnings. `-` and blanks mean no schedule.
     """
-    fields = schedule.split()
-    if not fields:
+    fields = schedule[: _LONGEST + 1].split()
+    if not fields or fields == ["-"]:
         return None
+    if len(schedule) > _LONGEST:
+        return Level.ERROR, f"'schedule' is no cron: it has {len(schedule):,} characters."
     hint = did_you_mean(_suggestion(fields))
     if fields[0].startswith("@"):
         return Level.WARNING, f"'schedule' is the macro '{short(schedule)}', but six fields are documented{hint}"
-    if fields == ["-"]:
-        return Level.WARNING, "'schedule' is '-', but six fields are documented; for no schedule, leave it out."
-    if len(fields) != 6:
+    if len(fields) not in (5, 6):
         count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
         return Level.ERROR, f"'schedule' has {count}; the platform's cron has 6, seconds first{hint}"
     if not all(_is_cron(field) for field in fields):
         return _judge_words(fields)
+    if len(fields) == 5:
+        return Level.WARNING, f"'schedule' has 5 fields; the platform documents 6, seconds first{hint}"
     for field, (name, lowest, highest) in zip(fields, _FIELDS, strict=True):
         for number in _plain_numbers(field):
             if not lowest <= number <= highest:
@@ -67,24 +71,24 @@ def judge(schedule: str) -> tuple[Level, str] | None:
 
 
 def _judge_words(fields: list[str]) -> tuple[Level, str]:
-    """Six words of which at least one is no field."""
+    """Judge five or six words of which at least one is no field."""
     abbreviated = [re.sub("[A-Za-z]+", lambda word: _IN_FULL.get(word[0].upper(), word[0]), field) for field in fields]
     for field in abbreviated:
         if not _is_cron(field):
             return Level.ERROR, f"'schedule' is not cron: '{short(field)}' is no field of it."
     return (
         Level.WARNING,
-        f"'schedule' is cron, which knows days and months by three letters{did_you_mean(' '.join(abbreviated))}",
+        f"'schedule' is cron, which names days and months by three letters{did_you_mean(_suggestion(abbreviated))}",
     )
 
 
 def _is_cron(field: str) -> bool:
     words = re.findall("[A-Za-z]+", field)
-    return re.fullmatch(r"[0-9A-Za-z*?/,#-]+", field) is not None and all(word.upper() in _WORDS for word in words)
+    return re.fullmatch(r"[0-9A-Za-z*?/,#-]+", field) is not None and all(_WORD.fullmatch(word) for word in words)
 
 
 def _plain_numbers(field: str) -> list[int]:
-    """The numbers that are values or ends of a range, without steps (`/15`) and what `L`, `W` and `#` bring along."""
+    """Give the numbers that are values or ends of a range, without steps (`/15`) and those of `L`, `W` and `#`."""
     ranges = (part.partition("/")[0] for part in field.split(","))
     return [int(number) for part in ranges if re.fullmatch(r"\d{1,9}(-\d{1,9})?", part) for number in part.split("-")]
 

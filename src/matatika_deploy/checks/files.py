@@ -1,40 +1,25 @@
-"""The checkout, read safely: never outside of it, only plain files, and no more than a set amount.
+"""Safe access to the checkout's files: never outside of it, only plain files, and bounded sizes.
 
-A repository's content is not to be trusted: a link in it may lead to the host's files, a name may be that of a pipe
-without a writer, a size may be absurd.
+A repository's content is not trusted: a link in it may lead to the host's files, a name may be that of a pipe without a
+writer, a size may be absurd.
 """
 
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-#: A larger file is not read: nobody writes that much YAML by hand.
+from matatika_deploy.checks.budget import Budget
+
+#: A larger file is not read.
 MAX_FILE_BYTES = 5 * 2**20
+#: A longer path is not looked up.
+MAX_PATH_LENGTH = 1000
 
 _SUFFIXES = (".yml", ".yaml")
-# Other people's files, and many of them.
+# Folders that hold many files of other tools.
 _SKIPPED_FOLDERS = frozenset(("node_modules", "__pycache__"))
-
-
-@dataclass
-class Budget:
-    """What one check may still look at: entries of folders, bytes of files, values in them.
-
-    It bounds the time that a hostile or an absurdly large repository can cost, and without a clock, so that the same
-    repository always gives the same findings. 10,000 files of 50 MB take a fifth of it.
-    """
-
-    entries: int = 200_000
-    bytes: int = 512 * 2**20
-    nodes: int = 10_000_000
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether nothing more is to be looked at."""
-        return min(self.entries, self.bytes, self.nodes) <= 0
 
 
 class NotReadError(Exception):
@@ -42,21 +27,49 @@ class NotReadError(Exception):
 
 
 def real(path: Path) -> Path | None:
-    """A path without links in it; None if nothing is there."""
+    """Resolve a path's links; None if it leads to nothing."""
+    if len(str(path)) > MAX_PATH_LENGTH:
+        return None
     try:
+        path.stat()  # fails at once at a long chain of links, which `resolve` would follow link by link
         return path.resolve(strict=True)
     except (OSError, RuntimeError, ValueError):  # a loop of links is a RuntimeError before Python 3.13
         return None
 
 
 def inside(root: Path, path: Path) -> Path | None:
-    """The same, and None also if it leads out of `root`, which must be free of links itself."""
+    """Resolve a path's links; None if it leads to nothing or out of `root`, which must be free of links itself."""
     target = real(path)
     return target if target and target.is_relative_to(root) else None
 
 
+def linked(root: Path, path: Path) -> Path | None:
+    """Resolve a path that may be a link; None also if a link leads to a hidden file or folder (`.env`, `.git`)."""
+    target = inside(root, path)
+    if target is None or target == path:
+        return target
+    hidden = any(part.startswith(".") for part in target.relative_to(root).parts)
+    return None if hidden else target
+
+
+def is_file(path: Path) -> bool:
+    """Give whether a path leads to a file; not if that cannot be told."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Give whether a path leads to a folder; not if that cannot be told."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def names(folder: Path) -> Iterator[str]:
-    """The names in a folder, in no order; none if it cannot be listed."""
+    """Give the names in a folder, in no order; none if it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -66,45 +79,47 @@ def names(folder: Path) -> Iterator[str]:
 
 
 def is_yaml(name: str) -> bool:
-    """Whether a file of that name is one to check. Hidden ones are not: they are editors' and systems' leftovers."""
+    """Give whether a file of that name is one to check. Hidden ones are not: editors and systems create them."""
     return name.endswith(_SUFFIXES) and not name.startswith(".")
 
 
 def yaml_files(root: Path, start: Path, budget: Budget) -> Iterator[str]:
-    """The YAML files in and below a folder, or the one file that `start` is; each by its real path.
+    """Give the YAML files in and below a folder, or the one file that `start` is; each by its real path.
 
-    Links to files are followed within `root`. Links to folders are not: one that leads to the repository's root would
-    make every file of it one of this folder's. Folders that cannot be listed are left out.
+    A link to a YAML file inside `root` is followed. Links to folders are not: one that leads to the repository's root
+    would make every file of it one of this folder's. Folders that cannot be listed are left out.
     """
-    if is_yaml(start.name) and start.is_file():
+    if is_yaml(start.name) and is_file(start):
         yield str(start)
     folders = [str(start)]
     while folders:
-        listed: list[os.DirEntry[str]] = []
-        # Errors come from listing, and where the file system does not list the entries' types, from asking for them.
+        files: list[str] = []
+        links: list[str] = []
+        # Listing can fail, and so can asking for an entry's type where the file system does not list the types.
         with suppress(OSError), os.scandir(folders.pop()) as entries:
             for entry in entries:
-                budget.entries -= 1
                 if budget.is_spent:
                     return
-                listed.append(entry)
-        for entry in sorted(listed, key=lambda entry: entry.name):
-            with suppress(OSError):
-                if entry.is_dir(follow_symlinks=False):
-                    if not entry.name.startswith(".") and entry.name not in _SKIPPED_FOLDERS:
-                        folders.append(entry.path)
-                elif is_yaml(entry.name):
-                    if entry.is_file(follow_symlinks=False):
-                        yield entry.path
-                    elif entry.is_symlink() and (target := inside(root, Path(entry.path))) and target.is_file():
-                        yield str(target)
+                with suppress(OSError):
+                    if entry.is_dir(follow_symlinks=False):
+                        if not entry.name.startswith(".") and entry.name not in _SKIPPED_FOLDERS:
+                            folders.append(entry.path)
+                    elif is_yaml(entry.name):
+                        (links if entry.is_symlink() else files).append(entry.path)
+        yield from sorted(path for path in files if is_file(Path(path)))
+        for path in sorted(links):
+            if budget.is_spent:
+                return
+            target = linked(root, Path(path))
+            if target and is_yaml(target.name) and is_file(target):
+                yield str(target)
 
 
 def read(path: str) -> bytes:
-    """The content of a plain file.
+    """Read a plain file.
 
     Raises:
-        NotReadError: it is too large, is no plain file or may not be read.
+        NotReadError: the file is too large, is not a plain file, or may not be read.
     """
     try:
         # Without O_NONBLOCK, opening a pipe waits for its writer.

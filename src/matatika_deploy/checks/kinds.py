@@ -4,38 +4,51 @@ https://docs.meltano.com/reference/cloud/dataml/pipelineml/
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, unique
 
 
 @unique
 class Type(Enum):
-    """What the value under a key has to be."""
+    """The type of the value under a key."""
 
     STRING = "a string"
     STRINGS = "a list of strings"
+    STRING_OR_STRINGS = "a string or a list of strings"
     NUMBER = "a number"
     MAP = "a map"
     JSON = "a string that holds JSON"
     CRON = "a string that holds cron"
 
 
-@dataclass(frozen=True, eq=False)
 class Kind:
     """One kind of file.
 
-    `versions` are those whose keys `types` describes. `family` is what all versions of the kind start with, newer ones
-    included. Files of a kind that has `default_paths` lie anywhere below them, or below those that `workspace.yml`
-    lists under `paths_key`; the others lie in the workspace's root.
+    Arguments:
+        name: as findings call it.
+        family: the beginning of all versions of the kind, newer ones included; empty if its files need no version.
+        versions: those whose keys `types` describes, the newest first.
+        types: the type of each key.
+        must_be_map: whether a file whose top level is no map is an error.
+        paths: the key of `workspace.yml` that lists the folders of the kind's files, and the folders if it lists none;
+            empty for a kind whose files lie in the workspace's root.
     """
 
-    name: str
-    family: str
-    versions: tuple[str, ...]
-    types: Mapping[str, Type]
-    must_be_map: bool = False
-    paths_key: str = ""
-    default_paths: tuple[str, ...] = ()
+    def __init__(
+        self,
+        name: str,
+        family: str,
+        versions: tuple[str, ...],
+        types: Mapping[str, Type],
+        *,
+        must_be_map: bool = False,
+        paths: tuple[str, tuple[str, ...]] = ("", ()),
+    ) -> None:
+        self.name = name
+        self.family = family
+        self.versions = versions
+        self.types = types
+        self.must_be_map = must_be_map
+        self.paths_key, self.default_paths = paths
 
 
 WORKSPACE = Kind(
@@ -45,7 +58,7 @@ WORKSPACE = Kind(
     must_be_map=True,
     types={
         "name": Type.STRING,
-        "domains": Type.STRINGS,
+        "domains": Type.STRING_OR_STRINGS,
         "dataset_paths": Type.STRINGS,
         "channel_paths": Type.STRINGS,
         "pipeline_paths": Type.STRINGS,
@@ -55,6 +68,8 @@ WORKSPACE = Kind(
         "state_data_store": Type.STRING,
         "pipelines_image": Type.STRING,
         "image_url": Type.STRING,
+        "meltano_version": Type.STRING,
+        "default_environment": Type.STRING,
         "app_properties": Type.MAP,
     },
 )
@@ -64,17 +79,19 @@ PIPELINE = Kind(
     versions=("pipelines/v0.1",),
     must_be_map=True,
     types={
+        "name": Type.STRING,
+        "label": Type.STRING,
         "data_components": Type.STRINGS,
         "actions": Type.STRINGS,
         "triggered_by": Type.STRINGS,
+        "script": Type.STRING,
         "inline_script": Type.STRING,
         "timeout": Type.NUMBER,
         "max_retries": Type.NUMBER,
         "properties": Type.MAP,
         "schedule": Type.CRON,
     },
-    paths_key="pipeline_paths",
-    default_paths=("pipelines",),
+    paths=("pipeline_paths", ("pipelines",)),
 )
 DATASET = Kind(
     name="dataset",
@@ -90,29 +107,30 @@ DATASET = Kind(
         "metadata": Type.JSON,
         "visualisation": Type.JSON,
     },
-    paths_key="dataset_paths",
-    default_paths=("analyze/datasets",),
+    paths=("dataset_paths", ("analyze/datasets",)),
 )
 CHANNEL = Kind(
     name="channel",
     family="channels/",
     versions=("channels/v0.1",),
     types={"name": Type.STRING, "description": Type.STRING, "picture": Type.STRING, "image": Type.STRING},
-    paths_key="channel_paths",
-    default_paths=("analyze/channels",),
+    paths=("channel_paths", ("analyze/channels",)),
 )
 DATA_STORE = Kind(
     name="datastore",
     family="datastores/",
     versions=("datastores/v0.1",),
-    types={"data_plugin": Type.STRING, "properties": Type.MAP},
-    paths_key="data_store_paths",
-    default_paths=("datastores",),
+    types={"name": Type.STRING, "data_plugin": Type.STRING, "properties": Type.MAP},
+    paths=("data_store_paths", ("datastores",)),
 )
-#: A Meltano project file. Meltano checks its keys itself; what counts here is that it can be read.
+#: A Meltano project file. Meltano checks its keys itself, and has deprecated its version.
 MELTANO = Kind(name="Meltano project", family="", versions=("1",), types={})
 
 #: The kinds whose files lie in folders of their own.
 IN_FOLDERS = (PIPELINE, DATASET, CHANNEL, DATA_STORE)
-#: The keys of `workspace.yml` that list paths; for plugins no kind of file is described.
+#: The keys of `workspace.yml` that list paths; plugins have no kind of file that is described.
 PATHS_KEYS = (*(kind.paths_key for kind in IN_FOLDERS), "plugin_paths")
+#: The paths that the platform writes into each new `workspace.yml`, whose folders are empty at first, so not in git.
+PLATFORM_PATHS = frozenset(
+    (".meltano/analyze/datasets", "plugins", *(path for kind in IN_FOLDERS for path in kind.default_paths))
+)

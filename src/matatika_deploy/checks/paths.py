@@ -1,20 +1,20 @@
 """The folders that `workspace.yml` and its overlays name."""
 
-from difflib import get_close_matches
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from matatika_deploy.checks import files
 from matatika_deploy.checks.document import List, Map, Node, Scalar
+from matatika_deploy.checks.kinds import PLATFORM_PATHS
+from matatika_deploy.checks.wording import closest
 
-# Meltano's working folder: the platform fills it (with what plugins bring along), and no repository holds it.
+# Meltano's working folder, which no repository holds: the platform creates it when it installs plugins.
 _GENERATED = ".meltano"
 _MAX_PATHS = 100
-_MAX_SIBLINGS = 1000
+_MAX_PARTS = 10
 
 
 def listed(root: Node | None, key: str) -> list[Scalar] | None:
-    """The paths under a key of a workspace file; None if it names none, and so leaves the defaults in force."""
+    """Give the paths under a key of a workspace file; None if the file does not set the key."""
     value = root.get(key) if isinstance(root, Map) else None
     if value is None or (isinstance(value, Scalar) and value.is_null):
         return None
@@ -25,27 +25,37 @@ def listed(root: Node | None, key: str) -> list[Scalar] | None:
 
 
 def follow(root: Path, workspace: Path, text: str) -> Path | None:
-    """Where a path of the workspace leads in the checkout; None if nothing is there, or if it leads out."""
-    return files.inside(root, workspace / _relative(text))
+    """Give what a path of the workspace leads to; None if nothing is there, or if it leads out of the checkout."""
+    return files.linked(root, workspace / relative(text))
 
 
 def is_literal(text: str) -> bool:
-    """Whether a path can be looked up as it stands: it is no pattern, has no variables, and is not generated."""
-    parts = PurePosixPath(_relative(text)).parts
-    return not any(character in text for character in "*?[{$<") and parts[:1] != (_GENERATED,)
+    """Give whether a path can be looked up as it is: it is no pattern and has no variables."""
+    return not any(character in text for character in "*?[{$<")
 
 
-def closest(workspace: Path, text: str) -> str | None:
-    """The path in the workspace that one which leads nowhere most likely meant."""
+def must_exist(text: str) -> bool:
+    """Give whether a path is wrong if it leads to nothing: it is neither created later nor the platform's own."""
+    path = PurePosixPath(relative(text)[: files.MAX_PATH_LENGTH])
+    return is_literal(text) and str(path) not in PLATFORM_PATHS and path.parts[:1] != (_GENERATED,)
+
+
+def suggest(root: Path, workspace: Path, text: str) -> str | None:
+    """Give the existing path that a misspelt one most likely means. No folder outside of the checkout is listed."""
+    parts = PurePosixPath(relative(text)[: files.MAX_PATH_LENGTH]).parts
     found: list[str] = []
-    for part in PurePosixPath(_relative(text)).parts:
-        siblings = list(islice(files.names(workspace.joinpath(*found)), _MAX_SIBLINGS))
-        match = [part] if part in siblings else get_close_matches(part, siblings, n=1)
-        if not match:
+    for part in parts[:_MAX_PARTS]:
+        folder = files.linked(root, workspace.joinpath(*found))
+        if folder is None:
             return None
-        found += match
-    return "/".join(found)
+        siblings = sorted(name for name in files.names(folder) if not name.startswith("."))
+        match = part if part in siblings or part == ".." else closest(part, siblings)
+        if match is None:
+            return None
+        found.append(match)
+    return "/".join(found) if len(parts) <= _MAX_PARTS else None
 
 
-def _relative(text: str) -> str:
+def relative(text: str) -> str:
+    """Give a path as it is read relative to the workspace's folder."""
     return text.strip().lstrip("/")

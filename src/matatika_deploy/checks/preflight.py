@@ -1,52 +1,88 @@
-"""preflight: the repository's YAML, checked before anything is triggered.
+"""preflight: checks the repository's YAML before anything is triggered.
 
-Which files count follows from the workspace: its `workspace.yml` and the overlays of it, its `meltano.yml`, and what
-lies in the folders that the former name, or in the default ones.
+Which files are checked follows from the workspace: `workspace.yml` and its overlays, `meltano.yml`, and the YAML files
+in the folders that `workspace.yml` lists, or in the default ones.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from matatika_deploy.checks import document, files, paths, rules, triggers
+from matatika_deploy.checks import checkout, document, files, locks, paths, rules, triggers
+from matatika_deploy.checks.budget import Budget
+from matatika_deploy.checks.checkout import Checkout, CheckoutError
 from matatika_deploy.checks.document import Document, Node, Scalar
 from matatika_deploy.checks.kinds import IN_FOLDERS, MELTANO, PATHS_KEYS, PIPELINE, WORKSPACE, Kind
+from matatika_deploy.checks.pipelines import Pipelines
+from matatika_deploy.checks.plan import PipelineFile
 from matatika_deploy.checks.wording import did_you_mean, short
 from matatika_deploy.findings import Finding, Level
-
-#: A file that holds more values than this is not checked.
-MAX_NODES_PER_FILE = 500_000
 
 _BASE_NAMES = ("workspace.yml", "workspace.yaml")
 _WORKSPACE_NAME = re.compile(r"workspace(-.+)?\.ya?ml", re.DOTALL)
 _MAX_SUGGESTIONS = 20
-_WEIGHTS = {Level.ERROR: 0, Level.WARNING: 1, Level.NOTICE: 2}
+#: Of a repository with more YAML files below the workspace's folders, only so many are checked.
+MAX_FILES = 100_000
+_NO_WORKSPACE = (
+    "No checkout of a workspace: there is neither a workspace.yml nor any pipeline, dataset, channel or datastore. "
+    "If the workspace lies in a folder of the repository, name it in `workspace-directory`. Nothing was checked."
+)
+_ORDER = {Level.ERROR: 0, Level.WARNING: 1, Level.NOTICE: 2}
 
 
-def check(checkout: Path, directory: str | None) -> list[Finding]:
-    """Check a workspace's files. Reads only, and raises nothing, whatever they hold.
+class Report(NamedTuple):
+    """The result of a check.
+
+    `findings` come errors first, then in the order of files and lines. `files` has the number of files of each kind
+    that were read. `pipelines` are the workspace's pipeline files, for the plan; None if not all of them are known,
+    since the checkout lacks files, the check ended early, or the folders of pipelines cannot be read or differ by
+    environment.
+    """
+
+    findings: list[Finding]
+    files: Mapping[str, int]
+    pipelines: tuple[PipelineFile, ...] | None
+    where: Checkout | None
+
+    def has_file(self, path: str) -> bool:
+        """Give whether a path leads to a file, from the repository's root or from the workspace's folder."""
+        where = self.where
+        if where is None:
+            return False
+        return any(files.inside(where.root, it / paths.relative(path)) for it in (where.root, where.workspace))
+
+
+def check(
+    github_workspace: Path,
+    directory: str | None = None,
+    default_directory: str | None = None,
+    *,
+    is_required: bool = False,
+) -> Report:
+    """Check a workspace's files. Reads only, and raises nothing, whatever the files hold.
 
     Arguments:
-        checkout: the repository's root.
-        directory: the workspace's folder in it; None for the root itself.
-
-    Returns:
-        The findings, errors first, then in the order of files and lines. If there is nothing to check, one notice.
+        github_workspace: the runner's folder for checkouts.
+        directory: the workspace's folder as the user gave it; a wrong one is a finding of level error.
+        default_directory: the folder if the user gave none, as the platform knows it; None for the repository's root.
+        is_required: whether nothing to check is a finding of level error, not a notice.
     """
-    root = files.real(checkout)
-    if root is None or not any(files.names(root)):
-        message = "No checkout: there are no files to check. Let a step with actions/checkout run before this one."
-        return [Finding(Level.NOTICE, message)]
-    workspace = files.inside(root, root / (directory or "."))
-    if workspace is None or not workspace.is_dir():
-        message = f"No checkout of the workspace: there is no folder '{short(directory or '.')}' in the repository."
-        return [Finding(Level.NOTICE, message)]
-    return sorted(_Preflight(root, workspace).run(), key=_order)
+    level = Level.ERROR if is_required else Level.NOTICE
+    try:
+        where = checkout.locate(github_workspace, directory or default_directory)
+    except CheckoutError as error:
+        finding = Finding(Level.ERROR if directory else level, f"{error} Nothing was checked.")
+        return Report([finding], {}, None, None)
+    report = _Preflight(where, Budget()).run()
+    if not report.files and not report.findings:
+        report.findings.append(Finding(level, _NO_WORKSPACE))
+    return report._replace(findings=sorted(report.findings, key=_order))
 
 
 def _order(finding: Finding) -> tuple[int, str, int, int]:
-    return _WEIGHTS[finding.level], finding.file or "", finding.line or 0, finding.column or 0
+    return _ORDER[finding.level], finding.file or "", finding.line or 0, finding.column or 0
 
 
 class _RootFile(NamedTuple):
@@ -58,96 +94,129 @@ class _RootFile(NamedTuple):
     document: Document | None
 
 
+class _Candidate(NamedTuple):
+    """A file to check: the kinds in whose folders it lies, and the first of these folders."""
+
+    kinds: list[Kind]
+    folder: str
+
+
 class _Preflight:
-    """One run over one workspace: what was found, and what may still be looked at."""
+    """One check of one workspace."""
 
-    def __init__(self, root: Path, workspace: Path) -> None:
-        self._root = root
-        self._workspace = workspace
-        self._prefix = f"{str(root).rstrip('/')}/"
-        self._budget = files.Budget()
+    def __init__(self, where: Checkout, budget: Budget) -> None:
+        self._where = where
+        self._prefix = f"{str(where.root).rstrip('/')}/"
+        self._budget = budget
         self._findings: list[Finding] = []
-        self._pipelines: dict[str, str] = {}  # each name by its normal form
-        self._references: list[tuple[str, Scalar]] = []
+        self._read: Counter[str] = Counter()
+        self._pipelines = Pipelines()
         self._suggestions = 0
+        self._is_sparse = checkout.is_sparse(where.root)
+        self._knows_folders = True  # False if not every pipeline file of the repository can be known
 
-    def run(self) -> list[Finding]:
+    def run(self) -> Report:
         at_root = self._check_files_at_root()
-        in_folders = self._files_in_folders(self._folders([file for file in at_root if file.kind is WORKSPACE]))
-        for file in at_root:
-            in_folders.pop(file.path, None)
-        for path, kinds in in_folders.items():
-            if self._budget.is_spent:
-                break
-            found = self._check(path, kinds)
-            if PIPELINE in kinds:
-                self._note_pipeline(path, found, kinds)
-        if self._budget.is_spent:
-            self._add(Level.WARNING, "The repository is too large to be checked as a whole: only a part of it was.")
-        else:
+        folders = self._folders([file for file in at_root if file.kind is WORKSPACE])
+        is_whole = not self._is_sparse and not self._check_submodules(folders)
+        left_out = self._check_files(self._files_in_folders(folders), {file.path for file in at_root})
+        if left_out:
+            self._add(Level.WARNING, left_out)
+        elif is_whole:
             self._check_references()
-        if not at_root and not in_folders:
-            message = (
-                "No checkout of a workspace: there is neither a workspace.yml nor any pipeline, dataset, channel or "
-                "datastore. If the workspace lies in a folder of the repository, name it in workspace-directory."
-            )
-            self._add(Level.NOTICE, message)
-        return self._findings
+            self._check_locks([file for file in at_root if file.kind is MELTANO])
+        if self._is_sparse:
+            self._add(Level.NOTICE, "The checkout is sparse: only the files in it were checked.")
+        knows_pipelines = is_whole and not left_out and self._knows_folders
+        pipelines = tuple(self._pipelines.files) if knows_pipelines else None
+        return Report(self._findings, self._read, pipelines, self._where)
 
     def _check_files_at_root(self) -> list[_RootFile]:
         checked = []
-        for name in sorted(files.names(self._workspace)):
+        for name in sorted(name for name in files.names(self._where.workspace) if _kind_at_root(name)):
+            if self._budget.is_spent:
+                break
             kind = _kind_at_root(name)
-            path = kind and files.inside(self._root, self._workspace / name)
-            if kind and path:
-                found = self._check(str(path), [kind])
-                checked.append(_RootFile(name, str(path), kind, found))
+            path = files.linked(self._where.root, self._where.workspace / name)
+            if kind and path and files.is_yaml(path.name):
+                checked.append(_RootFile(name, str(path), kind, self._check(str(path), [kind])))
         return checked
 
     def _folders(self, workspace_files: list[_RootFile]) -> dict[Kind, list[Path]]:
-        """Where the files of each kind lie: where `workspace.yml` says, else the defaults, and where overlays say."""
-        if any(file.document is None or _may_be_fine(file.document) for file in workspace_files):
-            return {}  # It may name other folders, and then the defaults may be other people's.
+        """Give the folders of each kind: those of `workspace.yml`, else the defaults, and those of its overlays."""
+        if any(file.document is None or file.document.may_be_readable for file in workspace_files):
+            self._knows_folders = False  # The file may list other folders; the defaults may then be other tools'.
+            return {}
         folders: dict[str, list[Path]] = {key: [] for key in PATHS_KEYS}
         defaults = {kind.paths_key: kind.default_paths for kind in IN_FOLDERS}
         for file in workspace_files:
+            is_base = file.name in _BASE_NAMES
             for key in PATHS_KEYS:
                 listed = paths.listed(file.document.root if file.document else None, key)
-                if listed is not None:
-                    folders[key] += self._follow(listed, key, file.path)
-                    if file.name in _BASE_NAMES:
-                        defaults.pop(key, None)
+                if listed is None:
+                    continue
+                folders[key] += self._follow(listed, key, file.path)
+                if is_base:
+                    defaults.pop(key, None)
+                if key == PIPELINE.paths_key and not (is_base and all(paths.is_literal(it.text) for it in listed)):
+                    self._knows_folders = False
         for key, default_paths in defaults.items():
-            targets = (paths.follow(self._root, self._workspace, path) for path in default_paths)
+            targets = (paths.follow(*self._where, path) for path in default_paths)
             folders[key] += filter(None, targets)
         return {kind: folders[kind.paths_key] for kind in IN_FOLDERS}
 
     def _follow(self, listed: list[Scalar], key: str, path: str) -> list[Path]:
-        """The folders that a workspace file lists under a key; those that do not exist become findings."""
+        """Give the folders that a workspace file lists under a key; those that do not exist become findings."""
         followed = []
-        for item in listed:
-            self._budget.entries -= 1
+        for text, item in {item.text: item for item in reversed(listed)}.items():
             if self._budget.is_spent:
                 break
-            target = paths.follow(self._root, self._workspace, item.text)
+            target = paths.follow(*self._where, text)
             if target:
                 followed.append(target)
-            elif paths.is_literal(item.text):
-                suggestion = paths.closest(self._workspace, item.text) if self._may_suggest() else None
-                message = f"The path '{short(item.text)}' in '{key}' does not exist in the repository"
+            elif paths.must_exist(text) and not self._is_sparse:
+                suggestion = paths.suggest(*self._where, text) if self._may_suggest() else None
+                message = f"The path '{short(text)}' in '{key}' does not exist in the repository"
                 self._add(Level.WARNING, f"{message}{did_you_mean(suggestion)}", self._name(path), item)
-        return followed
+        return followed[::-1]
 
-    def _files_in_folders(self, folders: Mapping[Kind, list[Path]]) -> dict[str, list[Kind]]:
-        """The files to check below the kinds' folders, each with the kinds that it may be of."""
-        found: dict[str, list[Kind]] = {}
+    def _check_submodules(self, folders: Mapping[Kind, list[Path]]) -> bool:
+        """Give whether a submodule is missing that may hold files of the workspace; a finding says so."""
+        places = {self._where.workspace, *(folder for listed in folders.values() for folder in listed)}
+        missing = [
+            submodule
+            for submodule in checkout.missing_submodules(self._where.root)
+            if any(submodule.is_relative_to(place) or place.is_relative_to(submodule) for place in places)
+        ]
+        for submodule in missing:
+            message = f"The submodule '{short(self._name(str(submodule)))}' is not checked out, so its files were not "
+            self._add(Level.WARNING, f"{message}checked: set `submodules: true` for actions/checkout.")
+        return bool(missing)
+
+    def _files_in_folders(self, folders: Mapping[Kind, list[Path]]) -> dict[str, _Candidate]:
+        """Give the files to check, by their paths."""
+        found: dict[str, _Candidate] = {}
         for kind, starts in folders.items():
-            for start in starts:
-                for path in files.yaml_files(self._root, start, self._budget):
-                    kinds = found.setdefault(path, [])
+            for start in dict.fromkeys(starts):
+                for path in files.yaml_files(self._where.root, start, self._budget):
+                    kinds = found.setdefault(path, _Candidate([], str(start))).kinds
                     if kind not in kinds:
                         kinds.append(kind)
+                    if len(found) > MAX_FILES:
+                        return found
         return found
+
+    def _check_files(self, candidates: dict[str, _Candidate], checked: Collection[str]) -> str:
+        """Check the files in folders, and give a sentence about what was left out, if anything was."""
+        for number, (path, candidate) in enumerate(candidates.items()):
+            if self._budget.is_spent or number >= MAX_FILES:
+                first = short(self._name(path))
+                return f"The repository is too large to be checked as a whole: '{first}' and what follows was left out."
+            if path not in checked:
+                found = self._check(path, candidate.kinds)
+                if PIPELINE in candidate.kinds:
+                    self._pipelines.add(self._name(path), path, candidate.folder, found, candidate.kinds)
+        return "The repository is too large to be checked as a whole." if self._budget.is_spent else ""
 
     def _check(self, path: str, kinds: Collection[Kind]) -> Document | None:
         """Check one file for itself; None if it was not read."""
@@ -156,40 +225,50 @@ class _Preflight:
         except files.NotReadError as error:
             self._add(Level.WARNING, str(error), self._name(path))
             return None
-        found = document.read(data, max_nodes=MAX_NODES_PER_FILE)
-        self._budget.bytes -= len(data)
-        self._budget.nodes -= found.nodes
+        self._read["/".join(kind.name for kind in kinds)] += 1
+        if checkout.is_lfs_pointer(data):
+            message = "Not checked: the file is a Git LFS pointer. Set `lfs: true` for actions/checkout."
+            self._add(Level.WARNING, message, self._name(path))
+            return None
+        found = document.read(data, self._budget)
         self._findings += rules.check(found, kinds, self._name(path))
         return found
 
-    def _note_pipeline(self, path: str, found: Document | None, kinds: Collection[Kind]) -> None:
-        """Remember what a pipeline may be called, whatever its file looks like, and what it is triggered by."""
-        for name in triggers.names(self._name(path), found.root if found else None):
-            self._pipelines.setdefault(triggers.normal(name), name)
-        if found and rules.kind_of(found, kinds) is PIPELINE:
-            self._references += ((self._name(path), item) for item in triggers.references(found.root))
-
     def _check_references(self) -> None:
-        for file, item in self._references:
-            if not triggers.is_known(item.text, self._pipelines):
-                suggestion = triggers.closest(item.text, self._pipelines) if self._may_suggest() else None
-                message = f"'triggered_by' names '{short(item.text)}', but no pipeline here is called that"
+        for first, second, name in self._pipelines.same_names():
+            message = f"This pipeline has the same name as '{short(first)}' ('{short(name)}'): the platform keeps one."
+            self._add(Level.WARNING, message, second)
+        for file, item in self._pipelines.references:
+            if self._budget.is_spent:
+                break
+            if not triggers.is_known(item.text, self._pipelines.names):
+                suggestion = triggers.suggest(item.text, self._pipelines.names) if self._may_suggest() else None
+                message = f"'triggered_by' names '{short(item.text)}', but no pipeline here has that name"
                 self._add(Level.WARNING, f"{message}{did_you_mean(suggestion)}", file, item)
 
+    def _check_locks(self, meltano_files: list[_RootFile]) -> None:
+        for file in meltano_files:
+            root = file.document.root if file.document else None
+            for kind, name, is_custom in locks.without_lock(root, self._where.workspace, self._budget):
+                what = f"The plugin '{short(name.text)}' ({kind}) has no lock file in plugins/{kind}"
+                then = "a deployment may not install it" if is_custom else "a deployment does not install it"
+                message = f"{what}, and {then}: run `meltano lock --all` (or `meltano add`), and commit the file."
+                self._add(Level.WARNING, message, self._name(file.path), name)
+
     def _may_suggest(self) -> bool:
-        """Whether to look for what was meant: it takes time, and where many names are wrong, spelling is not why."""
+        """Give whether to look for a suggestion: where many names are wrong, spelling is not the cause."""
         self._suggestions += 1
         return self._suggestions <= _MAX_SUGGESTIONS
 
     def _add(self, level: Level, message: str, file: str | None = None, node: Node | None = None) -> None:
-        """Note a finding: about a place in a file, a file as a whole, or none in particular."""
+        """Add a finding: about a place in a file, a file as a whole, or no file."""
         if file is None:
             self._findings.append(Finding(level, message))
         else:
             self._findings.append(Finding(level, message, file, node.line if node else 1, node.column if node else 1))
 
     def _name(self, path: str) -> str:
-        """A file as findings name it: relative to the repository's root, and text that can be printed."""
+        """Give a file as findings name it: relative to the repository's root, as text that can be printed."""
         return path.removeprefix(self._prefix).encode(errors="surrogateescape").decode(errors="replace")
 
 
@@ -197,8 +276,3 @@ def _kind_at_root(name: str) -> Kind | None:
     if name == "meltano.yml":
         return MELTANO
     return WORKSPACE if _WORKSPACE_NAME.fullmatch(name) else None
-
-
-def _may_be_fine(found: Document) -> bool:
-    """Whether a file could not be read to its end, while others may well manage."""
-    return found.root is None and found.problem is not None and not found.problem.certain

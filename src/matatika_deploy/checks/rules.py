@@ -1,9 +1,9 @@
-"""What a file of each kind has to look like, and how much it weighs if it does not.
+"""The rules for one file of each kind, and the level of each finding.
 
-The platform deploys more than its reference describes, and a check that calls broken what it deploys is worse than
-none. So a file is held to the types of its kind only if nothing speaks against its being of that kind, in a version
-that is described: other tools' files (dbt's `version: 2`) are not, nor are newer versions, nor are values with a tag,
-whose type is the tag's business. Keys that nobody knows, empty files and nulls are no finding.
+The platform deploys more than its reference describes, and a check that calls a deployable file broken is worse than no
+check. So a file is checked against the types of its kind only if its `version` is one that is described: other tools'
+files (dbt's `version: 2`), newer versions and values with a tag are not. Unknown keys, empty files and nulls are no
+finding. Values that may be secrets are never quoted: `properties`, `app_properties`, and a top level that is no map.
 """
 
 import json
@@ -17,21 +17,26 @@ from matatika_deploy.checks.kinds import Kind, Type
 from matatika_deploy.checks.wording import did_you_mean, short
 from matatika_deploy.findings import Finding, Level
 
-#: What goes beyond this in one file is most likely one mistake, repeated.
+#: Of one file, only so many findings are shown.
 MAX_FINDINGS_PER_FILE = 20
 
-# Line breaks and tabs in JSON's strings pass, since whoever reads them may be as lenient. Numbers stay text, since
-# long ones are slow to convert.
+# Line breaks and tabs in JSON's strings are accepted, as some readers do. Numbers stay text: long ones are slow to
+# convert.
 _JSON = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
-# What something else fills in before the value counts: environment variables, Jinja, ERB.
+# Text that is filled in later: environment variables, Jinja, ERB.
 _TEMPLATE = re.compile(r"\$[A-Za-z_{(\[]|\{\{|\{%|<%")
 _BOOLEANS = frozenset(("true", "false", "yes", "no", "on", "off"))
 _SIMPLE = re.compile(r"[\w./-][\w./: -]{0,60}")
 _DURATION = re.compile(r"(\d{1,6}) ?([smh])[a-z]*", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
+_LONGEST_NUMBER = 100
+# Keys whose values can be secrets.
+_NEVER_QUOTED = frozenset(("properties", "app_properties"))
 
 
 class _Complaint(NamedTuple):
+    """A finding whose file is added later."""
+
     level: Level
     message: str
     line: int
@@ -39,12 +44,12 @@ class _Complaint(NamedTuple):
 
 
 def check(document: Document, candidates: Collection[Kind], file: str) -> list[Finding]:
-    """All findings of one file.
+    """Give all findings of one file.
 
     Arguments:
-        document: what was read of it.
-        candidates: the kinds in whose folders it lies, at least one.
-        file: its path, as the findings name it.
+        document: the file's content.
+        candidates: the kinds in whose folders the file lies, at least one.
+        file: the file's path, as findings name it.
     """
     findings: list[Finding] = []
     for complaint in _complaints(document, candidates):
@@ -57,11 +62,18 @@ def check(document: Document, candidates: Collection[Kind], file: str) -> list[F
 
 
 def kind_of(document: Document, candidates: Collection[Kind]) -> Kind | None:
-    """The kind that a file is to be held to, of those in whose folders it lies; None if that is not sure.
+    """Give the kind whose rules a file must follow, of those in whose folders it lies; None if that is not certain.
 
     The `version` decides, and has to be one that is described. A file without one is of its folder's kind.
     """
     return _kind_of(_version(document.root), candidates)
+
+
+def may_be(document: Document, kind: Kind) -> bool:
+    """Give whether a file is a map of a kind, in any version of it or without one."""
+    root, version = document.root, _version(document.root)
+    is_kind = version is None or version.text.startswith(kind.family)
+    return isinstance(root, Map) and bool(root.children) and not root.tagged and is_kind
 
 
 def _kind_of(version: Scalar | None, candidates: Collection[Kind]) -> Kind | None:
@@ -82,23 +94,23 @@ def _complaints(document: Document, candidates: Collection[Kind]) -> Iterator[_C
     version = _version(document.root)
     foreign = version is not None and not any(version.text.startswith(kind.family) for kind in candidates)
     for key, first_line in document.repeated:
-        message = f"The key '{short(key.text)}' stands twice in this map, first on line {first_line}."
-        # Of a file that could not be read to its end, the version is not known.
-        yield _at(key, Level.WARNING if foreign or document.root is None else Level.ERROR, message)
+        where = f"first on line {first_line}; only the last one counts"
+        yield _at(key, Level.WARNING, f"The key '{short(key.text)}' stands twice in this map, {where}.")
     root = document.root
     if root is None or root.tagged or (isinstance(root, Scalar) and root.is_null):
         return
-    if isinstance(root, Map) and root.children:
+    if isinstance(root, Map) and root.children and all(kind.family for kind in candidates):
         yield from _about_version(root, version, foreign, candidates)
     kind = _kind_of(version, candidates)
     if kind is None:
         return
     if isinstance(root, Map):
-        for key, value in root.entries():
-            if key.text in kind.types and not value.tagged:
-                yield from _about_value(key.text, value, kind.types[key.text])
+        last_values = {key.text: value for key, value in root.entries() if key.text in kind.types}
+        for name, value in last_values.items():
+            if not value.tagged:
+                yield from _about_value(name, value, kind.types[name])
     else:
-        message = f"A {kind.name} file must be a map (name: value), but this is {_what(root)}."
+        message = f"A {kind.name} file must be a map (name: value), but this is {_what(root, quoted=False)}."
         yield _at(root, Level.ERROR if kind.must_be_map else Level.WARNING, message)
 
 
@@ -120,6 +132,8 @@ def _about_value(key: str, value: Node, wanted: Type) -> Iterator[_Complaint]:
     if isinstance(value, Scalar):
         if not value.is_null:
             yield from _about_scalar(key, value, wanted)
+    elif wanted is Type.STRING_OR_STRINGS:
+        yield from _about_value(key, value, Type.STRINGS)
     elif wanted not in (Type.STRINGS, Type.MAP):
         hint = "; put it in quotes, or below '|-'" if wanted is Type.JSON else ""
         yield _at(value, Level.ERROR, f"'{key}' must be {wanted.value}, but is {_what(value)}{hint}.")
@@ -129,13 +143,13 @@ def _about_value(key: str, value: Node, wanted: Type) -> Iterator[_Complaint]:
                 message = f"'{key}' must be a list of strings, but here is {_what(item)}{did_you_mean(_joined(item))}"
                 yield _at(item, Level.ERROR, message)
     elif isinstance(value, List | Map) and value.children and isinstance(value, Map) is not (wanted is Type.MAP):
-        # Some readers turn the one into the other.
+        # Some readers convert the one into the other.
         yield _at(value, Level.WARNING, f"'{key}' should be {wanted.value}, but is {_what(value)}.")
 
 
 def _about_scalar(key: str, value: Scalar, wanted: Type) -> Iterator[_Complaint]:
     text = value.text.strip()
-    if wanted is Type.STRING:
+    if wanted in (Type.STRING, Type.STRING_OR_STRINGS):
         return
     if wanted is Type.JSON:
         yield from _about_json(key, value)
@@ -149,7 +163,8 @@ def _about_scalar(key: str, value: Scalar, wanted: Type) -> Iterator[_Complaint]
             yield _at(value, level, f"'{key}' must be a number, but is {_what(value)}{hint}")
     elif not _TEMPLATE.match(text):
         suggestion = f"[{text}]" if wanted is Type.STRINGS and _SIMPLE.fullmatch(text) else None
-        message = f"'{key}' must be {wanted.value}, but is {_what(value)}{did_you_mean(suggestion)}"
+        what = _what(value, quoted=key not in _NEVER_QUOTED)
+        message = f"'{key}' must be {wanted.value}, but is {what}{did_you_mean(suggestion)}"
         yield _at(value, Level.ERROR if text else Level.WARNING, message)
 
 
@@ -175,7 +190,9 @@ def _about_json(key: str, value: Scalar) -> Iterator[_Complaint]:
 
 
 def _is_number(text: str) -> bool:
-    """Whether YAML, Python or Java takes this for a number."""
+    """Give whether YAML, Python or Java reads a text as a number; a text that is too long to be read counts as one."""
+    if len(text) > _LONGEST_NUMBER:
+        return not text.strip("0123456789_")
     if re.fullmatch(r"[-+]?(0[xX][0-9a-fA-F_]+|0[bB][01_]+|0o[0-7_]+|\d+(:[0-5]?\d)+|\.(inf|Inf|INF))", text):
         return True
     try:
@@ -193,7 +210,7 @@ def _in_seconds(key: str, text: str) -> str | None:
 
 
 def _joined(item: Node) -> str | None:
-    """What was meant by `- dbt: run`, which is a map only because of its blank."""
+    """Give the string that `- dbt: run` probably means, which is a map only because of its blank."""
     if isinstance(item, Map) and len(item.children) == 2:
         key, value = item.children
         if isinstance(key, Scalar) and isinstance(value, Scalar) and _SIMPLE.fullmatch(f"{key.text}:{value.text}"):
@@ -201,9 +218,9 @@ def _joined(item: Node) -> str | None:
     return None
 
 
-def _what(node: Node) -> str:
+def _what(node: Node, *, quoted: bool = True) -> str:
     if isinstance(node, Scalar):
-        return f"the string '{short(node.text)}'"
+        return f"the string '{short(node.text)}'" if quoted else "a string"
     return "a map" if isinstance(node, Map) else "a list"
 
 

@@ -62,10 +62,14 @@ def check_commit(step: Step) -> None:
 def _preflight(step: Step, workspace: Workspace | None) -> list[Finding]:
     from matatika_deploy.checks import preflight
 
-    directory = step.settings.workspace_directory or (workspace.directory if workspace else None)
+    directory = step.settings.workspace_directory
+    default = workspace.directory if workspace else None
+    is_required = step.settings.preflight is Strictness.ERROR
     checkout = Path(step.environ.get("GITHUB_WORKSPACE") or ".")
     # An errand, so that a signal need not wait for ten thousand files.
-    return step.waiter.run(lambda: preflight.check(checkout, directory), step.settings.timeout)
+    return step.waiter.run(
+        lambda: preflight.check(checkout, directory, default, is_required=is_required).findings, step.settings.timeout
+    )
 
 
 def _verify_source(step: Step, workspace: Workspace) -> list[Finding]:

@@ -1,28 +1,28 @@
 """Which pipelines `triggered_by` can name.
 
-What the platform calls a pipeline is not documented: it may be the file's name, its path, or what the file itself says.
-So whatever is plausible counts, however it is written.
+The platform's name of a pipeline is its file's path in its folder, as a slug. A `triggered_by` may also use the file's
+whole path or what the file says of itself, so every plausible name is accepted, in any spelling.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 
+from matatika_deploy.checks import wording
 from matatika_deploy.checks.document import List, Map, Node, Scalar
 
-#: References of one pipeline that are looked at.
+#: Of one pipeline, only so many references are checked.
 MAX_REFERENCES = 20
 
 # Keys by which pipelines in the wild name themselves.
 _NAMING_KEYS = frozenset(("name", "label", "alias", "id"))
-# No pipeline, but the workspace's own deployment.
+# The workspace's deployment, which is no pipeline.
 _DEPLOYMENT = "deploy"
 _LONGEST_NAME = 200
 _TEMPLATE_OR_ID = re.compile(r"\$|\{\{|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", re.IGNORECASE)
 
 
 def names(path: str, root: Node | None) -> Iterator[str]:
-    """All that a pipeline may be called, given its file's path in the repository and its content."""
+    """Give all names that a pipeline may have, given its file's path in the repository and its content."""
     name = ""
     for part in reversed(_without_suffix(path).split("/")):
         name = f"{part}/{name}" if name else part
@@ -36,7 +36,7 @@ def names(path: str, root: Node | None) -> Iterator[str]:
 
 
 def references(root: Node | None) -> list[Scalar]:
-    """What stands under a pipeline's `triggered_by`, as far as it names something."""
+    """Give the names under a pipeline's `triggered_by`."""
     listed = root.get("triggered_by") if isinstance(root, Map) else None
     if not isinstance(listed, List) or listed.tagged:
         return []
@@ -45,19 +45,20 @@ def references(root: Node | None) -> list[Scalar]:
 
 
 def normal(name: str) -> str:
-    """The form in which names are compared: `Google Ads`, `google-ads` and `google_ads.yml` are one."""
+    """Give the form in which names are compared: `Google Ads`, `google-ads` and `google_ads.yml` are one."""
     name = _without_suffix(name.strip()).strip("/").removeprefix("./")
     return re.sub(r"[\s_-]+", "-", name.casefold())
 
 
 def is_known(reference: str, known: Mapping[str, str]) -> bool:
-    """Whether a reference is one of some names, which are given by their normal form, or the workspace's deployment."""
+    """Give whether a reference is one of some names, given by their normal form, or the workspace's deployment."""
     return normal(reference) in known or normal(reference) == _DEPLOYMENT
 
 
-def closest(reference: str, known: Mapping[str, str]) -> str | None:
-    """The name that a reference most likely meant, as it is written where it comes from."""
-    return next((known[name] for name in get_close_matches(normal(reference), known, n=1)), None)
+def suggest(reference: str, known: Mapping[str, str]) -> str | None:
+    """Give the name that a misspelt reference most likely means, as it is written where it comes from."""
+    found = wording.closest(normal(reference), known)
+    return known[found] if found else None
 
 
 def _is_name(text: str) -> bool:

@@ -31,7 +31,7 @@ def write(tmp_path: Path) -> Callable[[Mapping[str, Content]], Path]:
 @pytest.fixture
 def check(write: Callable[[Mapping[str, Content]], Path]) -> Check:
     """Checks a repository of such files, with the workspace at its root."""
-    return lambda files: preflight.check(write(files), None)
+    return lambda files: preflight.check(write(files)).findings
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from matatika_deploy.checks import document, preflight, triggers
+from matatika_deploy.checks.budget import Budget
 from matatika_deploy.findings import Finding, Level
 
 Content = str | bytes
@@ -89,17 +90,6 @@ def test_every_file_of_it_is_looked_at(errors: Check, name: str) -> None:
         pytest.param("pipelines/a.yml", f"{PIPELINE}actions: [a\n", 2, 10, "not YAML", id="not YAML"),
         pytest.param("meltano.yml", "version: 1\n\tplugins: {}\n", 2, 1, "not YAML", id="not YAML in meltano.yml"),
         pytest.param("pipelines/a.yml", f"{PIPELINE}# caf\xe9\n".encode("latin-1"), 2, 6, "not UTF-8", id="not UTF-8"),
-        pytest.param(
-            "pipelines/a.yml", f"{PIPELINE}a: 1\na: 2\n", 3, 1, "twice in this map, first on line 2", id="key twice"
-        ),
-        pytest.param(
-            "meltano.yml",
-            "version: 1\nplugins:\n  loaders:\n  - name: a\n    name: b\n",
-            5,
-            5,
-            "'name' stands twice",
-            id="deep",
-        ),
         pytest.param("workspace.yml", "- a\n", 1, 1, "workspace file must be a map", id="workspace.yml is no map"),
         pytest.param("workspace-dev.yml", "a\n", 1, 1, "workspace file must be a map", id="overlay is no map"),
         pytest.param("pipelines/a.yml", "- actions\n", 1, 1, "pipeline file must be a map", id="pipeline is no map"),
@@ -119,11 +109,11 @@ def test_every_file_of_it_is_looked_at(errors: Check, name: str) -> None:
         ),
         pytest.param(
             "pipelines/a.yml",
-            f"{PIPELINE}schedule: 0 9 * * MON-FRI\n",
+            f"{PIPELINE}schedule: 0 0 9 * * MON 2024\n",
             *(
                 2,
                 11,
-                "'schedule' has 5 fields; the platform's cron has 6, seconds first: did you mean '0 0 9 * * MON-FRI'?",
+                "'schedule' has 7 fields; the platform's cron has 6, seconds first: did you mean '0 0 9 * * MON'?",
             ),
             id="cron",
         ),
@@ -132,7 +122,10 @@ def test_every_file_of_it_is_looked_at(errors: Check, name: str) -> None:
         ),
         pytest.param("pipelines/a.yml", "schedule: daily\nversion: pipelines/v0.1\n", 1, 11, "1 field", id="order"),
         pytest.param("workspace.yml", f"{WORKSPACE}name: {{}}\n", 2, 7, "must be a string", id="workspace string"),
-        pytest.param("workspace.yml", f"{WORKSPACE}domains: a.com\n", 2, 10, "list of strings", id="workspace list"),
+        pytest.param("workspace.yml", f"{WORKSPACE}domains:\n- [a]\n", 3, 3, "a list", id="domains of a list"),
+        pytest.param("workspace.yml", f"{WORKSPACE}plugin_paths: a\n", 2, 15, "list of strings", id="workspace list"),
+        pytest.param("pipelines/a.yml", f"{PIPELINE}label: [x]\n", 2, 8, "a string", id="label"),
+        pytest.param("pipelines/a.yml", f"{PIPELINE}script:\n  a: b\n", 3, 3, "a string", id="script"),
         pytest.param("workspace.yml", f"{WORKSPACE}app_properties: x\n", 2, 17, "a map", id="workspace map"),
         pytest.param("workspace-dev.yml", f"{WORKSPACE}pipelines_image: [x]\n", 2, 18, "a string", id="overlay"),
         pytest.param("analyze/datasets/a.yml", f"{DATASET}title: [x]\n", 2, 8, "a string", id="dataset string"),
@@ -171,7 +164,24 @@ def test_errors(check_one: CheckOne, name: str, content: Content, line: int, col
         pytest.param("pipelines/a.yml", "\nactions: []\n", 2, 1, "'pipelines/v0.1'", id="no version"),
         pytest.param("pipelines/a.yml", "version:\nactions: []\n", 1, 1, "'pipelines/v0.1'", id="null version"),
         pytest.param("workspace-dev.yml", "name: x\n", 1, 1, "'workspaces/v0.2'", id="no version in overlay"),
-        pytest.param("meltano.yml", "plugins: {}\n", 1, 1, "'1'", id="no version in meltano.yml"),
+        pytest.param(
+            "pipelines/a.yml",
+            f"{PIPELINE}a: 1\na: 2\n",
+            *(3, 1, "twice in this map, first on line 2; only the last one counts"),
+            id="key twice",
+        ),
+        pytest.param(
+            "meltano.yml",
+            "version: 1\nplugins:\n  loaders:\n  - name: a\n    name: b\n",
+            *(5, 5, "'name' stands twice"),
+            id="key twice deep in meltano.yml",
+        ),
+        pytest.param(
+            "pipelines/a.yml",
+            f"{PIPELINE}schedule: 0 9 * * MON-FRI\n",
+            *(2, 11, "'schedule' has 5 fields"),
+            id="cron of 5 fields",
+        ),
         pytest.param("pipelines/a.yml", DATASET, 1, 10, "did you mean 'pipelines/v0.1'?", id="another kind's version"),
         pytest.param("pipelines/a.yml", "version: pipeline/v0.1\n", 1, 10, "'pipelines/v0.1'", id="misspelt version"),
         pytest.param("analyze/datasets/a.yml", "version: 2\nmodels: []\n", 1, 10, "another tool", id="dbt"),
@@ -228,6 +238,26 @@ def test_warnings(check: Check, name: str, content: Content, line: int, column: 
         pytest.param("pipelines/a.yml", "{}", id="empty map"),
         pytest.param("workspace.yml", "~", id="null workspace"),
         pytest.param("pipelines/a.yml", f"{PIPELINE}no_such_key: [1]\n", id="unknown key"),
+        pytest.param("meltano.yml", "plugins: {}\n", id="no version in meltano.yml"),
+        pytest.param("workspace.yml", "version: workspaces/v0.1\ndomains: example.com\n", id="domain as string"),
+        pytest.param("workspace.yml", "version: workspaces/v0.1\ndomains: '@a.com'\n", id="domain as quoted string"),
+        pytest.param("workspace.yml", f"{WORKSPACE}domains: b.com\n", id="domain as string in v0.2"),
+        pytest.param(
+            "workspace.yml", f"{WORKSPACE}meltano_version: V4_2\nstate_datastore: x\n", id="Meltano's version"
+        ),
+        pytest.param("pipelines/a.yml", f"{PIPELINE}script: |\n  \tmeltano run x\n", id="tab after the indentation"),
+        pytest.param("pipelines/a.yml", f'{PIPELINE}label: "\\ud83d\\ude00"\n', id="surrogate escapes"),
+        pytest.param("pipelines/a.yml", f"{PIPELINE}schedule: 0 0 0 * * FRIL\n", id="last Friday"),
+        pytest.param("pipelines/a.yml", f"{PIPELINE}schedule: '-'\n", id="no schedule"),
+        pytest.param(
+            "analyze/datasets/a.yml", f'{DATASET}metadata: |-\n  \t{{"a": "\\ud83d\\ude00"}}\n', id="tab before JSON"
+        ),
+        pytest.param(
+            "workspace.yml",
+            f"{WORKSPACE}dataset_paths: [./analyze/datasets/]\nchannel_paths: [/analyze/channels]\n"
+            "pipeline_paths: [pipelines]\nplugin_paths: [plugins]\ndata_store_paths: [datastores]\n",
+            id="default folders that do not exist",
+        ),
         pytest.param("pipelines/a.yml", "version: pipelines/v0.9\nactions: x\ntriggered_by: [y]\n", id="newer version"),
         pytest.param("datastores/a.yml", "version: datastores/v1\nproperties: x\n", id="newer version of a datastore"),
         pytest.param("meltano.yml", "version: 2\nplugins: x\n", id="newer Meltano"),
@@ -339,7 +369,7 @@ class TestFiles:
                 "../outside/b.yml": "a: b: c\n",
             }
         )
-        findings = preflight.check(root, "teams/a")
+        findings = preflight.check(root, "teams/a").findings
         assert [(it.level, it.file) for it in findings] == [
             (Level.ERROR, "shared/a.yml"),
             (Level.WARNING, "teams/a/workspace.yml"),
@@ -369,7 +399,7 @@ class TestFiles:
 
     def test_the_workspace_may_lie_in_a_folder(self, write: Write) -> None:
         root = write({"workspace.yml": "a: b: c\n", "my/space/pipelines/a.yml": f"{PIPELINE}actions: x\n"})
-        assert [it.file for it in preflight.check(root, "my/space")] == ["my/space/pipelines/a.yml"]
+        assert [it.file for it in preflight.check(root, "my/space").findings] == ["my/space/pipelines/a.yml"]
 
     def test_the_workspace_may_be_its_own_folder_of_a_kind(self, check: Check) -> None:
         files = {"workspace.yml": f"{WORKSPACE}pipeline_paths: [.]\n", "meltano.yml": "version: 1\n", "a.yml": PIPELINE}
@@ -409,7 +439,7 @@ class TestTriggers:
     def test_what_is_longer_than_any_name_is_none(self, check: Check) -> None:
         long = "x" * 201
         assert check({"pipelines/a.yml": f"{PIPELINE}triggered_by: [{long}]\n"}) == []
-        root = document.read(f"name: {long}\nlabel: short\n".encode(), max_nodes=100).root
+        root = document.read(f"name: {long}\nlabel: short\n".encode(), Budget()).root
         assert list(triggers.names("a.yml", root)) == ["a", "short"]
 
     def test_a_pipeline_counts_even_if_it_could_not_be_read(self, check: Check) -> None:
@@ -458,17 +488,36 @@ class TestOrder:
 
 class TestNothingToCheck:
     def test_no_such_folder(self, tmp_path: Path) -> None:
-        self._is_no_checkout(preflight.check(tmp_path / "nowhere", None))
+        self._is_no_checkout(preflight.check(tmp_path / "nowhere").findings)
 
     def test_an_empty_folder(self, tmp_path: Path) -> None:
-        self._is_no_checkout(preflight.check(tmp_path, None))
+        self._is_no_checkout(preflight.check(tmp_path).findings)
+
+    @pytest.mark.parametrize("directory", [None, "space"])
+    def test_no_checkout_is_an_error_where_the_check_is_required(self, tmp_path: Path, directory: str | None) -> None:
+        self._is_no_checkout(preflight.check(tmp_path, directory, is_required=True).findings, Level.ERROR)
+
+    def test_no_workspace_is_an_error_where_the_check_is_required(self, write: Write) -> None:
+        root = write({"README.md": "", "space/README.md": ""})
+        for directory in (None, "space"):
+            self._is_no_checkout(preflight.check(root, directory, is_required=True).findings, Level.ERROR)
+
+    def test_a_wrong_directory_of_the_platform_is_a_notice(self, write: Write) -> None:
+        root = write({"README.md": ""})
+        self._is_no_checkout(preflight.check(root, None, "space").findings)
+        self._is_no_checkout(preflight.check(root, None, "space", is_required=True).findings, Level.ERROR)
+
+    def test_the_users_directory_comes_before_the_platforms(self, write: Write) -> None:
+        root = write({"a/pipelines/a.yml": "a: b: c\n", "b/pipelines/b.yml": "a: b: c\n"})
+        assert [it.file for it in preflight.check(root, "a", "b").findings] == ["a/pipelines/a.yml"]
+        assert [it.file for it in preflight.check(root, None, "b").findings] == ["b/pipelines/b.yml"]
 
     def test_a_file_for_a_folder(self, write: Write) -> None:
-        self._is_no_checkout(preflight.check(write({"a": ""}) / "a", None))
+        self._is_no_checkout(preflight.check(write({"a": ""}) / "a").findings)
 
     @pytest.mark.parametrize("directory", ["nowhere", "README.md", "..", "../..", "/", "/etc", "a\0b", "x" * 5000])
-    def test_no_such_workspace(self, write: Write, directory: str) -> None:
-        self._is_no_checkout(preflight.check(write({"README.md": ""}), directory))
+    def test_a_wrong_directory_of_the_user_is_an_error(self, write: Write, directory: str) -> None:
+        self._is_no_checkout(preflight.check(write({"README.md": ""}), directory).findings, Level.ERROR)
 
     def test_no_workspace_at_all(self, check: Check) -> None:
         findings = check({"README.md": "", "src/a.yml": "a: b: c\n"})
@@ -478,7 +527,8 @@ class TestNothingToCheck:
     def test_a_workspace_without_workspace_yml_is_one(self, check: Check) -> None:
         assert check({"pipelines/a.yml": PIPELINE}) == []
 
-    def _is_no_checkout(self, findings: list[Finding]) -> None:
-        assert [finding.level for finding in findings] == [Level.NOTICE]
+    def _is_no_checkout(self, findings: list[Finding], level: Level = Level.NOTICE) -> None:
+        assert [finding.level for finding in findings] == [level]
+        assert findings[0].message.endswith("Nothing was checked.")
         assert findings[0].message.startswith("No checkout")
         assert findings[0].file is None

@@ -137,6 +137,7 @@ def crons(draw: st.DrawFn) -> str:
 VALUES = {
     Type.STRING: strings(),
     Type.STRINGS: string_lists(),
+    Type.STRING_OR_STRINGS: strings() | string_lists(),
     Type.NUMBER: numbers(),
     Type.MAP: maps(),
     Type.JSON: json_strings(),
@@ -236,5 +237,5 @@ def test_have_no_errors(repository: dict[str, bytes]) -> None:
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-        findings = preflight.check(Path(folder), None)
+        findings = preflight.check(Path(folder)).findings
     assert [finding for finding in findings if finding.level is Level.ERROR] == []

@@ -1,6 +1,6 @@
 import pytest
 
-from matatika_deploy.checks.wording import did_you_mean, short
+from matatika_deploy.checks.wording import closest, did_you_mean, short
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,28 @@ def test_a_suggestion_ends_the_sentence() -> None:
 @pytest.mark.parametrize("suggestion", [None, "", "x" * 61, "a\nb", "a\u202eb"])
 def test_without_one_that_can_be_shown_a_full_stop_does(suggestion: str | None) -> None:
     assert did_you_mean(suggestion) == "."
+
+
+@pytest.mark.parametrize(
+    ("text", "candidates", "expected"),
+    [
+        ("laod", ["load", "lead"], "load"),
+        ("loads", ["load"], "load"),
+        ("analyse", ["analyze", "extract"], "analyze"),
+        ("pipelines", ["plugins", "azure-pipelines.yml"], None),
+        ("x", [], None),
+        ("x" * 61, ["x" * 61], None),
+        ("etcc", ["etc"], "etc"),
+        ("abcdefgh", ["abcdefgx", "abcdefhg"], "abcdefgx"),
+    ],
+)
+def test_the_closest_candidate_differs_by_typing_mistakes_only(
+    text: str, candidates: list[str], expected: str | None
+) -> None:
+    assert closest(text, candidates) == expected
+
+
+def test_only_the_first_thousand_candidates_are_compared() -> None:
+    names = iter(f"name{n}" for n in range(1_000_000))
+    assert closest("lost", names) is None
+    assert next(names) == "name1000"
