@@ -57,6 +57,7 @@ lock: $(TOOLS) ## write the lock files anew (UPGRADE=1: with the newest versions
 	$(LOCK) --output-file requirements-build.txt --group build
 	$(LOCK) --output-file requirements-demo.txt --group demo pyproject.toml --constraint requirements.txt
 	$(LOCK) --output-file requirements-test.txt --group test --constraint requirements-demo.txt
+	$(LOCK) --output-file requirements-client.txt --group client --no-deps
 	$(LOCK) --output-file requirements-tools.txt --group tools --constraint requirements-demo.txt --constraint requirements-test.txt
 	$(LOCK) --output-file requirements-e2e.txt --group e2e
 
@@ -77,8 +78,8 @@ $(DEMO): requirements-demo.txt
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "src.pth").write_text("$(CURDIR)/src")'
 	@touch $@
 
-$(READY): $(DEMO) requirements-test.txt
-	@$(PIP) --requirement requirements-test.txt
+$(READY): $(DEMO) requirements-test.txt requirements-client.txt
+	@$(PIP) --requirement requirements-test.txt --requirement requirements-client.txt
 	@touch $@
 
 $(TOOLS): $(READY) requirements-tools.txt

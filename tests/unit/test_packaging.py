@@ -15,6 +15,7 @@ WANTED: dict[str, list[str]] = {
     "requirements-build.txt": PROJECT["build-system"]["requires"],
     "requirements-demo.txt": [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["demo"]],
     "requirements-test.txt": PROJECT["dependency-groups"]["test"],
+    "requirements-client.txt": PROJECT["dependency-groups"]["client"],
     "requirements-tools.txt": PROJECT["dependency-groups"]["tools"],
     "requirements-e2e.txt": PROJECT["dependency-groups"]["e2e"],
 }
