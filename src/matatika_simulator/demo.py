@@ -1,6 +1,7 @@
 """The action against the simulator, as the runner would run it: `python -m matatika_simulator.demo [scenario]`.
 
-Shows the step's log as it comes, then its outputs and its summary, and ends with its exit code. Ctrl-C cancels it.
+Says what the scenario is, shows the log as it comes, the outputs, summary and exit code, and what to try next. It
+ends with that exit code. Ctrl-C cancels the step.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from matatika_simulator import constants
 from matatika_simulator.runner import CommandFiles, github_environ, input_environ, state_environ
-from matatika_simulator.scenario import names
+from matatika_simulator.scenario import load, names
 from matatika_simulator.server import Simulator
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +29,13 @@ INPUTS: Mapping[str, Mapping[str, str]] = {
     "expired-token": {"token": "", "client-id": constants.CLIENT_ID, "client-secret": constants.CLIENT_SECRET},
     "queued-forever": {"timeout": "10s"},
 }
+# What to try next, and why: the first three that were not shown just now.
+NEXT: Mapping[str, str] = {
+    "failure": "a deployment that fails, and why",
+    "flaky": "a fault now and then, on every call",
+    "slow": "press Ctrl-C: the deployment is stopped",
+    "success": "a deployment that succeeds",
+}
 
 
 def main() -> int:
@@ -36,7 +44,10 @@ def main() -> int:
     # The action does not run pipelines.
     choices = [name for name in names() if not name.startswith("pipelines")]
     parser.add_argument("scenario", nargs="?", default="success", choices=choices)
-    scenario = parser.parse_args().scenario
+    parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="an input of the action")
+    given = parser.parse_args()
+    scenario = given.scenario
+    _show(f"Scenario {scenario}: {load(scenario).description.strip()}")
     # Ctrl-C reaches the step by itself; a handler, unlike an ignored signal, is not handed on to it.
     signal.signal(signal.SIGINT, lambda *_: None)
     with tempfile.TemporaryDirectory() as folder, Simulator(scenario) as simulator:
@@ -49,6 +60,7 @@ def main() -> int:
             "api-url": simulator.api_url,
             "auth-url": simulator.auth_url,
             **INPUTS.get(scenario, {}),
+            **dict(pair.split("=", 1) for pair in given.input),
         }
         environ = {
             "PATH": os.environ["PATH"],
@@ -66,6 +78,9 @@ def main() -> int:
         _heading("Summary")
         _show(files.summary.rstrip())
         _heading(f"Exit code {code}")
+        _show("\nTry next:")
+        for name in [name for name in NEXT if name != scenario][:3]:
+            _show(f"  make demo SCENARIO={name}".ljust(30) + f"# {NEXT[name]}")
     return code
 
 

@@ -1,8 +1,11 @@
 """`make demo`, without make: a scenario from the step's log to its exit code."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+from matatika_simulator.scenario import names
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,13 +18,24 @@ def _demo(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_shows_a_failure_and_fails() -> None:
     run = _demo("failure")
     assert run.returncode == 1
-    log, post, outputs, summary, end = run.stdout.split("\n── ")[1:]
+    about, log, post, outputs, summary, end = run.stdout.split("\n── ")
+    assert about.startswith("Scenario failure: A deployment that ends with ERROR and exit code 1")
     assert "data component 'dbt-warehouse' is not installed" in log
-    assert "::error file=pipelines/publish-reports.yml,line=5," in log
+    assert "::warning file=pipelines/publish-reports.yml,line=5," in log
     assert post.startswith("Log of the post step")
     assert "outcome=failure" in outputs.splitlines()
     assert "data component 'dbt-warehouse' is not installed" in summary
     assert end.startswith("Exit code 1 ")
+    following = re.findall(r"make demo SCENARIO=(\S+) +#", end)
+    assert len(following) == 3
+    assert set(following) < set(names()) - {"failure"}
+
+
+def test_takes_further_inputs() -> None:
+    run = _demo("success", "--input", "dry-run=true", "--input", "preflight=off")
+    assert run.returncode == 0
+    assert "outcome=checked" in run.stdout.splitlines()
+    assert "::error" not in run.stdout
 
 
 def test_names_the_scenarios() -> None:
