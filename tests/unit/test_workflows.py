@@ -13,7 +13,7 @@ import yaml
 from matatika_deploy.github.converters import Choice, boolean
 from matatika_deploy.github.inputs import CREDENTIALS, INPUTS, Input
 from matatika_deploy.outcome import Result
-from tests.support.readme import NAME
+from tests.support.readme import EXAMPLES, NAME
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".github" / "workflows"
@@ -149,6 +149,23 @@ def test_actions_of_others_are_pinned_to_the_commit_of_a_version() -> None:
             pins.setdefault(match[1], set()).add(match[2])
     assert pins
     assert not {name: versions for name, versions in pins.items() if len(versions) > 1}
+
+
+def test_examples_use_the_versions_that_the_workflows_do() -> None:
+    """A major version: whoever copies an example wants one to read."""
+    pinned = {
+        f"{name}@{version}"
+        for path in WORKFLOWS
+        for name, version in re.findall(r"uses: (actions/[\w-]+)@\w+ # (v\d+)", path.read_text(encoding="utf-8"))
+    }
+    used = {uses for text in EXAMPLES.values() for uses in re.findall(r"uses: (actions/\S+)", text)}
+    assert used
+    assert used <= pinned
+
+
+def test_dependabot_looks_at_everything_that_is_pinned() -> None:
+    updates = _load(ROOT / ".github/dependabot.yml")["updates"]
+    assert {update["package-ecosystem"] for update in updates} == {"github-actions", "pip", "docker"}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
