@@ -54,6 +54,11 @@ def locate(github_workspace: Path, directory: str | None) -> Checkout:
         if workspace and files.is_folder(workspace):
             return Checkout(_repository_of(workspace, base), workspace)
     message = f"No checkout of the workspace: there is no folder '{short(directory or '.')}' in the repository."
+    for start in bases:
+        for submodule in missing_submodules(start):
+            if (start / (directory or ".")).is_relative_to(submodule):
+                name = short(str(submodule.relative_to(start)))
+                message += f" The submodule '{name}' is not checked out: set `submodules: true` for actions/checkout."
     raise CheckoutError(message)
 
 

@@ -36,7 +36,7 @@ class Report(NamedTuple):
     """The result of a check.
 
     `findings` come errors first, then in the order of files and lines. `files` has the number of files of each kind
-    that were read. `pipelines` are the workspace's pipeline files, for the plan; None if not all of them are known,
+    that were found. `pipelines` are the workspace's pipeline files, for the plan; None if not all of them are known,
     since the checkout lacks files, the check ended early, or the folders of pipelines cannot be read or differ by
     environment.
     """
@@ -75,9 +75,7 @@ def check(
     except CheckoutError as error:
         finding = Finding(Level.ERROR if directory else level, f"{error} Nothing was checked.")
         return Report([finding], {}, None, None)
-    report = _Preflight(where, Budget()).run()
-    if not report.files and not report.findings:
-        report.findings.append(Finding(level, _NO_WORKSPACE))
+    report = _Preflight(where, Budget(), level).run()
     return report._replace(findings=sorted(report.findings, key=_order))
 
 
@@ -104,8 +102,9 @@ class _Candidate(NamedTuple):
 class _Preflight:
     """One check of one workspace."""
 
-    def __init__(self, where: Checkout, budget: Budget) -> None:
+    def __init__(self, where: Checkout, budget: Budget, level_if_empty: Level) -> None:
         self._where = where
+        self._level_if_empty = level_if_empty
         self._prefix = f"{str(where.root).rstrip('/')}/"
         self._budget = budget
         self._findings: list[Finding] = []
@@ -113,15 +112,19 @@ class _Preflight:
         self._pipelines = Pipelines()
         self._suggestions = 0
         self._is_sparse = checkout.is_sparse(where.root)
+        self._missing_submodules = checkout.missing_submodules(where.root)
+        self._places = {where.workspace}  # folders whose files are the workspace's, or would be
         self._knows_folders = True  # False if not every pipeline file of the repository can be known
 
     def run(self) -> Report:
         at_root = self._check_files_at_root()
         folders = self._folders([file for file in at_root if file.kind is WORKSPACE])
-        is_whole = not self._is_sparse and not self._check_submodules(folders)
+        is_whole = not self._check_submodules(folders) and not self._is_sparse
         left_out = self._check_files(self._files_in_folders(folders), {file.path for file in at_root})
         if left_out:
             self._add(Level.WARNING, left_out)
+        elif not self._read:
+            self._add(self._level_if_empty, _NO_WORKSPACE)
         elif is_whole:
             self._check_references()
             self._check_locks([file for file in at_root if file.kind is MELTANO])
@@ -174,6 +177,8 @@ class _Preflight:
             target = paths.follow(*self._where, text)
             if target:
                 followed.append(target)
+            elif self._is_in_missing_submodule(text):
+                self._places.add(self._where.workspace / paths.relative(text))
             elif paths.must_exist(text) and not self._is_sparse:
                 suggestion = paths.suggest(*self._where, text) if self._may_suggest() else None
                 message = f"The path '{short(text)}' in '{key}' does not exist in the repository"
@@ -182,16 +187,21 @@ class _Preflight:
 
     def _check_submodules(self, folders: Mapping[Kind, list[Path]]) -> bool:
         """Give whether a submodule is missing that may hold files of the workspace; a finding says so."""
-        places = {self._where.workspace, *(folder for listed in folders.values() for folder in listed)}
+        places = self._places.union(*folders.values())
         missing = [
             submodule
-            for submodule in checkout.missing_submodules(self._where.root)
-            if any(submodule.is_relative_to(place) or place.is_relative_to(submodule) for place in places)
+            for submodule in self._missing_submodules
+            if any(place.is_relative_to(submodule) for place in places)
+            or any(submodule.is_relative_to(folder) for listed in folders.values() for folder in listed)
         ]
         for submodule in missing:
             message = f"The submodule '{short(self._name(str(submodule)))}' is not checked out, so its files were not "
             self._add(Level.WARNING, f"{message}checked: set `submodules: true` for actions/checkout.")
         return bool(missing)
+
+    def _is_in_missing_submodule(self, text: str) -> bool:
+        place = self._where.workspace / paths.relative(text)
+        return any(place.is_relative_to(submodule) for submodule in self._missing_submodules)
 
     def _files_in_folders(self, folders: Mapping[Kind, list[Path]]) -> dict[str, _Candidate]:
         """Give the files to check, by their paths."""
@@ -220,12 +230,12 @@ class _Preflight:
 
     def _check(self, path: str, kinds: Collection[Kind]) -> Document | None:
         """Check one file for itself; None if it was not read."""
+        self._read["/".join(kind.name for kind in kinds)] += 1
         try:
             data = files.read(path)
         except files.NotReadError as error:
             self._add(Level.WARNING, str(error), self._name(path))
             return None
-        self._read["/".join(kind.name for kind in kinds)] += 1
         if checkout.is_lfs_pointer(data):
             message = "Not checked: the file is a Git LFS pointer. Set `lfs: true` for actions/checkout."
             self._add(Level.WARNING, message, self._name(path))

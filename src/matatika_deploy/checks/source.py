@@ -8,8 +8,7 @@ The variables are GitHub's: https://docs.github.com/en/actions/reference/workflo
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 from matatika_deploy.checks.wording import short
@@ -17,67 +16,76 @@ from matatika_deploy.findings import Finding, Level
 
 _GITHUB = "https://github.com"
 _SHORTEST_COMMIT = 7
+_LONGEST_URL = 2000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-# host:Org/Repo.git, as ssh itself takes it. A single letter before the colon is a Windows drive.
+# host:Org/Repo.git, as ssh reads it. A single letter before the colon is a Windows drive.
 _SCP = re.compile(r"(?P<host>[^/:]{2,}):(?P<path>.+)")
+# What is plainly a host, and a part of a path. Anything else may be a part of a credential, so it is not shown.
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
+_SEGMENT = re.compile(r"[\w.-]+", re.ASCII)
+# https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/configuring-pull-request-merges/managing-a-merge-queue
+_MERGE_QUEUE = re.compile(r"gh-readonly-queue/(?P<branch>.+)/pr-\d+-[0-9a-f]+")
 
 
-@dataclass(frozen=True)
-class Repository:
-    """A repository on some server. What else its address holds, such as a user's token, is left out."""
+class Repository(NamedTuple):
+    """A repository on some server. Other parts of its address, such as a user's token, are left out."""
 
     host: str
     path: str
 
     @classmethod
     def from_url(cls, url: str) -> Self | None:
-        """Read any of the forms in which repositories are addressed; None for what is none of them.
+        """Read any of the forms in which repositories are addressed; None for text that is none of them.
 
-        Paths are cut to `Org/Repo`, which is all that GitHub's have.
+        Paths are cut to `Org/Repo`, as GitHub's are.
         """
         url = url.strip()
-        if _CONTROL.search(url) or " " in url or "\\" in url:
+        if len(url) > _LONGEST_URL or _CONTROL.search(url) or " " in url or "\\" in url:
             return None
         try:
-            host, path = _split_url(url) if "://" in url else _split_short(url)
+            host, path, is_exact = _split_url(url) if "://" in url else _split_short(url)
         except ValueError:
             return None
         segments = [segment for segment in unquote(path).split("/") if segment]
-        if not host or len(segments) < 2:
+        if not _HOST.fullmatch(host) or not all(_SEGMENT.fullmatch(segment) for segment in segments):
+            return None
+        if len(segments) < 2 or (is_exact and len(segments) > 2):
             return None
         organization, name = segments[:2]
         # www.github.com and ssh.github.com are other names of the same server.
-        host = host.casefold().rstrip(".").removeprefix("www.").removeprefix("ssh.")
+        host = host.casefold().removeprefix("www.").removeprefix("ssh.")
         return cls(host, f"{organization}/{re.sub('[.]git$', '', name, flags=re.IGNORECASE)}")
 
     def is_same(self, other: "Repository") -> bool:
-        """Whether the two are one; GitHub does not tell upper from lower case."""
+        """Give whether the two are one; GitHub does not distinguish upper from lower case."""
         return (self.host, self.path.casefold()) == (other.host, other.path.casefold())
 
 
-def _split_url(url: str) -> tuple[str, str]:
+def _split_url(url: str) -> tuple[str, str, bool]:
+    """Give host and path, and whether the path must have two parts, since its first one may be something else."""
     parts = urlsplit(url)
-    # ssh://git@host:Org/Repo mixes ssh's two forms: where the port should be, the path begins.
-    port = re.search(r":([^:@\]]+)$", parts.netloc)
-    start = port[1] if port and not port[1].isdecimal() else ""
-    return parts.hostname or "", f"{start}{parts.path}"
+    port = re.search(r":([^:@\]]*)$", parts.netloc)
+    if port and port[1] and not port[1].isdecimal():
+        # ssh://git@host:Org/Repo mixes ssh's two forms: the path begins where the port should be.
+        return (parts.hostname or "", f"{port[1]}{parts.path}", True) if "ssh" in parts.scheme else ("", "", True)
+    return (parts.hostname or "").rstrip("."), parts.path, False
 
 
-def _split_short(url: str) -> tuple[str, str]:
+def _split_short(url: str) -> tuple[str, str, bool]:
+    """The same for an address without a scheme."""
     authority, slash, rest = url.partition("/")
     url = f"{authority.rpartition('@')[2]}{slash}{rest}"
     if match := _SCP.fullmatch(url):
-        return match["host"], match["path"]
+        return match["host"], match["path"], True
     host, _, path = url.partition("/")
-    return host if "." in host else "", path  # not a path, nor `Org/Repo`, which names no server
+    return host if "." in host else "", path, False  # not a path, nor `Org/Repo`, which names no server
 
 
-@dataclass(frozen=True)
-class Workspace:
-    """What the platform says of a workspace, as far as it may be known outside of the parser.
+class Workspace(NamedTuple):
+    """The parts of the platform's description of a workspace that the checks need.
 
-    The answer also holds secrets (`deploymentSecret`, `sshPrivateKey`), for which there is no place here. Whatever is
-    missing, null or of another type than documented is None; so is a `directory` that is not inside of a repository.
+    The answer also holds secrets (`deploymentSecret`, `sshPrivateKey`), which are left out. Values that are missing,
+    null or of another type than documented are None; so is a `directory` that is not inside of a repository.
     """
 
     status: str | None
@@ -87,7 +95,7 @@ class Workspace:
 
     @classmethod
     def from_json(cls, answer: object) -> Self:
-        """Read the decoded JSON of `GET /workspaces/{id}`; any shape will do."""
+        """Read the decoded JSON of `GET /workspaces/{id}`, whatever its shape."""
         fields = answer if isinstance(answer, dict) else {}
         return cls(
             status=_text(fields.get("status")),
@@ -98,14 +106,13 @@ class Workspace:
 
 
 def compare(workspace: Workspace, env: Mapping[str, str]) -> list[Finding]:
-    """What speaks against deploying this workspace from this workflow, before it is done.
+    """Find the reasons against deploying this workspace from this workflow, before the trigger.
 
-    Errors are what `verify-source: error` stops for: a workspace that is not ready, of another repository, of another
-    branch. What cannot be compared is a notice.
+    Level error: the workspace is not ready, or deploys another repository or branch. Level notice: no comparison.
 
     Arguments:
-        workspace: what the platform says.
-        env: the runner's variables; `GITHUB_SERVER_URL`, `GITHUB_REPOSITORY` and `GITHUB_REF` count.
+        workspace: as the platform describes it.
+        env: the runner's variables; `GITHUB_SERVER_URL`, `GITHUB_REPOSITORY`, `GITHUB_REF` and `GITHUB_BASE_REF` count.
     """
     findings = []
     if workspace.status and workspace.status.upper() != "READY":
@@ -113,22 +120,33 @@ def compare(workspace: Workspace, env: Mapping[str, str]) -> list[Finding]:
         findings.append(Finding(Level.ERROR, message))
     ours, theirs = _repository(env), workspace.repository
     if ours is None or theirs is None:
-        who = "the platform does not say which it is" if ours else "GITHUB_REPOSITORY does not say which this one is"
-        findings.append(_notice(f"The workspace's repository was not compared: {who}."))
+        why = "the platform gives no address of a host and a path for it"
+        why = why if ours else "GITHUB_REPOSITORY does not name this one"
+        findings.append(_notice(f"The workspace's repository was not compared: {why}."))
     elif theirs.host != ours.host:
-        # Whatever is called like our branch over there, it is another one.
+        # A branch of the same name in another repository is another branch.
         where = f"{short(theirs.host)}, this one on {short(ours.host)}"
         return [*findings, _notice(f"The workspace's repository was not compared: it lies on {where}.")]
     elif not theirs.is_same(ours):
         message = f"The workspace deploys {short(theirs.path)}, but this workflow runs in {short(ours.path)}."
         findings.append(Finding(Level.ERROR, message))
-    return [*findings, *_compare_branch(workspace, env.get("GITHUB_REF", ""))]
+    return [*findings, *_compare_branch(workspace, env)]
+
+
+def deploys_this(workspace: Workspace, env: Mapping[str, str]) -> bool:
+    """Give whether the workspace is known to deploy the repository and the branch that this workflow runs for.
+
+    A pull request counts by its base branch and a merge queue by its target: merging is what deploys them.
+    """
+    ours, theirs = _repository(env), workspace.repository
+    branch = _target_branch(env)
+    return bool(ours and theirs and ours.is_same(theirs) and branch and branch == _deployed_branch(workspace))
 
 
 def compare_commit(commit_id: str | None, env: Mapping[str, str]) -> list[Finding]:
-    """Whether the commit that was deployed is the one that this workflow ran for (`GITHUB_SHA`).
+    """Compare the commit that was deployed with the one that this workflow ran for (`GITHUB_SHA`).
 
-    Never an error, since it is deployed. A workflow that runs for a pull request or a tag has another commit anyway.
+    Never an error, since it is deployed. A workflow for a pull request, merge queue or tag has another commit anyway.
     """
     deployed, expected = (commit_id or "").strip().lower(), env.get("GITHUB_SHA", "").strip().lower()
     length = min(len(deployed), len(expected))
@@ -140,18 +158,18 @@ def compare_commit(commit_id: str | None, env: Mapping[str, str]) -> list[Findin
 
 
 def lowered(findings: Iterable[Finding]) -> list[Finding]:
-    """The same findings with warnings for errors, as `warn` wants them."""
+    """Give the same findings with warnings for errors, for the setting `warn`."""
     return [it._replace(level=Level.WARNING) if it.level is Level.ERROR else it for it in findings]
 
 
-def _compare_branch(workspace: Workspace, ref: str) -> list[Finding]:
-    branch = _branch(ref)
-    deployed = (workspace.branch or "").strip().removeprefix("refs/heads/")
+def _compare_branch(workspace: Workspace, env: Mapping[str, str]) -> list[Finding]:
+    ref = env.get("GITHUB_REF", "").strip()
+    branch, deployed = _branch(ref), _deployed_branch(workspace)
     what = f"branch '{short(deployed)}'" if deployed else "repository's default branch"
     if branch is None:
-        other = {"pull": "a pull request", "tags": "a tag"}.get(
-            ref.removeprefix("refs/").partition("/")[0], "no branch"
-        )
+        if ref.startswith("refs/pull/") and deployed and deployed == _target_branch(env):
+            return []
+        other = _kind_of(ref)
         return [_notice(f"This workflow runs for {other}; what is deployed is the head of the {what}.")]
     if not deployed:
         return [_notice(f"The workspace deploys the {what}; this workflow runs for the branch '{short(branch)}'.")]
@@ -161,9 +179,31 @@ def _compare_branch(workspace: Workspace, ref: str) -> list[Finding]:
     return []
 
 
+def _kind_of(ref: str) -> str:
+    """Give what a ref is, if it is no branch of the user's."""
+    if _MERGE_QUEUE.fullmatch(ref.removeprefix("refs/heads/")):
+        return "a merge queue"
+    return {"pull": "a pull request", "tags": "a tag"}.get(ref.removeprefix("refs/").partition("/")[0], "no branch")
+
+
+def _target_branch(env: Mapping[str, str]) -> str | None:
+    """Give the branch that the workflow runs for, or that a pull request or merge queue merges into."""
+    ref = env.get("GITHUB_REF", "").strip()
+    if queue := _MERGE_QUEUE.fullmatch(ref.removeprefix("refs/heads/")):
+        return queue["branch"]
+    if ref.startswith("refs/pull/"):
+        return env.get("GITHUB_BASE_REF", "").strip() or None
+    return _branch(ref)
+
+
+def _deployed_branch(workspace: Workspace) -> str:
+    return (workspace.branch or "").strip().removeprefix("refs/heads/")
+
+
 def _branch(ref: str) -> str | None:
+    """Give a ref's branch; None for a merge queue's, which exists only while its checks run."""
     prefix, slash, name = ref.strip().partition("refs/heads/")
-    return name if slash and name and not prefix else None
+    return name if slash and name and not prefix and not _MERGE_QUEUE.fullmatch(name) else None
 
 
 def _notice(message: str) -> Finding:

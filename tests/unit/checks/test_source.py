@@ -154,7 +154,37 @@ class TestRepository:
     def test_what_names_none_is_a_notice(self, url: object) -> None:
         level, message = only(compare(repositoryUrl=url))
         assert level is Level.NOTICE
-        assert "the platform does not say" in message
+        assert "no address of a host and a path" in message
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            f"https://github.com:{SECRET}/acme/data",
+            f"https://github.com:{SECRET}@/acme/data",
+            f"https://github.com/acme:{SECRET}@data/x",
+            f"https://github.com/{SECRET}@acme/data",
+            f"https://github.com/acme/{SECRET}@github.com/acme/data",
+            f"https://github.com/acme/data:{SECRET}",
+            f"https://github.com/acme/%40{SECRET}",
+            f"https://github.com/acme=/{SECRET}",
+            f"https:///{SECRET}@github.com/acme/data",
+            f"ssh://git@github.com:{SECRET}/acme/data",
+            f"ssh://git@github.com:{SECRET}@x/acme/data",
+            f"git@github.com:{SECRET}/acme/data",
+            f"git@github.com:{SECRET}:acme/data",
+            f"git@github.com:user:{SECRET}@/acme/data",
+            f"github.com:{SECRET}@acme/data",
+            f"github.com/{SECRET}:x/data",
+            f"user:{SECRET}@/github.com/acme/data",
+            f"https://github.com/acme/data?access_token={SECRET}",
+            f"https://github.com/acme/data#{SECRET}",
+            f"github.com/acme/data?{SECRET}",
+            f"{SECRET}://github.com/acme/data",
+        ],
+    )
+    def test_what_is_not_plainly_a_host_and_a_path_is_not_shown(self, url: str) -> None:
+        workspace = Workspace.from_json({"repositoryUrl": url})
+        assert SECRET not in f"{workspace}{compare(repositoryUrl=url)}"
 
     @pytest.mark.parametrize(
         ("server", "url"),
@@ -195,6 +225,56 @@ class TestBranch:
         level, message = only(compare(repositoryBranch=branch))
         assert level is Level.NOTICE
         assert "default branch" in message
+
+    QUEUE = f"refs/heads/gh-readonly-queue/main/pr-12-{'1e81ff3d' * 5}"
+
+    @pytest.mark.parametrize("branch", ["main", "develop", None])
+    def test_a_merge_queues_branch_is_a_notice(self, branch: str | None) -> None:
+        level, message = only(compare({**ENV, "GITHUB_REF": self.QUEUE}, repositoryBranch=branch))
+        assert level is Level.NOTICE
+        assert "runs for a merge queue;" in message
+
+    @pytest.mark.parametrize("ref", ["refs/heads/gh-readonly-queue", "refs/heads/gh-readonly-queue/main/pr-x-1e81"])
+    def test_a_branch_that_only_looks_like_a_merge_queues_is_another(self, ref: str) -> None:
+        assert only(compare({**ENV, "GITHUB_REF": ref}))[0] is Level.ERROR
+
+    @pytest.mark.parametrize("branch", ["main", "refs/heads/main"])
+    def test_a_pull_request_into_the_workspaces_branch_has_no_finding(self, branch: str) -> None:
+        env = {**ENV, "GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": "main"}
+        assert compare(env, repositoryBranch=branch) == []
+
+    @pytest.mark.parametrize("branch", ["develop", None])
+    def test_a_pull_request_into_another_branch_is_a_notice(self, branch: str | None) -> None:
+        env = {**ENV, "GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": "main"}
+        level, message = only(compare(env, repositoryBranch=branch))
+        assert level is Level.NOTICE
+        assert "runs for a pull request;" in message
+
+    @pytest.mark.parametrize(
+        ("env", "expected"),
+        [
+            ({}, True),
+            ({"GITHUB_REF": QUEUE}, True),
+            ({"GITHUB_REF": QUEUE.replace("main", "feature/a")}, False),
+            ({"GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": "main"}, True),
+            ({"GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": "develop"}, False),
+            ({"GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": ""}, False),
+            ({"GITHUB_REF": "refs/heads/develop", "GITHUB_BASE_REF": "main"}, False),
+            ({"GITHUB_REF": "refs/tags/main"}, False),
+            ({"GITHUB_REPOSITORY": "Org/Other"}, False),
+            ({"GITHUB_REPOSITORY": "org/repo"}, True),
+            ({"GITHUB_SERVER_URL": "https://ghe.example.com"}, False),
+            ({"GITHUB_REPOSITORY": ""}, False),
+        ],
+    )
+    def test_whether_the_workspace_deploys_this_workflows_branch(self, env: dict[str, str], expected: bool) -> None:
+        answer = {"repositoryUrl": "https://github.com/Org/Repo", "repositoryBranch": "main"}
+        assert source.deploys_this(Workspace.from_json(answer), {**ENV, **env}) is expected
+
+    @pytest.mark.parametrize("fields", [{"repositoryBranch": None}, {"repositoryUrl": None}])
+    def test_a_workspace_of_unknown_source_is_not_known_to_deploy_it(self, fields: dict[str, object]) -> None:
+        answer = {"repositoryUrl": "https://github.com/Org/Repo", "repositoryBranch": "main", **fields}
+        assert not source.deploys_this(Workspace.from_json(answer), ENV)
 
     @pytest.mark.parametrize(
         ("ref", "words"),
@@ -240,7 +320,7 @@ class TestCommit:
         assert "0" * 40 in message
         assert ENV["GITHUB_SHA"] in message
 
-    @pytest.mark.parametrize("ref", ["refs/pull/7/merge", "refs/tags/v1", ""])
+    @pytest.mark.parametrize("ref", ["refs/pull/7/merge", "refs/tags/v1", "", TestBranch.QUEUE])
     def test_another_is_a_notice_where_it_has_to_be_another(self, ref: str) -> None:
         assert only(source.compare_commit("0" * 40, {**ENV, "GITHUB_REF": ref}))[0] is Level.NOTICE
 
@@ -281,7 +361,7 @@ class TestWorkspace:
         }
         workspace = Workspace.from_json(answer)
         assert SECRET not in repr(workspace)
-        assert SECRET not in str(vars(workspace))
+        assert SECRET not in str(workspace._asdict())
 
 
 JSON = st.recursive(
