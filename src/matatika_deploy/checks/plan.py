@@ -259,7 +259,8 @@ def _comparable(key: str, value: object) -> object:
 def _show(value: object) -> str:
     if isinstance(value, tuple):
         return short(", ".join(value)) or "none"
-    return f"{value:g}" if isinstance(value, float) else short(str(value))
+    whole = isinstance(value, float) and value.is_integer()
+    return short(f"{value:.0f}" if whole else str(value))
 
 
 _UNKNOWN = object()
