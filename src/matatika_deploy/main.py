@@ -11,7 +11,7 @@ from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.github.inputs import read_secrets, read_settings
 from matatika_deploy.github.state import Stage
-from matatika_deploy.outcome import Outcome, Page
+from matatika_deploy.outcome import Outcome
 from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Clock, DeadlineExceeded, Interrupted, Waiter
 from matatika_deploy.runtime.limits import DEFAULT, Tuning
 from matatika_deploy.runtime.signals import Signals
@@ -109,7 +109,8 @@ def report(workflow: WorkflowCommands, step: Step | None, result: Outcome) -> No
         step.publish(result)
     else:
         workflow.output("outcome", result.result)
-    workflow.summarize(summary.render(step.page(result) if step else Page(result)))
+    page = summary.SummaryPage(result.result, result.title, result.message, result.hint)
+    workflow.summarize(summary.render(page._replace(**step.facts()) if step else page))
     said = f"{result.message} {result.hint}".strip()
     if result.is_good:
         workflow.info(f"{result.title}: {said}")

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from matatika_deploy.errors import DeployError
-from matatika_deploy.findings import Finding
 from matatika_deploy.platform.job import Job, JobStatus
 
 
@@ -123,15 +122,3 @@ def job_outputs(job: Job, job_url: str) -> dict[str, str]:
         "duration": job.duration,
     }
     return {name: str(value) for name, value in values.items() if value is not None}
-
-
-class Page(NamedTuple):
-    """What the step's summary shows."""
-
-    outcome: Outcome
-    workspace_id: str | None = None
-    workspace_url: str | None = None
-    job: Job | None = None
-    job_url: str | None = None
-    findings: tuple[Finding, ...] = ()
-    log_tail: bytes = b""

@@ -1,6 +1,7 @@
 """One step: what it works with, what it knows so far, and what it says about it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from matatika_deploy.connection import USER_AGENT, connect, new_http, push_event, workspace_url
 from matatika_deploy.findings import Finding
@@ -9,7 +10,7 @@ from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import Console
 from matatika_deploy.github.inputs import Logs, Settings
 from matatika_deploy.github.state import Stage
-from matatika_deploy.outcome import Outcome, Page, job_outputs
+from matatika_deploy.outcome import Outcome, job_outputs
 from matatika_deploy.platform import links
 from matatika_deploy.platform.auth import WebhookSignature
 from matatika_deploy.platform.job import Job
@@ -122,17 +123,24 @@ class Step:
                 self.workflow.output(name, value)
         self._outputs |= outputs
 
-    def page(self, outcome: Outcome) -> Page:
-        """Give what the step's summary is made of."""
-        return Page(
-            outcome=outcome,
-            workspace_id=self.settings.workspace_id,
-            workspace_url=self.workspace_url,
-            job=self.job,
-            job_url=self.job_url,
-            findings=tuple(self.findings),
-            log_tail=self.log.tail if self.log else b"",
-        )
+    def facts(self) -> dict[str, Any]:
+        """Give what the step's summary shows besides the outcome, as fields of its page."""
+        server, repository = self.environ.get("GITHUB_SERVER_URL"), self.environ.get("GITHUB_REPOSITORY")
+        sha = self.environ.get("GITHUB_SHA")
+        base = f"{server}/{repository}" if server and repository and sha else ""
+        facts: dict[str, Any] = {
+            "workspace_name": self.settings.workspace_id,
+            "workspace_url": self.workspace_url,
+            "findings": tuple(self.findings),
+            "blob_url": base and f"{base}/blob/{sha}",
+            "log_tail": self.log.tail if self.log else b"",
+        }
+        if job := self.job:
+            commit = job.commit_id or ""
+            facts |= {"job_id": job.id, "duration": job.duration, "commit_id": commit}
+            # Another commit may be one of another repository.
+            facts["commit_url"] = f"{base}/commit/{sha}" if base and commit == sha else ""
+        return facts
 
     def _still(self) -> None:
         if self.job:

@@ -14,6 +14,8 @@ _HIDDEN = re.compile(
 _BLANK = re.compile(r"[^\S ]+|[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 _LINE_END = re.compile(r"\r\n|\n|\r")
+# Without tabs and line ends, which a log is made of.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -43,5 +45,6 @@ def format_duration(seconds: float) -> str:
 
 
 def lines_of(log: bytes) -> list[str]:
-    """Give the lines of a log, which LF, CR and CRLF end, without colours and other terminal sequences."""
-    return _LINE_END.split(_ANSI.sub("", log.decode("utf-8", "replace")).rstrip("\r\n"))
+    """Give the lines of a log, which LF, CR and CRLF end, without colours, controls and hidden characters."""
+    text = _ANSI.sub("", log.decode("utf-8", "replace"))
+    return _LINE_END.split(_HIDDEN.sub("", _CONTROL.sub("", text)).rstrip("\r\n"))

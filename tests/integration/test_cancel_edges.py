@@ -347,7 +347,7 @@ def test_a_signal_in_the_summary_of_a_cancelled_step(tmp_path: Path, then: tuple
     assert result.outputs["status"] == "STOPPED"
     assert len(runner.read(result.printed).of("error")) == 1
     assert summary.count("&lt;&amp;&gt;") == 50 * 400
-    assert summary.rstrip().endswith("</pre>")
+    assert summary.endswith("</code>\n")
 
 
 def test_a_signal_at_any_moment_of_its_start(tmp_path: Path) -> None:

@@ -10,11 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matatika_deploy import outcome
-from matatika_deploy.errors import PlatformError
 from matatika_deploy.github import summary
-from matatika_deploy.outcome import Page
-from matatika_deploy.platform.job import Job
+from matatika_deploy.github.summary import SummaryPage
 from matatika_simulator import constants
 from tests.support import page, runner
 from tests.support.inprocess import Stage, stage
@@ -97,13 +94,14 @@ def assert_harmless(result: Result, staged: Stage, findings: int = 0) -> None:
     assert sum(len(value) for value in result.outputs.values()) < 256 * 1024
     # The post step gets each as one variable, which Linux limits to 128 KiB.
     assert all(len(value.encode()) < 64 * 1024 for value in result.state.values())
-    assert_harmless_page(result.summary, {result.outputs["workspace-url"], result.outputs.get("job-url", "")})
+    assert_harmless_page(result.summary, {result.outputs["workspace-url"]})
 
 
 def assert_harmless_page(markdown: str, links: set[str]) -> None:
     shown = page.render(markdown)
     assert shown.tags <= TAGS
-    assert set(shown.links) <= links
+    # Others lead to the repository that the workflow runs for, to a commit or to a file's line.
+    assert {link for link in shown.links if not str(link).startswith(f"{constants.REPOSITORY_URL}/")} <= links
     assert all(set(attributes) <= {"href"} for _, attributes in shown.elements)
     assert not shown.comments
     assert not re.search(r"@\w", shown.text)
@@ -155,7 +153,7 @@ def test_links_of_the_job(tmp_path: Path, text: str) -> None:
         result = staged.run()
         reading = runner.read(result.printed)
         assert result.outputs["job-url"].startswith(f"{staged.peer.url}/")
-        assert_harmless_page(result.summary, {result.outputs["workspace-url"], result.outputs["job-url"]})
+        assert_harmless_page(result.summary, {result.outputs["workspace-url"]})
     assert all(len(value.encode()) < 64 * 1024 for value in result.state.values())
     assert result.outputs.keys() <= OUTPUTS
     assert {command.name for command in reading.commands} <= {"add-mask", "debug", "warning", "error"}
@@ -166,7 +164,7 @@ def test_the_end_of_the_log(tmp_path: Path, text: str) -> None:
     log = [{"text": text.encode("utf-8", "replace").decode()}]
     with stage(tmp_path, {"job": {"runs": "10s", "ends": "ERROR", "log": log}}, logs="stream") as staged:
         result = staged.run()
-        assert_harmless_page(result.summary, {result.outputs["workspace-url"], result.outputs["job-url"]})
+        assert_harmless_page(result.summary, {result.outputs["workspace-url"]})
     shown = page.render(result.summary).verbatim
     assert all(word in shown for word in re.findall(r"[a-z]{3,9}", text) if "\x1b" not in text)
 
@@ -237,8 +235,6 @@ texts = st.text(st.characters(exclude_categories=[])) | st.lists(
 
 @given(texts, texts, texts, texts.map(lambda text: text.encode("utf-8", "replace")))
 def test_a_page_of_anything_at_all(message: str, status: str, commit: str, tail: bytes) -> None:
-    job = Job(id="7127b1d3", status=status, commit_id=commit)
-    links = {"https://app.matatika.com/workspaces/1", "https://app.matatika.com/api/jobs/7127b1d3"}
-    workspace_url, job_url = sorted(links, reverse=True)
-    shown = Page(outcome.failed(PlatformError(message, message)), "1", workspace_url, job, job_url, log_tail=tail)
-    assert_harmless_page(summary.render(shown), links)
+    url = "https://app.matatika.com/workspaces/1"
+    shown = SummaryPage("error", status, message, commit, log_tail=tail, commit_id=commit, workspace_url=url)
+    assert_harmless_page(summary.render(shown._replace(workspace_name="1")), {url})

@@ -1,36 +1,46 @@
-"""The step's page: short, complete, and harmless whatever it quotes."""
+"""The step's summary: what it shows, in which order, and that nothing from elsewhere becomes markup in it."""
 
 import html
 import re
-from html.parser import HTMLParser
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from matatika_deploy import outcome
-from matatika_deploy.errors import PlatformError
 from matatika_deploy.findings import Finding, Level
-from matatika_deploy.github.summary import render
-from matatika_deploy.outcome import Outcome, Page, Result
-from matatika_deploy.platform.job import Job, parse_timestamp
+from matatika_deploy.github.summary import PlanRow, RunRow, SummaryPage, render
+from tests.support import page as rendered
 
-JOB = Job(
-    id="7127b1d3",
-    status="COMPLETE",
-    commit_id="1e81ff3",
-    started=parse_timestamp("2023-03-23T21:48:41"),
-    ended=parse_timestamp("2023-03-23T21:49:23"),
-)
-PAGE = Page(
-    outcome=outcome.ended(JOB),
-    workspace_id="5e5c9a60",
-    workspace_url="https://app.matatika.com/workspaces/5e5c9a60",
-    job=JOB,
-    job_url="https://app.matatika.com/api/jobs/7127b1d3",
+REPOSITORY = "https://github.com/acme/data"
+COMMIT = "1e81ff35a1e0d2a4b0c8d6f7e9a3b5c7d9e1f3a5"
+WORKSPACE_URL = "https://app.matatika.com/workspaces/5e5c9a60"
+BLOB_URL = f"{REPOSITORY}/blob/{COMMIT}"
+
+PAGE = SummaryPage(
+    outcome="success",
+    title="Deployed",
+    message="Deployed: job 7127b1d3 is COMPLETE after 42 s.",
+    blob_url=BLOB_URL,
+    workspace_name="Orders",
+    workspace_url=WORKSPACE_URL,
+    repository="acme/data",
+    branch="main",
+    commit_id=COMMIT,
+    commit_url=f"{REPOSITORY}/commit/{COMMIT}",
+    duration=42,
+    job_id="7127b1d3",
     log_tail=b"one\ntwo\n",
 )
-FAILED = PAGE._replace(outcome=outcome.ended(JOB._replace(status="ERROR")))
+FAILED = PAGE._replace(
+    outcome="failure",
+    title="Deployment failed",
+    message="Deployment failed: ERROR no schema",
+    hint="Create the schema.",
+    plan=(PlanRow("+", "orders"), PlanRow("~", "rates", "schedule: - → 0 0 4 * * *"), PlanRow("-", "old", "deleted")),
+    runs=(RunRow("orders", "COMPLETE", 61.2, "a1"), RunRow("rates", "ERROR", None, "b2")),
+    findings=(Finding(Level.WARNING, "No version.", "pipelines/rates.yml", 3, 1),),
+)
 
 
 def log_of(page: str) -> list[str]:
@@ -39,41 +49,95 @@ def log_of(page: str) -> list[str]:
     return html.unescape(match[1]).split("\n") if match else []
 
 
-def rows(page: str) -> dict[str, str]:
-    """The table of facts: what stands in it without its markup."""
-    found = re.findall(r"^\| (\w+) \| (.*) \|$", page, re.MULTILINE)
-    return {name: html.unescape(re.sub(r"<[^>]*>", "", value)) for name, value in found}
+def rows_of(page: str) -> list[list[str]]:
+    """The cells of all tables without their markup, heads left out."""
+    lines = [line for line in page.splitlines() if line.startswith("| ")]
+    cells = [re.sub(r"<[^>]*>", "", line)[1:-1].split(" | ") for line in lines]
+    heads = [at - 1 for at, line in enumerate(lines) if set(line) <= set("|- ")]
+    return [
+        [html.unescape(cell).strip() for cell in row]
+        for at, row in enumerate(cells)
+        if at not in heads and at - 1 not in heads
+    ]
 
 
-def test_a_success() -> None:
-    page = render(PAGE)
-    assert page.startswith("### ✅ Deployed\n")
-    assert rows(page) == {
-        "Workspace": "5e5c9a60",
-        "Job": "7127b1d3 (COMPLETE)",
-        "Commit": "1e81ff3",
-        "Duration": "42 s",
-    }
-    assert '<a href="https://app.matatika.com/workspaces/5e5c9a60">' in page
-    assert '<a href="https://app.matatika.com/api/jobs/7127b1d3">' in page
-    assert "<pre>" not in page
+def test_a_success_is_short() -> None:
+    assert render(PAGE) == (
+        "### ✅ Deployed\n\nDeployed: job 7127b1d3 is COMPLETE after 42 s.\n\n"
+        f'<a href="{WORKSPACE_URL}">Orders</a> · <code>acme/data@main</code> · '
+        f'<a href="{REPOSITORY}/commit/{COMMIT}"><code>1e81ff3</code></a> · 42 s · job <code>7127b1d3</code>\n'
+    )
 
 
-def test_a_failure_shows_the_end_of_the_log() -> None:
-    page = render(FAILED)
-    assert page.startswith("### ❌ Deployment failed\n")
-    assert log_of(page) == ["one", "two"]
+def test_the_parts_come_in_the_order_of_need() -> None:
+    page = render(FAILED._replace(checked=("3 files were checked.",)))
+    parts = [
+        "### ❌ Deployment failed\n\nDeployment failed: ERROR no schema\n\nCreate the schema.\n",
+        "- 3 files were checked.\n",
+        *("#### The end of the job's log\n\n<pre>\none\ntwo\n</pre>\n", "#### What the deployment changes\n"),
+        *("#### Pipelines\n", "#### Findings\n", f'<a href="{WORKSPACE_URL}">Orders</a> · '),
+    ]
+    assert sorted(parts, key=page.index) == parts
 
 
-@pytest.mark.parametrize("result", [result for result in Result if result is not Result.SUCCESS])
-def test_so_does_every_other_end_but_success(result: Result) -> None:
-    assert log_of(render(PAGE._replace(outcome=Outcome(result, 1, "Ended")))) == ["one", "two"]
+@pytest.mark.parametrize("outcome", ["failure", "stopped", "timed-out", "cancelled", "submitted", "checked", "error"])
+def test_every_outcome_but_success_shows_the_end_of_the_log(outcome: str) -> None:
+    assert log_of(render(PAGE._replace(outcome=outcome))) == ["one", "two"]
 
 
-def test_what_is_unknown_is_left_out() -> None:
-    page = render(Page(outcome.failed(PlatformError("No.", "Do this."))))
-    assert page == "### ❌ Matatika could not be used\n\nNo. Do this.\n\n"
-    assert rows(render(PAGE._replace(job=JOB._replace(commit_id=None, ended=None)))).keys() == {"Workspace", "Job"}
+@pytest.mark.parametrize(
+    ("outcome", "mark"),
+    [
+        ("checked", "✅"),
+        ("submitted", "📨"),
+        ("cancelled", "🚫"),
+        ("stopped", "🛑"),
+        ("timed-out", "⌛"),
+        ("error", "❌"),
+    ],
+)
+def test_the_title_has_a_mark_of_its_outcome(outcome: str, mark: str) -> None:
+    assert render(SummaryPage(outcome, "Ended")) == f"### {mark} Ended\n"
+
+
+def test_unknown_facts_are_left_out() -> None:
+    assert render(SummaryPage("error", "Sign-in failed", "No.", "Do this.")) == (
+        "### ❌ Sign-in failed\n\nNo.\n\nDo this.\n"
+    )
+    page = render(SummaryPage("success", "Deployed", workspace_name="Orders", commit_id=COMMIT, branch="main"))
+    assert page.splitlines()[-1] == "Orders · <code>main</code> · <code>1e81ff3</code>"
+
+
+def test_a_branch_that_looks_like_a_host_makes_no_address() -> None:
+    page = rendered.render(render(PAGE._replace(branch="v1.x")))
+    assert len(page.links) == 2
+    assert "acme/data@\u200bv1.x" in page.verbatim
+
+
+def test_no_link_leads_into_the_api() -> None:
+    links = {link or "" for link in rendered.render(render(FAILED)).links}
+    assert links == {WORKSPACE_URL, f"{REPOSITORY}/commit/{COMMIT}", f"{BLOB_URL}/pipelines/rates.yml#L3"}
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "", "//evil.example", "ftp://x", "HTTPS//x"])
+def test_only_web_addresses_become_links(address: str) -> None:
+    page = PAGE._replace(workspace_url=address, commit_url=address, blob_url=address, findings=FAILED.findings)
+    assert rendered.render(render(page)).links == []
+
+
+def test_the_plan_shows_signs_pipelines_and_changes() -> None:
+    assert rows_of(render(PAGE._replace(plan=FAILED.plan))) == [
+        ["\uff0b", "orders", ""],
+        ["\uff5e", "rates", "schedule: - → 0 0 4 * * *"],
+        ["\uff0d", "old", "deleted"],
+    ]
+
+
+def test_the_runs_show_results_and_durations() -> None:
+    assert rows_of(render(PAGE._replace(runs=FAILED.runs))) == [
+        ["orders", "✅ COMPLETE", "1 min 1 s", "a1"],
+        ["rates", "❌ ERROR", "", "b2"],
+    ]
 
 
 class TestLog:
@@ -82,7 +146,7 @@ class TestLog:
     def shown(self, tail: bytes) -> list[str]:
         return log_of(render(FAILED._replace(log_tail=tail)))
 
-    def test_the_last_fifty_lines(self) -> None:
+    def test_the_last_fifty_lines_are_shown(self) -> None:
         tail = b"".join(b"line %d\n" % n for n in range(60))
         assert self.shown(tail) == [f"line {n}" for n in range(10, 60)]
 
@@ -92,27 +156,29 @@ class TestLog:
     def test_empty_lines_count_but_not_at_the_end(self) -> None:
         assert self.shown(b"one\n\n\ntwo\n\n\n") == ["one", "", "", "two"]
 
-    def test_64_kib(self) -> None:
+    def test_64_kib_are_shown(self) -> None:
         assert self.shown(b"x" * 70_000) == ["x" * 65_536]
 
-    def test_no_log(self) -> None:
-        assert "log" not in render(FAILED._replace(log_tail=b"")).lower().replace("job's log says why", "")
+    @pytest.mark.parametrize("tail", [b"", b"\n\r\n", b"\x1b[0m\n"])
+    def test_an_empty_log_has_no_heading(self, tail: bytes) -> None:
+        assert "log" not in render(FAILED._replace(log_tail=tail))
 
-    def test_every_kind_of_line_end(self) -> None:
+    def test_every_kind_of_line_end_counts(self) -> None:
         assert self.shown(b"one\r\ntwo\rthree\n") == ["one", "two", "three"]
 
-    def test_colours_and_controls_are_left_out(self) -> None:
+    def test_colours_controls_and_hidden_characters_are_left_out(self) -> None:
         tail = b"\x1b[1;31mred\x1b[0m \x1b]0;title\x07bell\x07 nul\x00 \x1b(B\xc2\x9b\xe2\x80\xaeturned\n"
-        assert self.shown(tail) == ["red bell nul (Bturned"]
+        hidden = "a\u061cb\u200bc\u200cd\u200de\u2060f\ufeffg".encode()
+        assert self.shown(tail + hidden) == ["red bell nul (Bturned", "abcdefg"]
 
-    def test_what_is_no_utf_8_is_marked(self) -> None:
+    def test_bytes_that_are_no_utf_8_are_marked(self) -> None:
         assert self.shown(b"caf\xe9 \xf0\x9f\n") == ["caf\ufffd \ufffd"]
 
     def test_tabs_stay(self) -> None:
         assert self.shown(b"a\tb\n") == ["a\tb"]
 
     def test_markup_in_it_is_text(self) -> None:
-        hostile = b"</pre><img src=x onerror=alert(1)>\n```\n</details>&amp;\n# Title\n| a |\n@everyone\n"
+        hostile = b"</pre><img src=x onerror=alert(1)>\n```\n\n</details>&amp;\n# Title\n| a |\n@everyone\n"
         page = render(FAILED._replace(log_tail=hostile))
         assert self.shown(hostile) == hostile.decode().removesuffix("\n").split("\n")
         assert page.count("</pre>") == 1
@@ -131,12 +197,23 @@ class TestFindings:
             Finding(Level.WARNING, "A warning", "a.yml"),
             Finding(Level.ERROR, "An error", "pipelines/b.yml", 3, 7),
         )
-        table = [line for line in found.splitlines() if line.startswith(("| ❌", "| ⚠️", "| 💬"))]
-        assert table == [
-            "| ❌ error | <code>pipelines/b.yml:3:7</code> | An error |",
-            "| ⚠️ warning | <code>a.yml</code> | A warning |",
-            "| 💬 notice |  | A notice |",
+        assert rows_of(found) == [
+            ["❌ error", "pipelines/b.yml:3:7", "An error"],
+            ["⚠️ warning", "a.yml", "A warning"],
+            ["💬 notice", "", "A notice"],
         ]
+
+    @pytest.mark.parametrize(
+        ("file", "line", "address"),
+        [
+            ("pipelines/a.yml", 5, "pipelines/a.yml#L5"),
+            ("pipelines/a.yml", None, "pipelines/a.yml"),
+            ("a b/ü#1?|`%41.yml", 2, "a%20b/%C3%BC%231%3F%7C%60%2541.yml#L2"),
+        ],
+    )
+    def test_each_links_to_its_line(self, file: str, line: int | None, address: str) -> None:
+        found = self.page(Finding(Level.ERROR, "Wrong.", file, line))
+        assert rendered.render(found).links[0] == f"{BLOB_URL}/{address}"
 
     def test_fifty_are_enough(self) -> None:
         found = self.page(*(Finding(Level.WARNING, f"Finding {n}") for n in range(60)))
@@ -153,52 +230,75 @@ class TestFindings:
         assert "<b>" not in row
 
 
-class _Elements(HTMLParser):
-    """The elements and attributes of a page."""
+@dataclass
+class Shape:
+    """What a page has when nothing in it is markup but our own."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: set[tuple[str, tuple[str, ...]]] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.add((tag, tuple(name for name, _ in attrs)))
+    tags: list[str]
+    headings: list[str]
 
 
-HARMLESS = {("a", ("href",)), ("code", ()), ("pre", ())}
+def shape(page: str) -> Shape:
+    shown = rendered.render(page)
+    assert not shown.comments
+    assert not re.search(r"@\w", shown.text)
+    assert all(set(attributes) <= {"href"} for _, attributes in shown.elements)
+    return Shape([tag for tag, _ in shown.elements], re.findall(r"^#+ .*", page, re.MULTILINE))
 
-hostile = st.text(st.characters(exclude_categories=["Cs"])) | st.text(alphabet="<>&\"'`*_~[]()|\\@#$!\n\r -=+1.:/ax")
 
-
-@given(hostile, hostile, hostile, hostile, st.binary(max_size=200))
-@example("</details><img src=x>", "`@team` #1 $x$ ![](https://x)", "a|b\n\n# c", '"><script>', b"</pre><script>")
-def test_nothing_from_elsewhere_becomes_markup(status: str, message: str, commit: str, file: str, tail: bytes) -> None:
-    page = render(
-        FAILED._replace(
-            outcome=outcome.failed(PlatformError(message, message)),
-            job=JOB._replace(status=status, commit_id=commit),
-            findings=(Finding(Level.ERROR, message, file, 1, 1),),
-            log_tail=tail,
-        )
+def filled(text: str, tail: bytes) -> SummaryPage:
+    """A page of which every part holds a text."""
+    return FAILED._replace(
+        message=text,
+        hint=text,
+        checked=(text,),
+        log_tail=tail or b"x",
+        plan=(PlanRow("+", text, text),),
+        runs=(RunRow(text, text, 1, text),),
+        findings=(Finding(Level.ERROR, text, text, 1, 1),),
+        workspace_name=text,
+        repository=text,
+        branch=text,
+        commit_id=text,
+        job_id=text,
     )
-    elements = _Elements()
-    elements.feed(page)
-    assert elements.found <= HARMLESS
-    before_log, _, _ = page.partition("\n<pre>\n")
-    ours = re.sub(r"&#\d+;|&\w+;", "", before_log)
-    # What is left are our own heading, tables and elements: no mention, code, emphasis, link or formula of others.
-    assert not re.search(r"[`*_~\[\]\\@$]", ours)
-    headings = [line for line in ours.splitlines() if line.startswith("#")]
-    assert headings[0] == "### ❌ Matatika could not be used"
-    assert set(headings[1:]) <= {"#### Findings", "#### The end of the job's log"}
+
+
+hostile = st.text(st.characters(exclude_categories=[])) | st.text(
+    alphabet="<>&\"'`*_~[]()|\\@#$!\n\r -=+1.:/ax", min_size=3
+)
+
+
+@given(hostile.map(lambda text: f"{text}x"), st.binary(max_size=200).map(lambda tail: b"x" + tail))
+@example("- x", b"x")
+@example("1. x", b"x")
+@example("12) + x", b"x")
+@example("--- x", b"x")
+@example("x</details><img src=x>\n\n# h `@team` #1 $x$ ![](https://x) a|b\n|--|--|\n", b"</pre><script>\n\n- a\n```")
+@example("x|`|``|&lt;<!-- <a href='x'> www.evil.example me@evil.example https://evil.example {x}", b"x\n</PRE\n><b>")
+def test_nothing_from_elsewhere_becomes_markup(text: str, tail: bytes) -> None:
+    assert shape(render(filled(text, tail))) == shape(render(filled("x", b"x")))
+
+
+@given(hostile)
+@example('x|y`z\\\n</a><b>&quot;" onclick=x')
+def test_no_address_leaves_its_link(text: str) -> None:
+    def page(path: str) -> SummaryPage:
+        url = f"https://a.example/{path}"
+        return FAILED._replace(workspace_url=url, commit_url=url, blob_url=url)
+
+    assert shape(render(page(text))) == shape(render(page("x")))
 
 
 def test_the_page_is_small_whatever_is_in_it() -> None:
-    page = render(
-        FAILED._replace(
-            outcome=outcome.failed(PlatformError("&" * 10**6, "@" * 10**6)),
-            job=JOB._replace(status="<" * 10**6, commit_id="`" * 10**6),
-            findings=tuple(Finding(Level.ERROR, "$" * 10**5, "|" * 10**5) for _ in range(1000)),
+    for text in ("@" * 10**5, "&" * 10**5, "|" * 10**5, "💥" * 10**5):
+        page = FAILED._replace(
+            message=text,
+            hint=text,
+            checked=(text,) * 1000,
+            plan=(PlanRow("+", text, text),) * 1000,
+            runs=(RunRow(text, text, 1, text),) * 1000,
+            findings=(Finding(Level.ERROR, text, text[:300], 1, 1),) * 1000,
             log_tail=b"&" * 10**7,
         )
-    )
-    assert len(page.encode()) < 1024 * 1024
+        assert len(render(page).encode()) < 1024 * 1024
