@@ -84,6 +84,8 @@ TITLES = [
     "Checks failed",
     "Deployment cancelled",
     "Internal error",
+    "Deployment left running",
+    "Workspace not checked",
 ]
 
 
