@@ -28,7 +28,7 @@ T = TypeVar("T")
 _Sorting = Mapping[str, Callable[[T], Any]]
 
 _BY_CREATED: Final[_Sorting[Job]] = {"created": lambda job: job.created}
-_BY_NAME: Final[_Sorting[Any]] = {"name": lambda item: item.name}
+_BY_NAME: Final[_Sorting[Pipeline]] = {"name": lambda pipeline: pipeline.name}
 
 
 def application(platform: Platform, journal: Journal) -> ASGIApp:
@@ -138,7 +138,7 @@ class Api:
     async def list_workspaces(self, request: Request) -> Response:
         """A page of the workspaces."""
         workspaces = list(self._platform.workspaces.values())
-        return self._page(request, "workspaces", workspaces, self._resources(request).workspace, _BY_NAME)
+        return self._page(request, "workspaces", workspaces, self._resources(request).workspace, {})
 
     async def list_pipelines(self, request: Request) -> Response:
         """A page of a workspace's pipelines."""

@@ -100,8 +100,7 @@ class Gateway:
 
     def _made_up(self, request: Request, status: int, fault: Fault) -> Response:
         """The answer that stands in the scenario."""
-        origin = f"{request.url.scheme}://{request.url.netloc}"
-        headers = {name.lower(): value.replace("{origin}", origin) for name, value in fault.headers.items()}
+        headers = {name.lower(): value for name, value in fault.headers.items()}
         match fault.body:
             case Body(text=str(text)):
                 return Response(text, status, {"content-type": "application/json", **headers})

@@ -4,7 +4,6 @@ The classes are the format: a field `exit_code` is the key `exit-code`. A key th
 """
 
 import base64
-import binascii
 import difflib
 import math
 import re
@@ -15,34 +14,13 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from matatika_simulator import constants
 from matatika_simulator.log import Log, numbered_lines
 
-Call = Literal[
-    "token",
-    "trigger",
-    "webhook",
-    "jobs",
-    "job",
-    "logs",
-    "withdraw",
-    "delete",
-    "workspace",
-    "workspaces",
-    "pipelines",
-    "run",
-    "runs",
-]
+_JobCall = Literal["trigger", "webhook", "jobs", "job", "logs", "withdraw", "delete"]
+Call = Literal["token", _JobCall, "workspace", "workspaces", "pipelines", "run", "runs"]
 CALLS: Final[tuple[Call, ...]] = get_args(Call)
 """The names of the calls, as they stand in scenarios and in the journal."""
 
@@ -76,6 +54,10 @@ def _uuid(value: str) -> str:
         raise ValueError("expected a UUID") from None
 
 
+def _decoded(value: object) -> bytes:
+    return base64.b64decode(str(value), validate=True)
+
+
 def _call_names(value: object) -> object:
     if value == "all":
         return list(CALLS)
@@ -93,10 +75,7 @@ _Size = Annotated[int, Field(ge=0)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        alias_generator=lambda name: name.rstrip("_").replace("_", "-"),
+        extra="forbid", frozen=True, strict=True, alias_generator=lambda name: name.rstrip("_").replace("_", "-")
     )
 
 
@@ -104,10 +83,9 @@ class LogItem(_Section):
     """Something that a job writes: `text`, or the bytes of `base64`, or so many numbered `lines`."""
 
     at: _Duration | None = None
-    """Since the start of the run; None: with the item before."""
     text: str | None = None
     unfinished: bool = False
-    base64: str | None = None
+    base64: Annotated[bytes, BeforeValidator(_decoded)] | None = None
     lines: _Count | None = None
     over: _Duration = 0.0
     line_bytes: _Size = 0
@@ -119,8 +97,6 @@ class LogItem(_Section):
                 raise ValueError("expected in 'text' one line with {n} once, for its number")
         elif (self.text is None) == (self.base64 is None):
             raise ValueError("expected text, base64 or lines")
-        if self.base64 is not None:
-            self.writes(0.0)
         return self
 
     def writes(self, at: float) -> list[tuple[float, bytes]]:
@@ -131,10 +107,7 @@ class LogItem(_Section):
                 return [(at, b"".join(lines))]
             return [(at + self.over * number / self.lines, line) for number, line in enumerate(lines)]
         if self.base64 is not None:
-            try:
-                return [(at, base64.b64decode(self.base64, validate=True))]
-            except binascii.Error:
-                raise ValueError("'base64' is not base64") from None
+            return [(at, self.base64)]
         text = self.text or ""
         return [(at, (text if self.unfinished or text.endswith("\n") else text + "\n").encode())]
 
@@ -145,14 +118,10 @@ class Plan(_Section):
     queued: _Endless = 0.0
     runs: _Endless = 1.0
     ends: str = "COMPLETE"
-    """`COMPLETE`, `ERROR`, `STOPPED`, or a final status that nobody knows."""
     exit_code: int | None = None
-    """Not given: 0 for `COMPLETE`, 1 for `ERROR`, none for others."""
     commit_id: str | None = constants.COMMIT_ID
     restarts: list[_Duration] = []
-    """When, since the start of the run, `attempt` grows and the log starts over, with times from there on."""
     fields: dict[str, Any] = {}
-    """Fields of the answer that are given as they stand here, whatever the job does."""
     log: list[LogItem] = []
 
     @cached_property
@@ -188,21 +157,14 @@ class OtherJob(Plan):
     since: Literal["start", "first-trigger"] = "start"
     workspace_id: _Uuid | None = None
     pipeline: str | None = None
-    """The name of the pipeline that it runs."""
 
 
 class Workspace(_Section):
     """A workspace."""
 
     id: _Uuid = constants.WORKSPACE_ID
-    name: str = "Simulated workspace"
-    repository_url: str | None = constants.REPOSITORY_URL
-    repository_branch: str | None = constants.REPOSITORY_BRANCH
-    repository_directory: str | None = None
-    status: Literal["PROVISIONING", "READY", "FAILED"] = "READY"
     deployment_secret: str = constants.DEPLOYMENT_SECRET
     fields: dict[str, Any] = {}
-    """Fields of the answer that are given as they stand here."""
 
 
 class OtherWorkspace(Workspace):
@@ -216,28 +178,13 @@ class Pipeline(_Section):
     """A pipeline of the workspace, and what deployments do to it."""
 
     name: str
-    label: str | None = None
     status: Literal["DRAFT", "PROVISIONING", "READY", "FAILED"] = "READY"
-    schedule: str | None = None
-    timeout: int = 0
-    max_retries: int = 0
-    script: str | None = None
-    data_components: list[str] = []
-    actions: list[str] = []
     triggered_by: list[str] = []
-    repository_path: str | None = None
-    """Not given: `pipelines/NAME.yml`."""
-    properties: dict[str, Any] = {}
     fields: dict[str, Any] = {}
-    """Fields of the answer that are given as they stand here."""
     on_deploy: Literal["create", "change", "delete"] | None = None
-    """What the first deployment that succeeds does to it."""
     changes: dict[str, Any] = {}
-    """Fields of the answer that are different after that deployment."""
     configuration: Plan = Plan()
-    """The `PIPELINE_CONFIG` job after it, until whose end the pipeline is `PROVISIONING`."""
     job: Plan = Plan()
-    """Each run."""
 
     @property
     def id(self) -> str:
@@ -250,7 +197,6 @@ class Logs(_Section):
 
     stream: Literal["ends", "held"] = "ends"
     empty: Literal[200, 204] = 200
-    """The answer when there is nothing to read and the stream is not held."""
 
 
 class Deployments(_Section):
@@ -278,7 +224,6 @@ class Withdrawal(_Section):
     queued: Literal["accept", 400, 409] = "accept"
     answer: Literal[200, 202] = 202
     takes: _Duration = 0.0
-    """Until a running job has stopped."""
 
 
 class Tokens(_Section):
@@ -286,11 +231,8 @@ class Tokens(_Section):
 
     client_secret: str = constants.CLIENT_SECRET
     audience: str | None = None
-    """The only audience that is granted; None: the API root, as the request names it."""
     expires_after: _Duration = 86_400.0
-    """What is true; the answer always says a day."""
     expires_after_uses: _Size | None = None
-    """Calls after which it expires."""
 
 
 def _hrefs(value: str) -> str:
@@ -303,25 +245,18 @@ class Answers(_Section):
     """What answers look like where the platform is known to vary."""
 
     old: bool = False
-    """Jobs lack `maxAttempts`, `attempt`, `_embedded`; the media type is `application/json`; errors have a zone."""
     hrefs: Annotated[str, AfterValidator(_hrefs)] = "absolute"
     link_lists: bool = False
-    """Each relation in `_links` is a list of one."""
     fraction_digits: Annotated[int, Field(ge=0, le=9)] = 6
-    """Digits after the second in timestamps."""
     lower_case: bool = False
-    """Statuses of jobs are in lower case."""
 
 
 class ClockSkew(_Section):
     """Seconds by which the platform's clocks are ahead of the real time. A single duration means all of them."""
 
     created: _Offset = 0.0
-    """Of timestamps in answers."""
     date: _Offset = 0.0
-    """Of the API's `Date` headers."""
     auth: _Offset = 0.0
-    """Of the token endpoint's `Date` headers."""
 
     @model_validator(mode="before")
     @classmethod
@@ -347,7 +282,6 @@ class Selection(_Section):
     to: _Count | None = None
     every: _Count = 1
     during: Annotated[list[_Endless], Field(min_length=2, max_length=2)] | None = None
-    """Seconds since the first deployment that was triggered here; never before there is one."""
 
     def matches(self, number: int, elapsed: float | None) -> bool:
         """Whether the `number`th request is meant, `elapsed` seconds after the first trigger (None: before it)."""
@@ -365,11 +299,8 @@ class Body(_Section):
     page: Literal["api", "html", "cloudflare", "empty"] = "api"
     """What a plain string stands for."""
     api: str = "Simulated fault"
-    """The `message` of the API's error body."""
     errors: list[dict[str, Any]] = []
-    """The `errors` of the API's error body."""
     text: str | None = None
-    """The body, as it stands."""
 
     @model_validator(mode="before")
     @classmethod
@@ -389,10 +320,8 @@ class Fault(_Section):
     hang: bool = False
     expire_token: bool = False
     after: bool = False
-    """The call has its effect first; only then things go wrong."""
     delay: _Duration = 0.0
     cut: _Size | None = None
-    """Close the connection after so many bytes of the body."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -467,18 +396,16 @@ def _known_keys() -> set[str]:
     return {str(field.alias) for section in sections for field in section.model_fields.values()}
 
 
-def _read(source: "str | Path | Mapping[str, Any]", folder: Path, above: tuple[Path, ...] = ()) -> Any:
+def _read(source: "str | Path | Mapping[str, Any]", folder: Path) -> Any:
     """The content, with what it is based on merged in."""
     content: Any = source
     if isinstance(source, str | Path):
         path = _find(source, folder)
-        if path in above:
-            raise ScenarioError(f"scenario {source}: is based on itself")
-        content, folder, above = _load_yaml(path), path.parent, (*above, path)
+        content, folder = _load_yaml(path), path.parent
     if not isinstance(content, Mapping) or "based-on" not in content:
         return content
     content = dict(content)
-    return _merge(_read(str(content.pop("based-on")), folder, above), content)
+    return _merge(_read(str(content.pop("based-on")), folder), content)
 
 
 def _find(source: str | Path, folder: Path) -> Path:

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -69,7 +68,11 @@ class TestTrigger:
             assert api.jobs[0].triggered_by == "token"
 
     def test_is_refused_while_another_deployment_of_the_workspace_has_not_ended(self) -> None:
-        with simulated(job={"queued": 10, "runs": 10}, other_workspaces=[{"id": OTHER_ID}]) as api:
+        with simulated(
+            job={"queued": 10, "runs": 10},
+            other_workspaces=[{"id": OTHER_ID}],
+            other_jobs=[{"type": "PIPELINE_RUN", "runs": "forever"}],
+        ) as api:
             api.trigger()
             assert_api_error(api.call("POST", DEPLOYMENTS), 409, f"/api{DEPLOYMENTS}")
             assert api.call("POST", f"/workspaces/{OTHER_ID}/deployments").status_code == 202
@@ -82,10 +85,6 @@ class TestTrigger:
         with simulated(deployments={"while-another-runs": "queue"}) as api:
             assert api.trigger()["id"] != api.trigger()["id"]
 
-    def test_is_not_hindered_by_jobs_of_other_types(self) -> None:
-        with simulated(other_jobs=[{"type": "PIPELINE_RUN", "runs": "forever"}]) as api:
-            api.trigger()
-
     def test_makes_the_others_jobs_appear_whatever_becomes_of_it(self) -> None:
         fault = {"calls": "trigger", "requests": {"first": 1}, "status": 503}
         other = {"since": "first-trigger", "at": "2s", "runs": 5}
@@ -96,11 +95,6 @@ class TestTrigger:
             api.clock.now += 2
             assert [(job.triggered_by, job.created - NOW) for job in api.jobs] == [("other", -5), ("other", 102)]
             assert api.call("POST", DEPLOYMENTS).status_code == 409
-
-    def test_of_an_unknown_workspace_is_refused(self) -> None:
-        with simulated() as api:
-            path = f"/workspaces/{UNKNOWN}/deployments"
-            assert_api_error(api.call("POST", path), 404, f"/api{path}")
 
 
 class TestWebhook:
@@ -118,25 +112,6 @@ class TestWebhook:
                     None,
                 )
                 assert (entry.content_length, entry.body_sha256) == (len(body), hashlib.sha256(body).hexdigest())
-
-    @pytest.mark.parametrize(
-        ("body", "headers", "status"),
-        [
-            (b"{ }", sign(b"{}"), 401),
-            (b"{ }", {"X-Hub-Signature": sign(b"{ }")["X-Hub-Signature"].removeprefix("sha1=")}, 401),
-            (b"{ }", BEARER, 400),
-            (b"{", sign(b"{"), 400),
-        ],
-    )
-    def test_is_refused_otherwise(self, body: bytes, headers: dict[str, str], status: int) -> None:
-        with simulated() as api:
-            assert_api_error(api.call("POST", WEBHOOK, None, data=body, headers=headers), status, f"/api{WEBHOOK}")
-            assert api.jobs == []
-
-    def test_conflicts_too(self) -> None:
-        with simulated() as api:
-            api.trigger()
-            assert api.call("POST", WEBHOOK, None, data=b"{}", headers=sign(b"{}")).status_code == 409
 
 
 class TestJob:
@@ -157,73 +132,44 @@ class TestJob:
 
     def test_starts_over(self) -> None:
         log = [{"text": "start"}, {"at": 2, "text": "more"}]
-        with simulated(job={"runs": 9, "restarts": [3, 6], "log": log}, logs={"stream": "held"}) as api:
-            job, seen = api.trigger(), []
-            logs = api.call("GET", job["_links"]["logs"]["href"], stream=True)
+        with simulated(job={"runs": 9, "restarts": [3, 6], "log": log}) as api:
+            link, seen = api.trigger()["_links"], []
             for _ in range(10):
-                now = api.get(f"/jobs/{job['id']}")
-                seen.append((now["maxAttempts"], now["attempt"], now["status"]))
-                if seen[-1][2] == "RUNNING":
-                    while api.clock.now - NOW in (0, 2, 3, 5, 6, 8) and not logs.raw.read1():
-                        pass
+                job, lines = api.get(link["self"]["href"]), api.call("GET", link["logs"]["href"]).text.count("\n")
+                seen.append((job["attempt"], lines))
+                assert job["maxAttempts"] == 2
                 api.clock.now += 1
-            assert [attempt for _, attempt, _ in seen] == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]
-            assert {most for most, _, _ in seen} == {2}
-            with api.call("GET", job["_links"]["logs"]["href"]) as whole:
-                assert whole.text == "start\nmore\n"
+            assert seen == [(0, 1), (0, 1), (0, 2), (1, 1), (1, 1), (1, 2), (2, 1), (2, 1), (2, 2), (2, 2)]
 
     def test_fields_can_be_anything(self) -> None:
         with simulated(job={"fields": {"exitCode": [], "status": "ODD", "_links": None, "new": 1}}) as api:
             job = api.trigger()
             assert (job["exitCode"], job["status"], job["_links"], job["new"]) == ([], "ODD", None, 1)
 
-    def test_unknown_or_without_a_uuid(self) -> None:
-        with simulated() as api:
-            for path, status in ((f"/jobs/{UNKNOWN}", 404), (f"/jobs/{UNKNOWN}/logs", 404), ("/jobs/7", 400)):
-                assert_api_error(api.call("GET", path), status, f"/api{path}")
+
+@pytest.mark.parametrize(
+    ("style", "shown"),
+    [
+        ({"hrefs": "relative"}, r'"/api/jobs/[\w-]+/logs\?sequence=0"'),
+        ({"hrefs": "without-port"}, r'"http://127\.0\.0\.1/api/jobs/[\w-]+"'),
+        ({"hrefs": "https://b.example/api/"}, r'"https://b\.example/api/jobs/[\w-]+"'),
+        ({"link-lists": True}, r'"self":\[\{"href":"[^"]+"\}\]'),
+        ({"fraction-digits": 0}, r'"created":"2023-11-14T22:13:20"'),
+        ({"fraction-digits": 9}, r'"created":"2023-11-14T22:13:20\.123456\d{3}"'),
+        ({"lower-case": True}, r'"status":"running"'),
+    ],
+)
+def test_answers_vary_as_the_platform_s_may(style: dict[str, object], shown: str) -> None:
+    with simulated(answers=style) as api:
+        assert re.search(shown, api.call("POST", DEPLOYMENTS).text)
 
 
-class TestAnswers:
-    def job(self, **answers: Any) -> Any:
-        with simulated(answers={key.replace("_", "-"): value for key, value in answers.items()}) as api:
-            job = api.trigger()
-            return job, api.simulator.api_url
-
-    def test_old(self) -> None:
-        with simulated(answers={"old": True}) as api:
-            answer = api.call("POST", DEPLOYMENTS)
-            assert not {"maxAttempts", "attempt", "_embedded"} & set(answer.json())
-            assert answer.headers["Content-Type"] == "application/json"
-            refused = api.call("GET", f"/jobs/{UNKNOWN}").json()
-            assert refused["timestamp"] == "2023-11-14T22:13:20.123+00:00"
-
-    @pytest.mark.parametrize(
-        ("hrefs", "root"),
-        [
-            ("relative", "/api"),
-            ("without-port", "http://127.0.0.1/api"),
-            ("https://b.example/api/", "https://b.example/api"),
-        ],
-    )
-    def test_links(self, hrefs: str, root: str) -> None:
-        job, _ = self.job(hrefs=hrefs)
-        assert job["_links"]["logs"]["href"] == f"{root}/jobs/{job['id']}/logs?sequence=0"
-
-    def test_lists_of_links(self) -> None:
-        job, root = self.job(link_lists=True)
-        assert job["_links"]["self"] == [{"href": f"{root}/jobs/{job['id']}"}]
-
-    @pytest.mark.parametrize(("digits", "created"), [(0, ""), (3, ".123"), (9, r".123456\d{3}")])
-    def test_fractions_of_seconds(self, digits: int, created: str) -> None:
-        assert re.fullmatch(f"2023-11-14T22:13:20{created}", self.job(fraction_digits=digits)[0]["created"])
-
-    def test_statuses_in_lower_case(self) -> None:
-        assert self.job(lower_case=True)[0]["status"] == "running"
-
-    def test_links_name_the_host_that_was_asked(self) -> None:
-        with simulated() as api:
-            job = api.call("POST", DEPLOYMENTS, headers={"Host": "platform.example:8443"}).json()
-            assert job["_links"]["self"]["href"] == f"http://platform.example:8443/api/jobs/{job['id']}"
+def test_answers_of_an_older_platform() -> None:
+    with simulated(answers={"old": True}) as api:
+        answer = api.call("POST", DEPLOYMENTS)
+        assert not {"maxAttempts", "attempt", "_embedded"} & set(answer.json())
+        assert answer.headers["Content-Type"] == "application/json"
+        assert api.call("GET", f"/jobs/{UNKNOWN}").json()["timestamp"] == "2023-11-14T22:13:20.123+00:00"
 
 
 @pytest.mark.parametrize(
@@ -241,8 +187,8 @@ def test_each_clock_of_the_platform_has_its_own_time(skew: object, created: int,
         assert (date_of(answer), date_of(refused), date_of(api.get_token())) == (date, date, auth)
 
 
-class TestWithdraw:
-    def test_running(self) -> None:
+class TestWithdrawal:
+    def test_of_a_running_job(self) -> None:
         with simulated(job={"runs": "forever"}, withdrawal={"takes": "2s"}) as api:
             job = api.trigger()
             stopped = job["_links"]["withdraw job"]["href"]
@@ -259,19 +205,17 @@ class TestWithdraw:
             assert api.call("PUT", stopped).status_code == 409
             assert api.jobs[0].withdrawn
 
-    def test_queued_accepted(self) -> None:
-        with simulated(job={"queued": "forever"}, withdrawal={"answer": 200}) as api:
-            assert api.call("PUT", api.trigger()["_links"]["withdraw job"]["href"]).status_code == 200
-            assert api.jobs[0].status == "STOPPED"
-
-    @pytest.mark.parametrize("status", [400, 409])
-    def test_queued_refused(self, status: int) -> None:
-        with simulated(job={"queued": 10, "runs": 10}, withdrawal={"queued": status}) as api:
+    @pytest.mark.parametrize("queued", ["accept", 400, 409])
+    def test_of_a_queued_job(self, queued: object) -> None:
+        policy = {"queued": queued, "answer": 200}
+        with simulated(job={"queued": 10, "runs": 10}, withdrawal=policy) as api:
             path = f"/jobs/{api.trigger()['id']}/stopped"
-            assert_api_error(api.call("PUT", path), status, f"/api{path}")
-            assert (api.jobs[0].status, api.jobs[0].withdrawn) == ("QUEUED", False)
-            api.clock.now += 10
-            assert api.call("PUT", path).status_code == 202
+            assert api.call("PUT", path).status_code == (200 if queued == "accept" else queued)
+            assert api.jobs[0].withdrawn == (queued == "accept")
+            if queued != "accept":
+                assert api.jobs[0].status == "QUEUED"
+                api.clock.now += 10
+                assert api.call("PUT", path).status_code == 200
             assert api.jobs[0].status == "STOPPED"
 
 
@@ -313,10 +257,6 @@ class TestJobList:
             beyond = api.get(JOBS + "?size=2&page=7")
             assert ("_embedded" in beyond, beyond["page"]["number"]) == (False, 7)
 
-    def test_items_are_jobs(self) -> None:
-        with simulated() as api:
-            assert [api.trigger()] == api.get(JOBS)["_embedded"]["jobs"]
-
     def test_sorting(self) -> None:
         with simulated(other_jobs=OTHERS) as api:
             assert self.created(api, "?size=0&page=-1") == ["13:10", "12:50", "13:00"]
@@ -334,25 +274,20 @@ class TestJobList:
 
 
 class TestWorkspaces:
-    def test_one_is_shown_with_its_secrets(self) -> None:
-        with simulated() as api:
-            workspace = api.get(WORKSPACE)
-            assert workspace["id"] == constants.WORKSPACE_ID
-            assert workspace["deploymentSecret"] == constants.DEPLOYMENT_SECRET
-            assert workspace["sshPrivateKey"] == constants.SSH_PRIVATE_KEY
-            assert (workspace["status"], workspace["repositoryUrl"]) == ("READY", constants.REPOSITORY_URL)
-            assert (workspace["repositoryBranch"], workspace["repositoryDirectory"]) == ("main", None)
-
     def test_one_is_what_the_scenario_says(self) -> None:
         url = "git@github.com:Org/Repo.git"
-        shape = {"status": "FAILED", "repository-url": url, "repository-branch": None, "fields": {"managed": "?"}}
-        with simulated(workspace=shape) as api:
+        fields = {"status": "FAILED", "repositoryUrl": url, "repositoryBranch": None, "managed": "?"}
+        with simulated(workspace={"fields": fields}) as api:
             workspace = api.get(WORKSPACE)
             assert (workspace["status"], workspace["repositoryUrl"]) == ("FAILED", url)
             assert (workspace["repositoryBranch"], workspace["managed"]) == (None, "?")
+            assert workspace["deploymentSecret"] == constants.DEPLOYMENT_SECRET
+            assert workspace["sshPrivateKey"] == constants.SSH_PRIVATE_KEY
 
     def test_another_one_may_have_a_job_of_its_own(self) -> None:
-        with simulated(other_workspaces=[{"id": OTHER_ID, "name": "Other", "job": {"ends": "ERROR"}}]) as api:
+        with simulated(
+            other_workspaces=[{"id": OTHER_ID, "fields": {"name": "Other"}, "job": {"ends": "ERROR"}}]
+        ) as api:
             names = [workspace["name"] for workspace in api.get("/workspaces")["_embedded"]["workspaces"]]
             assert names == ["Simulated workspace", api.get(f"/workspaces/{OTHER_ID}")["name"]]
             api.trigger()
@@ -364,23 +299,11 @@ class TestWorkspaces:
 class TestAccess:
     @pytest.mark.parametrize("header", [None, "Bearer", "Bearer wrong", f"Basic {constants.TOKEN}", constants.TOKEN])
     def test_needs_a_valid_token(self, header: str | None) -> None:
-        calls = [("POST", DEPLOYMENTS), ("GET", JOBS), ("GET", WORKSPACE), ("GET", "/workspaces"), ("GET", "/none")]
-        calls += [
-            ("DELETE", f"/jobs/{UNKNOWN}"),
-            ("PUT", f"/jobs/{UNKNOWN}/stopped"),
-            ("POST", f"/pipelines/{UNKNOWN}/jobs"),
-        ]
         with simulated() as api:
-            for method, path in calls:
-                answer = api.call(method, path, None, headers={"Authorization": header} if header else {})
-                assert_api_error(answer, 401, f"/api{path}")
-                assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-            assert {entry.authorised for entry in api.simulator.journal} == {False}
-            assert api.jobs == []
-
-    def test_takes_the_scheme_in_any_case(self) -> None:
-        with simulated() as api:
-            assert api.call("GET", WORKSPACE, None, headers={"Authorization": f"bearer {constants.TOKEN}"}).ok
+            answer = api.call("POST", DEPLOYMENTS, None, headers={"Authorization": header} if header else {})
+            assert_api_error(answer, 401, f"/api{DEPLOYMENTS}")
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+            assert (api.simulator.journal[0].authorised, api.jobs) == (False, [])
 
     def test_no_such_page_or_method(self) -> None:
         with simulated() as api:
@@ -404,45 +327,25 @@ class TestTokens:
             assert api.call("GET", WORKSPACE, body["access_token"]).status_code == 200
             assert api.simulator.calls("token")[0].authorised is True
 
-    @pytest.mark.parametrize(
-        ("changed", "status", "error"),
-        [
-            ({"client_id": "another"}, 401, "access_denied"),
-            ({"client_secret": "wrong"}, 401, "access_denied"),
-            ({"client_secret": None}, 401, "access_denied"),
-            ({"audience": "https://app.matatika.com/api"}, 403, "access_denied"),
-            ({"audience": None}, 403, "access_denied"),
-            ({"grant_type": "password"}, 400, "unsupported_grant_type"),
-        ],
-    )
-    def test_are_not_issued_otherwise(self, changed: dict[str, str | None], status: int, error: str) -> None:
-        with simulated() as api:
-            answer = api.get_token(**changed)
-            assert (answer.status_code, answer.json()["error"]) == (status, error)
-            assert set(answer.json()) == {"error", "error_description"}
-            assert api.simulator.issued_tokens == []
-
     def test_are_issued_for_the_scenario_s_audience_and_secret(self) -> None:
         with simulated(tokens={"audience": "https://app.example/api", "client-secret": "s"}) as api:
-            assert api.get_token(audience="https://app.example/api").status_code == 401
+            refused = api.get_token(audience="https://app.example/api")
+            assert (refused.status_code, set(refused.json())) == (401, {"error", "error_description"})
             assert api.get_token(client_secret="s").status_code == 403
+            assert api.simulator.issued_tokens == []
             assert api.get_token(client_secret="s", audience="https://app.example/api").status_code == 200
 
-    def test_expire_after_a_time(self) -> None:
-        with simulated(tokens={"expires-after": "2s"}) as api:
-            token = api.get_token().json()["access_token"]
-            api.clock.now += 1.9
-            assert api.call("GET", WORKSPACE, token).status_code == 200
-            api.clock.now += 0.1
-            assert api.call("GET", WORKSPACE, token).status_code == 401
+    @pytest.mark.parametrize("policy", [{"expires-after": "2s"}, {"expires-after-uses": 2}])
+    def test_expire_after_a_time_or_after_uses(self, policy: dict[str, object]) -> None:
+        with simulated(tokens=policy) as api:
+            token, statuses = api.get_token().json()["access_token"], []
+            for _ in range(4):
+                statuses.append(api.call("GET", WORKSPACE, token).status_code)
+                api.clock.now += 1
+            assert statuses == [200, 200, 401, 401]
             assert api.call("GET", WORKSPACE, api.get_token().json()["access_token"]).status_code == 200
             api.clock.now += 1e9
             assert api.call("GET", WORKSPACE).status_code == 200
-
-    def test_expire_after_uses(self) -> None:
-        with simulated(tokens={"expires-after-uses": 2}) as api:
-            token = api.get_token().json()["access_token"]
-            assert [api.call("GET", WORKSPACE, token).status_code for _ in range(3)] == [200, 200, 401]
 
 
 def test_requests_beyond_the_rate_limit_are_refused_until_there_is_room() -> None:
@@ -479,14 +382,6 @@ class TestJournal:
                 *api.simulator.issued_tokens,
             ]
             assert not [secret for secret in [*secrets, sign(b"{}")["X-Hub-Signature"]] if secret in text]
-
-    def test_tells_connections_apart(self) -> None:
-        with simulated() as api, requests.Session() as session:
-            for _ in range(2):
-                session.get(api.simulator.api_url, timeout=10)
-            requests.get(api.simulator.api_url, timeout=10)
-            first, second, third = (entry.client for entry in api.simulator.journal)
-            assert first == second != third
 
     def test_knows_nothing_of_a_request_that_never_came_in_whole(self) -> None:
         with simulated() as api:

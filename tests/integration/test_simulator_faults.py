@@ -15,15 +15,13 @@ from matatika_simulator.scenario import CALLS, load, names
 from tests.support.api_client import (
     BEARER,
     DEPLOYMENTS,
-    JOBS,
     NOW,
-    PIPELINES,
     UNKNOWN,
-    WEBHOOK,
     WORKSPACE,
     ApiClient,
     simulated,
 )
+from tests.support.peer import Peer, interim
 
 LOG = [{"lines": 100, "text": "line {n}"}]
 
@@ -42,9 +40,9 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.005)
 
 
-def exchange(api: ApiClient, method: str, path: str) -> bytes:
+def exchange(server: ApiClient | Peer, method: str, path: str) -> bytes:
     """All that comes back until the connection is closed; raises `ConnectionResetError` if it is broken."""
-    address = urlsplit(api.simulator.url)
+    address = urlsplit(server.url if isinstance(server, Peer) else server.simulator.url)
     with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
         request = f"{method} /api{path} HTTP/1.1\r\nHost: x\r\nAuthorization: {BEARER['Authorization']}\r\n\r\n"
         connection.sendall(request.encode())
@@ -52,27 +50,6 @@ def exchange(api: ApiClient, method: str, path: str) -> bytes:
 
 
 class TestAnswers:
-    @pytest.mark.parametrize("name", CALLS)
-    def test_of_each_call(self, name: str) -> None:
-        with faulty({"calls": name, "status": 502, "body": "html"}) as api:
-            paths = {
-                "token": ("POST", api.simulator.auth_url),
-                "trigger": ("POST", DEPLOYMENTS),
-                "webhook": ("POST", WEBHOOK),
-                "jobs": ("GET", JOBS),
-                "job": ("GET", f"/jobs/{UNKNOWN}"),
-                "logs": ("GET", f"/jobs/{UNKNOWN}/logs"),
-                "withdraw": ("PUT", f"/jobs/{UNKNOWN}/stopped"),
-                "delete": ("DELETE", f"/jobs/{UNKNOWN}"),
-                "workspace": ("GET", WORKSPACE),
-                "workspaces": ("GET", "/workspaces"),
-                "pipelines": ("GET", PIPELINES),
-                "run": ("POST", f"/pipelines/{UNKNOWN}/jobs"),
-                "runs": ("GET", f"/pipelines/{UNKNOWN}/jobs"),
-            }
-            statuses = {call: api.call(*request).status_code for call, request in paths.items()}
-            assert [call for call, status in statuses.items() if status == 502] == [name]
-
     def test_of_the_api(self) -> None:
         body = {"api": "Workspace is archived", "errors": [{"field": "name", "rejectedValue": "s3cret"}]}
         with faulty({"calls": "trigger", "status": 409, "body": body, "headers": {"Retry-After": 7}}) as api:
@@ -117,12 +94,6 @@ class TestAnswers:
                     challenge,
                 )
                 assert headers["CF-RAY"]
-
-    def test_redirect_to_the_own_origin(self) -> None:
-        fault = {"calls": "job", "status": 307, "body": "empty", "headers": {"Location": "{origin}/api" + WORKSPACE}}
-        with faulty(fault) as api:
-            answer = api.call("GET", f"/jobs/{UNKNOWN}", allow_redirects=False)
-            assert answer.headers["Location"] == f"{api.simulator.api_url}{WORKSPACE}"
 
     def test_come_before_the_check_of_the_token(self) -> None:
         with faulty({"calls": "workspace", "status": 502}) as api:
@@ -189,13 +160,6 @@ class TestLostConnections:
                 exchange(api, "POST", DEPLOYMENTS)
             assert len(api.jobs) == 1
 
-    def test_inside_a_body_of_announced_length(self) -> None:
-        with faulty({"calls": "workspace", "cut": 10}) as api:
-            head, _, body = exchange(api, "GET", WORKSPACE).partition(b"\r\n\r\n")
-            length = next(line for line in head.decode().split("\r\n") if line.startswith("content-length"))
-            assert len(body) == 10 < int(length.partition(":")[2])
-            assert api.simulator.journal[0].status == 200
-
     @pytest.mark.parametrize(("lines", "offset"), [(100, 0), (100, 1), (100, 899), (90_000, 700_007)])
     def test_inside_a_log(self, lines: int, offset: int) -> None:
         log = [{"lines": lines, "text": "line {n}"}]
@@ -209,10 +173,6 @@ class TestLostConnections:
                 received.extend(answer.iter_content(None))
             digits = max(3, len(str(lines - 1)))
             assert b"".join(received) == b"".join(b"line %0*d\n" % (digits, n) for n in range(lines))[:offset]
-
-    def test_not_if_the_log_is_shorter(self) -> None:
-        with faulty({"calls": "logs", "cut": 900}) as api:
-            assert len(api.call("GET", f"/jobs/{api.trigger()['id']}/logs").content) == 900
 
 
 class TestSilenceAndDelay:
@@ -249,14 +209,6 @@ class TestSilenceAndDelay:
             api.clock.now += 30
             assert waiting.result(timeout=10).status_code == 200
 
-    def test_a_delay_does_not_keep_the_simulator_from_ending(self, caplog: pytest.LogCaptureFixture) -> None:
-        with faulty({"calls": "workspace", "delay": "1h"}) as api, ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(api.call, "GET", WORKSPACE)
-            api.simulator.wait_for("workspace")
-            api.simulator.__exit__(None, None, None)
-            assert isinstance(waiting.exception(timeout=10), requests.ConnectionError)
-        assert caplog.records == []
-
 
 def test_an_expired_token_is_refused_until_there_is_a_new_one() -> None:
     with faulty({"calls": "job", "requests": {"numbers": [2]}, "expire-token": True}) as api:
@@ -282,44 +234,17 @@ class TestNamedScenarios:
             own = [job.status for job in api.jobs if job.triggered_by == "token"]
             assert own == [{"failure": "ERROR", "stopped": "STOPPED", "queued-forever": "QUEUED"}.get(name, "COMPLETE")]
 
-    def test_conflict_refuses_the_first_trigger(self) -> None:
-        with simulated("conflict") as api:
-            api.clock.now += 30
-            assert api.call("POST", DEPLOYMENTS).status_code == 409
-            assert [job["status"] for job in api.get(JOBS)["_embedded"]["jobs"]] == ["RUNNING"]
-            api.clock.now += 4
-            api.trigger()
-
-    def test_expired_token_expires_the_api_keys_token_in_mid_run(self) -> None:
-        with simulated("expired-token") as api:
-            token = api.get_token().json()["access_token"]
-            assert api.call("POST", DEPLOYMENTS, token).status_code == 202
-            api.clock.now += 2
-            assert api.jobs[0].status == "RUNNING"
-            assert api.call("GET", f"/jobs/{api.jobs[0].id}", token).status_code == 401
-
-    def test_queued_forever_can_only_be_deleted(self) -> None:
-        with simulated("queued-forever") as api:
-            job = api.trigger()
-            assert api.call("PUT", f"/jobs/{job['id']}/stopped").status_code == 409
-            assert api.call("DELETE", f"/jobs/{job['id']}").status_code == 204
-
     def test_flaky_and_outage_reach_every_call(self) -> None:
         flaky, outage = load("flaky").faults, load("outage").faults
         assert {call for fault in flaky for call in fault.calls} == set(CALLS)
         for number in range(1, 30):
             assert next(fault for fault in outage if fault.requests.matches(number, 5.0)).calls == list(CALLS)
 
-    def test_outage_shows_every_kind_of_trouble(self) -> None:
-        with simulated("outage") as api:
-            api.trigger()
-            api.clock.now += 2
-            met: set[int | None] = set()
-            for _ in range(6):
-                try:
-                    met.add(api.call("GET", WORKSPACE).status_code)
-                except requests.ConnectionError:
-                    met.add(None)
-            assert met == {502, 503, None}
-            api.clock.now += 6
-            assert api.call("GET", WORKSPACE).status_code == 200
+
+def test_a_peer_sends_interim_answers_in_front_of_the_real_one() -> None:
+    with simulated() as api, Peer(api.simulator) as peer:
+        peer.on("trigger", interim(103, "Link: </style.css>; rel=preload\r\n"))
+        answer = exchange(peer, "POST", DEPLOYMENTS)
+    interim_answer, real = answer.split(b"\r\n\r\n")[:2]
+    assert interim_answer == b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload"
+    assert real.startswith(b"HTTP/1.1 202 Accepted\r\n")

@@ -140,8 +140,10 @@ class TestHeldStream:
             assert requests.get(Deployment(ApiClient(simulator)).logs, headers=BEARER, timeout=10).content == b""
             assert [state.status for state in simulator.jobs] == ["COMPLETE"]
 
-    def test_a_reader_who_leaves_leaves_nothing_behind(self) -> None:
-        with deployed(runs="forever", stream="held") as job:
-            with job.open():
-                pass
-            assert job.api.simulator.calls("logs")[0].status == 200
+    def test_follows_a_job_that_starts_over(self) -> None:
+        plan = {"runs": 2, "restarts": [1], "log": [{"text": "start"}]}
+        with simulated(job=plan, logs={"stream": "held"}) as api, Deployment(api).open() as answer:
+            for _ in range(2):
+                assert answer.raw.read1() == b"start\n"
+                api.clock.now += 1
+            assert answer.raw.read() == b""

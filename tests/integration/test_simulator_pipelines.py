@@ -23,7 +23,7 @@ def run(api: ApiClient, name: str) -> Any:
 
 def test_are_listed_with_all_their_fields() -> None:
     properties = {"tap.password": "s3cret"}
-    pipeline = {"name": "a", "label": "A", "timeout": 9, "properties": properties, "fields": {"script": 7}}
+    pipeline = {"name": "a", "fields": {"label": "A", "timeout": 9, "properties": properties, "script": 7}}
     with simulated(pipelines=[pipeline, {"name": "b"}], other_workspaces=[{"id": OTHER_ID}]) as api:
         pipelines = listed(api)
         assert set(pipelines["a"]) == FIELDS
@@ -36,7 +36,7 @@ def test_are_listed_with_all_their_fields() -> None:
 
 def test_a_run_is_a_job_of_the_pipeline() -> None:
     plan = {"queued": 1, "runs": 2, "ends": "ERROR", "log": [{"text": "no"}]}
-    with simulated(pipelines=[{"name": "a", "properties": {"x": "s3cret"}, "job": plan}]) as api:
+    with simulated(pipelines=[{"name": "a", "fields": {"properties": {"x": "s3cret"}}, "job": plan}]) as api:
         answer = run(api, "a")
         job = answer.json()
         assert (answer.status_code, job["type"], job["status"]) == (201, "PIPELINE_RUN", "QUEUED")

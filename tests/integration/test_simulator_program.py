@@ -4,13 +4,10 @@ import contextlib
 import os
 import re
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -69,14 +66,6 @@ def test_a_signal_ends_it_cleanly_though_a_stream_is_held_open(number: signal.Si
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
 
 
-def test_takes_a_scenario_file(tmp_path: Path) -> None:
-    path = tmp_path / "my.yml"
-    path.write_text("job: {runs: 0s, log: [{text: hello}]}\n")
-    with running("--scenario", path) as (_, line):
-        job = requests.post(line.strip() + DEPLOYMENTS, headers=HEADERS, timeout=10).json()
-        assert requests.get(job["_links"]["logs"]["href"], headers=HEADERS, timeout=10).content == b"hello\n"
-
-
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_certificate(tmp_path_factory.mktemp("tls"))
@@ -95,31 +84,7 @@ def test_serves_https(certificate: tuple[Path, Path]) -> None:
         assert process.stderr.read() == ""
 
 
-def test_https_is_not_trusted_by_default(certificate: tuple[Path, Path]) -> None:
-    with running("--tls", *certificate) as (_, line):
-        address = urlsplit(line.strip())
-        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-            context = ssl.create_default_context()
-            with pytest.raises(ssl.SSLCertVerificationError):
-                context.wrap_socket(connection, server_hostname=address.hostname)
-
-
-def test_a_broken_client_does_not_matter(certificate: tuple[Path, Path]) -> None:
-    with running("--tls", *certificate) as (process, line):
-        address = urlsplit(line.strip())
-        with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            connection.recv(65536)
-        url = line.strip() + DEPLOYMENTS
-        assert requests.post(url, headers=HEADERS, verify=str(certificate[0]), timeout=10).status_code == 202
-        process.terminate()
-        assert process.wait(timeout=10) == 0
-
-
 class TestRefuses:
-    def test_an_unknown_scenario(self) -> None:
-        assert "scenario sucess: no such file, and no such name; names are conflict" in refused("--scenario", "sucess")
-
     def test_a_scenario_with_an_unknown_key(self, tmp_path: Path) -> None:
         (tmp_path / "my.yml").write_text("job: {quued: 1s}\n")
         assert "my.yml: job.quued: unknown key; did you mean 'queued'?" in refused("--scenario", tmp_path / "my.yml")
@@ -127,14 +92,6 @@ class TestRefuses:
     @pytest.mark.parametrize("host", ["0.0.0.0", "8.8.8.8", "localhost", "::1"])
     def test_addresses_that_others_could_reach(self, host: str) -> None:
         assert re.search(r"neither a loopback nor a private address|no IPv4 address", refused("--host", host))
-
-    def test_a_certificate_that_is_none(self, tmp_path: Path) -> None:
-        (tmp_path / "x.pem").write_text("x")
-        assert "error: " in refused("--tls", tmp_path / "x.pem", tmp_path / "x.pem")
-
-    def test_a_port_that_is_taken(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as taken:
-            assert "in use" in refused("--port", taken.getsockname()[1])
 
 
 def test_listens_on_another_loopback_address() -> None:
