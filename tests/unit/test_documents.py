@@ -29,6 +29,7 @@ FACTS = {
     "what is deployed": ("README.md", r"the head of the branch that the workspace tracks"),
     "the demo": ("README.md", r"make demo"),
     "the tests": ("README.md", r"make test"),
+    "the fleet's action is not pinned with it": ("README.md", r"even if you pin the workflow: \[how to pin both\]"),
     # docs
     "GHES cannot call the fleet": (
         "docs/platforms.md",
