@@ -164,7 +164,7 @@ def test_versions_are_the_present_one(name: str) -> None:
     assert set(found) <= {__version__, MAJOR}
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [*DOCUMENTS, "RELIABILITY.md", "BENCHMARKS.md", "CHANGELOG.md"])
 def test_links_within_the_repository_lead_somewhere(name: str) -> None:
     for target in re.findall(r"\]\((?!https?:|\.\./\.\./\.\./)([^)\s]+)\)", _text(name)):
         path, _, anchor = target.partition("#")
