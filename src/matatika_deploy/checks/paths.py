@@ -1,5 +1,6 @@
 """The folders that `workspace.yml` and its overlays name."""
 
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from matatika_deploy.checks import files
@@ -11,6 +12,7 @@ from matatika_deploy.checks.wording import closest
 _GENERATED = ".meltano"
 _MAX_PATHS = 100
 _MAX_PARTS = 10
+_MAX_SIBLINGS = 1000
 
 
 def listed(root: Node | None, key: str) -> list[Scalar] | None:
@@ -48,7 +50,7 @@ def suggest(root: Path, workspace: Path, text: str) -> str | None:
         folder = files.linked(root, workspace.joinpath(*found))
         if folder is None:
             return None
-        siblings = sorted(name for name in files.names(folder) if not name.startswith("."))
+        siblings = sorted(name for name in islice(files.names(folder), _MAX_SIBLINGS) if not name.startswith("."))
         match = part if part in siblings or part == ".." else closest(part, siblings)
         if match is None:
             return None

@@ -84,12 +84,17 @@ def _order(finding: Finding) -> tuple[int, str, int, int]:
 
 
 class _RootFile(NamedTuple):
-    """A file that has its meaning in the workspace's own folder; `document` is None if it was not read."""
+    """A file in the workspace's own folder.
+
+    `listed` has the paths under each key of a workspace file; None if the file may list some that cannot be read here.
+    `root` is kept of `meltano.yml` alone.
+    """
 
     name: str
     path: str
     kind: Kind
-    document: Document | None
+    listed: Mapping[str, list[Scalar] | None] | None
+    root: Node | None
 
 
 class _Candidate(NamedTuple):
@@ -142,20 +147,23 @@ class _Preflight:
             kind = _kind_at_root(name)
             path = files.linked(self._where.root, self._where.workspace / name)
             if kind and path and files.is_yaml(path.name):
-                checked.append(_RootFile(name, str(path), kind, self._check(str(path), [kind])))
+                found = self._check(str(path), [kind])
+                root = found.root if found else None
+                is_known = found is not None and not found.may_be_readable
+                listed = {key: paths.listed(root, key) for key in PATHS_KEYS} if is_known else None
+                checked.append(_RootFile(name, str(path), kind, listed, root if kind is MELTANO else None))
         return checked
 
     def _folders(self, workspace_files: list[_RootFile]) -> dict[Kind, list[Path]]:
         """Give the folders of each kind: those of `workspace.yml`, else the defaults, and those of its overlays."""
-        if any(file.document is None or file.document.may_be_readable for file in workspace_files):
+        if any(file.listed is None for file in workspace_files):
             self._knows_folders = False  # The file may list other folders; the defaults may then be other tools'.
             return {}
         folders: dict[str, list[Path]] = {key: [] for key in PATHS_KEYS}
         defaults = {kind.paths_key: kind.default_paths for kind in IN_FOLDERS}
         for file in workspace_files:
             is_base = file.name in _BASE_NAMES
-            for key in PATHS_KEYS:
-                listed = paths.listed(file.document.root if file.document else None, key)
+            for key, listed in (file.listed or {}).items():
                 if listed is None:
                     continue
                 folders[key] += self._follow(listed, key, file.path)
@@ -258,8 +266,7 @@ class _Preflight:
 
     def _check_locks(self, meltano_files: list[_RootFile]) -> None:
         for file in meltano_files:
-            root = file.document.root if file.document else None
-            for kind, name, is_custom in locks.without_lock(root, self._where.workspace, self._budget):
+            for kind, name, is_custom in locks.without_lock(file.root, self._where.workspace, self._budget):
                 what = f"The plugin '{short(name.text)}' ({kind}) has no lock file in plugins/{kind}"
                 then = "a deployment may not install it" if is_custom else "a deployment does not install it"
                 message = f"{what}, and {then}: run `meltano lock --all` (or `meltano add`), and commit the file."

@@ -13,8 +13,8 @@ from matatika_deploy.checks.document import List, Map, Node, Scalar
 #: Of one pipeline, only so many references are checked.
 MAX_REFERENCES = 20
 
-# Keys by which pipelines in the wild name themselves.
-_NAMING_KEYS = frozenset(("name", "label", "alias", "id"))
+# Keys by which real pipeline files name themselves.
+_NAMING_KEYS = ("name", "label", "alias", "id")
 # The workspace's deployment, which is no pipeline.
 _DEPLOYMENT = "deploy"
 _LONGEST_NAME = 200
@@ -30,8 +30,9 @@ def names(path: str, root: Node | None) -> Iterator[str]:
             break
         yield name
     if isinstance(root, Map):
-        for key, value in root.entries():
-            if key.text in _NAMING_KEYS and isinstance(value, Scalar) and len(value.text) <= _LONGEST_NAME:
+        for key in _NAMING_KEYS:
+            value = root.get(key)
+            if isinstance(value, Scalar) and len(value.text) <= _LONGEST_NAME:
                 yield value.text
 
 
@@ -45,9 +46,8 @@ def references(root: Node | None) -> list[Scalar]:
 
 
 def normal(name: str) -> str:
-    """Give the form in which names are compared: `Google Ads`, `google-ads` and `google_ads.yml` are one."""
-    name = _without_suffix(name.strip()).strip("/").removeprefix("./")
-    return re.sub(r"[\s_-]+", "-", name.casefold())
+    """Give the form in which names are compared: `Google (Ads)`, `google-ads` and `google_ads.yml` are one."""
+    return re.sub(r"[\W_]+", "-", _without_suffix(name.strip()).casefold()).strip("-")
 
 
 def is_known(reference: str, known: Mapping[str, str]) -> bool:

@@ -35,7 +35,7 @@ class TestPath:
         root = write({"repo/.git/HEAD": "", "repo/pipelines/a.yml": BROKEN, "meltano.yml": BROKEN})
         assert [it.file for it in preflight.check(root).findings] == ["meltano.yml"]
 
-    def test_of_several_repositories_none_is_guessed(self, write: Write) -> None:
+    def test_several_repositories_are_not_guessed_at(self, write: Write) -> None:
         root = write({f"{name}/.git/HEAD": "" for name in "ab"} | {f"{name}/pipelines/a.yml": BROKEN for name in "ab"})
         assert "No checkout of a workspace" in preflight.check(root).findings[0].message
         assert [it.file for it in preflight.check(root, "b").findings] == ["pipelines/a.yml"]
@@ -62,10 +62,10 @@ class TestLfs:
         assert "Git LFS pointer" in finding.message
         assert "`lfs: true`" in finding.message
 
-    def test_where_workspace_yml_is_one_the_folders_are_not_known(self, check: Check) -> None:
+    def test_folders_are_unknown_if_workspace_yml_is_a_pointer(self, check: Check) -> None:
         assert [it.file for it in check({"workspace.yml": POINTER, "pipelines/a.yml": BROKEN})] == ["workspace.yml"]
 
-    def test_a_pipeline_that_is_one_still_has_its_name(self, check: Check) -> None:
+    def test_a_pipeline_that_is_a_pointer_still_has_its_name(self, check: Check) -> None:
         findings = check({"pipelines/a.yml": POINTER, "pipelines/b.yml": f"{PIPELINE}triggered_by: [a]\n"})
         assert [it.file for it in findings] == ["pipelines/a.yml"]
 
@@ -83,7 +83,9 @@ class TestSubmodules:
         return write_modules
 
     @pytest.mark.parametrize("path", ["pipelines", "pipelines/shared", "teams/shared"])
-    def test_a_missing_one_is_named(self, write_modules: Callable[[str, Mapping[str, str]], Path], path: str) -> None:
+    def test_a_missing_submodule_is_named(
+        self, write_modules: Callable[[str, Mapping[str, str]], Path], path: str
+    ) -> None:
         workspace = "version: workspaces/v0.2\npipeline_paths: [pipelines, teams/shared/etl]\n"
         load = f"{PIPELINE}triggered_by: [it-is-in-the-submodule]\n"
         files = {"workspace.yml": workspace, "datastores/a.yml": "", "pipelines/.gitkeep": ""}
@@ -97,14 +99,14 @@ class TestSubmodules:
         assert not any("triggered_by" in it.message for it in report.findings)
         assert report.pipelines is None
 
-    def test_a_path_in_a_missing_one_is_no_other_finding(
+    def test_a_path_in_a_missing_submodule_is_no_other_finding(
         self, write_modules: Callable[[str, Mapping[str, str]], Path]
     ) -> None:
         workspace = "version: workspaces/v0.2\npipeline_paths: [shared/etl]\n"
         (finding,) = preflight.check(write_modules("shared", {"workspace.yml": workspace})).findings
         assert "submodule 'shared'" in finding.message
 
-    def test_a_workspace_in_a_missing_one_is_named(
+    def test_a_workspace_in_a_missing_submodule_is_named(
         self, write_modules: Callable[[str, Mapping[str, str]], Path]
     ) -> None:
         root = write_modules("spaces", {"README.md": ""})
@@ -112,23 +114,27 @@ class TestSubmodules:
             findings = preflight.check(root, directory).findings
             assert any("submodule 'spaces' is not checked out" in it.message for it in findings)
 
-    def test_one_elsewhere_is_no_finding(self, write_modules: Callable[[str, Mapping[str, str]], Path]) -> None:
+    def test_a_missing_submodule_elsewhere_is_no_finding(
+        self, write_modules: Callable[[str, Mapping[str, str]], Path]
+    ) -> None:
         root = write_modules("teams/a/vendor", {"teams/b/pipelines/a.yml": PIPELINE})
         assert preflight.check(root, "teams/b").findings == []
 
-    def test_one_that_is_there_is_no_finding(self, write_modules: Callable[[str, Mapping[str, str]], Path]) -> None:
+    def test_a_submodule_that_was_checked_out_is_no_finding(
+        self, write_modules: Callable[[str, Mapping[str, str]], Path]
+    ) -> None:
         root = write_modules("pipelines", {"pipelines/.git": "", "pipelines/a.yml": PIPELINE})
         assert preflight.check(root).findings == []
 
     @pytest.mark.parametrize("path", ["../outside", "/etc", "x\0y", "a" * 5000, ""])
-    def test_paths_that_make_no_sense_are_ignored(self, write: Write, path: str) -> None:
+    def test_invalid_paths_of_submodules_are_ignored(self, write: Write, path: str) -> None:
         root = write({".gitmodules": f"path = {path}\n", "pipelines/a.yml": PIPELINE})
         assert preflight.check(root).findings == []
 
 
 class TestSparse:
     @pytest.mark.parametrize("name", [".git/config.worktree", ".git/config"])
-    def test_only_what_is_there_is_checked_and_a_notice_says_so(self, write: Write, name: str) -> None:
+    def test_a_sparse_checkout_is_checked_as_it_is_and_a_notice_says_so(self, write: Write, name: str) -> None:
         root = write(
             {
                 name: "[core]\n\tsparseCheckout = true\n\tsparseCheckoutCone = true\n",
@@ -143,7 +149,7 @@ class TestSparse:
         assert "sparse" in report.findings[1].message
         assert report.pipelines is None
 
-    def test_one_that_was_made_whole_again_is_not_sparse(self, write: Write) -> None:
+    def test_a_checkout_with_sparseness_disabled_is_not_sparse(self, write: Write) -> None:
         root = write({".git/config.worktree": "[core]\n\tsparseCheckout = false\n", "pipelines/a.yml": PIPELINE})
         report = preflight.check(root)
         assert report.findings == []
@@ -151,11 +157,11 @@ class TestSparse:
 
 
 class TestReport:
-    def test_it_counts_the_files_of_each_kind(self, write: Write) -> None:
+    def test_a_report_counts_the_files_of_each_kind(self, write: Write) -> None:
         files = {"workspace.yml": "", "pipelines/a.yml": "", "pipelines/b.yml": "", "datastores/a.yml": ""}
         assert preflight.check(write(files)).files == {"workspace": 1, "pipeline": 2, "datastore": 1}
 
-    def test_it_knows_which_files_there_are(self, write: Write) -> None:
+    def test_a_report_knows_which_files_exist(self, write: Write) -> None:
         report = preflight.check(write({"teams/a/pipelines/a.yml": PIPELINE, "b.yml": "", "../x.yml": ""}), "teams/a")
         for path in ("teams/a/pipelines/a.yml", "pipelines/a.yml", "/pipelines/a.yml", "b.yml"):
             assert report.has_file(path)
@@ -174,13 +180,13 @@ class TestReport:
             ({"datastores/a.yml": ""}, []),
         ],
     )
-    def test_it_has_the_pipeline_files_if_all_are_known(
+    def test_a_report_has_the_pipeline_files_if_all_are_known(
         self, write: Write, files: Mapping[str, str], names: list[str] | None
     ) -> None:
         pipelines = preflight.check(write(files)).pipelines
         assert (None if pipelines is None else [file.name for file in pipelines]) == names
 
-    def test_without_a_checkout_it_has_none(self, tmp_path: Path) -> None:
+    def test_a_missing_checkout_has_no_pipelines(self, tmp_path: Path) -> None:
         report = preflight.check(tmp_path)
         assert report.pipelines is None
         assert not report.has_file("a.yml")

@@ -29,7 +29,7 @@ from matatika_deploy.findings import Level
         " \n",
     ],
 )
-def test_takes_what_springs_cron_takes(schedule: str) -> None:
+def test_every_schedule_of_springs_cron_is_accepted(schedule: str) -> None:
     assert cron.judge(schedule) is None
 
 
@@ -82,14 +82,14 @@ def test_six_words_that_are_no_fields_are_an_error(schedule: str) -> None:
         ("0 0 9 * January-may Monday", "did you mean '0 0 9 * JAN-MAY MON'?"),
     ],
 )
-def test_what_some_dialect_might_take_is_a_warning(schedule: str, words: str) -> None:
+def test_a_schedule_that_some_dialect_may_accept_is_a_warning(schedule: str, words: str) -> None:
     verdict = cron.judge(schedule)
     assert verdict is not None
     assert verdict[0] is Level.WARNING
     assert words in verdict[1]
 
 
-def test_is_quick_and_brief_about_a_huge_text() -> None:
+def test_the_verdict_on_a_huge_text_is_short() -> None:
     verdict = cron.judge("1," * 1_000_000 + " * * * *")
     assert verdict is not None
     assert len(verdict[1]) < 200

@@ -20,7 +20,7 @@ def _each_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(document, "_Parser", yaml.SafeLoader)
 
 
-def test_gives_values_with_their_places() -> None:
+def test_values_have_their_places() -> None:
     root = read("# comment\nname: 'x'\nlist:\n  - a\n  - {b: 1}\n").root
     assert isinstance(root, Map)
     name, listed = root.get("name"), root.get("list")
@@ -41,20 +41,20 @@ def test_a_byte_order_mark_and_windows_line_ends_move_nothing() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "\n\n", "---\n", "~", "null\n", "---\n...\n", "\ufeff"])
-def test_nothing_is_nothing(text: str) -> None:
+def test_an_empty_document_is_null(text: str) -> None:
     found = read(text)
     assert found.problem is None
     assert found.root is None or (isinstance(found.root, Scalar) and found.root.is_null)
 
 
 @pytest.mark.parametrize("text", ["'~'", "!!null x", "''", "!x", "0"])
-def test_what_is_quoted_or_tagged_is_not_nothing(text: str) -> None:
+def test_a_quoted_or_tagged_value_is_not_null(text: str) -> None:
     root = read(text).root
     assert isinstance(root, Scalar)
     assert not root.is_null
 
 
-def test_tags_that_nobody_knows_are_no_problem() -> None:
+def test_unknown_tags_are_no_problem() -> None:
     found = read("a: !reference [x, y]\nb: !!python/object:os.system {}\nc: !ENV ${X}\nd: !secret\n")
     assert found.problem is None
     assert isinstance(found.root, Map)
@@ -70,7 +70,7 @@ def test_only_the_first_document_counts() -> None:
 
 
 class TestMerging:
-    def test_own_keys_come_before_merged_ones(self) -> None:
+    def test_own_keys_come_before_merged_keys(self) -> None:
         root = read("base: &base {a: base, b: base}\nhere:\n  <<: *base\n  a: here\n").root
         assert isinstance(root, Map)
         here = root.get("here")
@@ -78,7 +78,7 @@ class TestMerging:
         assert [value.text for name in "ab" if isinstance(value := here.get(name), Scalar)] == ["here", "base"]
         assert here.get("c") is None
 
-    def test_the_first_of_several_wins(self) -> None:
+    def test_the_first_of_several_merged_maps_counts(self) -> None:
         root = read("- &x {a: x}\n- &y {a: y, b: y}\n- {<<: [*x, *y]}\n").root
         assert isinstance(root, List)
         merged = root.children[2]
@@ -105,7 +105,7 @@ class TestRepeatedKeys:
             ("'': a\n'': b\n", [("", 2, 1)]),
         ],
     )
-    def test_are_found_at_any_depth(self, text: str, expected: list[tuple[str, int, int]]) -> None:
+    def test_repeated_keys_are_found_at_any_depth(self, text: str, expected: list[tuple[str, int, int]]) -> None:
         assert [(key.text, key.line, first) for key, first in read(text).repeated] == expected
 
     @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ class TestRepeatedKeys:
             "{{ a }}: 1\n",
         ],
     )
-    def test_are_only_what_nobody_takes_for_different_keys(self, text: str) -> None:
+    def test_keys_that_some_reader_keeps_apart_are_not_repeated(self, text: str) -> None:
         found = read(text)
         assert found.problem is None
         assert found.repeated == []
@@ -149,7 +149,7 @@ class TestRepeatedKeys:
         ("{% if x %}\na: 1\n{% endif %}\n", 1, 2, "'%' must stand in quotes"),
     ],
 )
-def test_what_is_not_yaml_is_a_certain_problem_in_its_place(text: str, line: int, column: int, words: str) -> None:
+def test_invalid_yaml_is_a_certain_problem_with_its_place(text: str, line: int, column: int, words: str) -> None:
     found = read(text)
     assert found.root is None
     assert found.problem is not None
@@ -173,7 +173,7 @@ def test_what_is_not_yaml_is_a_certain_problem_in_its_place(text: str, line: int
         ("a: b\n---\nc: *nobody\n", 3),
     ],
 )
-def test_what_only_some_readers_refuse_is_no_certain_problem(text: str, line: int) -> None:
+def test_a_mistake_that_only_some_readers_refuse_is_no_certain_problem(text: str, line: int) -> None:
     problem = read(text).problem
     assert problem is not None
     assert not problem.certain
@@ -184,7 +184,7 @@ def test_what_only_some_readers_refuse_is_no_certain_problem(text: str, line: in
     "text",
     ["a: {b:}\n", "a: [b:, c:]\n", "%YAML 1.3\n---\na: b\n", "%FOO\n---\na: b\n", "a: !x,y b\n", "a: b\n\ufeffc: d\n"],
 )
-def test_what_libyaml_alone_refuses_is_no_certain_problem(text: str) -> None:
+def test_a_mistake_that_only_libyaml_refuses_is_no_certain_problem(text: str) -> None:
     problem = read(text).problem
     assert problem is None or not problem.certain
 
@@ -198,7 +198,7 @@ def test_what_libyaml_alone_refuses_is_no_certain_problem(text: str) -> None:
         ('a: "\\uD83D"\n', "\ufffd"),
     ],
 )
-def test_what_libyaml_alone_refuses_is_read(text: str, value: str) -> None:
+def test_text_that_only_libyaml_refuses_is_read(text: str, value: str) -> None:
     found = read(text)
     assert found.problem is None
     assert isinstance(found.root, Map)
@@ -247,7 +247,7 @@ class TestBounds:
         assert found.problem is not None
         assert not found.problem.certain
 
-    def test_neither_are_too_many_values(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_many_values_are_not_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
         text = "- a\n" * 100
         monkeypatch.setattr(document, "MAX_NODES", 106)  # and the start and end of list, document and stream
         assert read(text).problem is None
@@ -263,7 +263,7 @@ class TestBounds:
         assert found.problem is not None
         assert not found.problem.certain
 
-    def test_neither_are_too_many_directives(self) -> None:
+    def test_too_many_directives_are_not_read(self) -> None:
         problem = read("".join(f"%TAG !a{n}! b\n" for n in range(1000)) + "--- x\n").problem
         assert problem is not None
         assert not problem.certain
@@ -284,7 +284,7 @@ class TestBounds:
 
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(st.one_of(st.binary(max_size=200), st.text(alphabet="ab:-?[]{}&*!|>'\"%@#~<. \t\n\r\\\ufeff\x00é", max_size=60)))
-def test_has_a_problem_exactly_where_the_parser_has_one(content: bytes | str) -> None:
+def test_a_document_has_a_problem_exactly_where_the_parser_has_one(content: bytes | str) -> None:
     data = content if isinstance(content, bytes) else content.encode()
     found = read(data)
     refusal = _refusal(data)

@@ -1,4 +1,4 @@
-"""Repositories that nobody wrote by hand: no hang, no crash, bounded memory and time, nothing read outside of them."""
+"""Hostile repositories: no hang, no crash, bounded memory and time, nothing outside of them is read or quoted."""
 
 import json
 import os
@@ -163,7 +163,7 @@ class TestWhatIsNoPlainFile:
 
 
 class TestLinks:
-    def test_one_that_leads_out_is_not_followed(self, write: Write) -> None:
+    def test_a_link_that_leads_out_is_not_followed(self, write: Write) -> None:
         root = write(
             {
                 "pipelines/a.yml": PIPELINE,
@@ -184,12 +184,12 @@ class TestLinks:
         (root / "analyze").symlink_to("../outside")
         assert preflight.check(root).findings == []
 
-    def test_nor_is_a_workspace_that_is_one(self, write: Write) -> None:
+    def test_a_workspace_that_is_a_link_out_is_not_followed(self, write: Write) -> None:
         root = write({"README.md": "", "../outside/pipelines/a.yml": BROKEN})
         (root / "space").symlink_to("../outside")
         assert [it.level for it in preflight.check(root, "space").findings] == [Level.ERROR]
 
-    def test_nor_is_a_folder_that_workspace_yml_names(self, write: Write) -> None:
+    def test_a_folder_of_workspace_yml_that_is_a_link_out_is_not_followed(self, write: Write) -> None:
         root = write(
             {
                 "workspace.yml": "version: workspaces/v0.2\npipeline_paths: [etl, /etc]\n",
@@ -203,7 +203,7 @@ class TestLinks:
             (Level.WARNING, "workspace.yml", 23),
         ]
 
-    def test_one_that_stays_inside_is_followed_to_the_file_itself(self, write: Write) -> None:
+    def test_a_link_that_stays_inside_is_followed_to_its_file(self, write: Write) -> None:
         root = write({"shared/a.yml": BROKEN, "pipelines/b.yml": PIPELINE, "etc/workspace.yml": "- x\n"})
         (root / "pipelines/a.yml").symlink_to("../shared/a.yml")
         (root / "pipelines/again.yml").symlink_to("a.yml")
@@ -214,13 +214,13 @@ class TestLinks:
             (Level.ERROR, "shared/a.yml"),
         ]
 
-    def test_one_to_a_folder_inside_makes_no_pipelines_of_other_files(self, write: Write) -> None:
+    def test_a_link_to_a_folder_makes_no_pipelines_of_other_files(self, write: Write) -> None:
         root = write({"pipelines/a.yml": PIPELINE, "other/b.yml": BROKEN})
         (root / "pipelines/all").symlink_to("..")
         (root / "pipelines/other").symlink_to("../other")
         assert preflight.check(root).findings == []
 
-    def test_a_path_of_the_workspace_may_be_one_to_a_folder_inside(self, write: Write) -> None:
+    def test_a_path_of_the_workspace_may_be_a_link_to_a_folder_inside(self, write: Write) -> None:
         root = write({"etl/a.yml": BROKEN})
         (root / "pipelines").symlink_to("etl")
         assert [it.file for it in preflight.check(root).findings] == ["etl/a.yml"]
@@ -243,14 +243,14 @@ class TestLinks:
         (root / "pipelines/b.yml").symlink_to("gone.yml")
         assert preflight.check(root).findings == []
 
-    def test_the_checkout_itself_may_be_one(self, write: Write, tmp_path: Path) -> None:
+    def test_the_checkout_itself_may_be_a_link(self, write: Write, tmp_path: Path) -> None:
         (tmp_path / "link").symlink_to(write({"pipelines/a.yml": BROKEN}))
         assert [it.file for it in preflight.check(tmp_path / "link").findings] == ["pipelines/a.yml"]
 
     @pytest.mark.parametrize(
         "target", [".env", ".env.yml", ".git/config", ".cache/a.yml", "secrets.txt", ".a/../.b.yml"]
     )
-    def test_one_to_a_hidden_file_or_one_that_is_no_yaml_is_not_followed(self, write: Write, target: str) -> None:
+    def test_a_link_to_a_hidden_file_or_to_other_than_yaml_is_not_followed(self, write: Write, target: str) -> None:
         secret = "API_KEY=hunter2\n"
         root = write({"pipelines/a.yml": PIPELINE, target: secret, ".a/x": ""})
         (root / "pipelines/b.yml").symlink_to(f"../{target}")
@@ -258,7 +258,7 @@ class TestLinks:
         (root / "meltano.yml").symlink_to(target)
         assert preflight.check(root).findings == []
 
-    def test_one_to_a_hidden_folder_is_not_followed(self, write: Write) -> None:
+    def test_a_link_to_a_hidden_folder_is_not_followed(self, write: Write) -> None:
         root = write({"workspace.yml": "version: workspaces/v0.2\npipeline_paths: [etl]\n", ".hidden/a.yml": BROKEN})
         (root / "etl").symlink_to(".hidden")
         assert [it.file for it in preflight.check(root).findings] == ["workspace.yml"]
@@ -363,10 +363,10 @@ class TestNames:
             "\x1b[31m.yml",
         ],
     )
-    def test_stay_as_they_are(self, check: Check, name: str) -> None:
+    def test_file_names_stay_as_they_are(self, check: Check, name: str) -> None:
         assert [it.file for it in check({f"pipelines/{name}": BROKEN})] == [f"pipelines/{name}"]
 
-    def test_can_be_printed_if_they_are_no_text(self, write: Write) -> None:
+    def test_file_names_that_are_no_text_can_be_printed(self, write: Write) -> None:
         root = write({"pipelines/a.yml": PIPELINE})
         (root / os.fsdecode(b"pipelines/\xff.yml")).write_text(BROKEN)
         (root / os.fsdecode(b"dir\xff")).mkdir()
@@ -377,7 +377,7 @@ class TestNames:
             f"{finding.file}{finding.message}".encode()
             assert "\u202e" not in finding.message
 
-    def test_of_keys_and_values_cannot_break_a_message(self, check: Check) -> None:
+    def test_keys_and_values_cannot_break_a_message(self, check: Check) -> None:
         evil = '"a\\n::error::b\\r##error\\e31m\\0"'
         pipeline = f"{PIPELINE}{evil}: 1\n{evil}: 2\ntimeout: {evil}\nschedule: {evil}\ntriggered_by: [{evil}]\n"
         files_with_it = {
@@ -415,7 +415,7 @@ class TestBudget:
         return end_after
 
     @pytest.mark.parametrize("looks", [0, 1, 50, 150, 200, 250])
-    def test_ends_the_check_and_says_so(
+    def test_a_spent_budget_ends_the_check_and_says_so(
         self, write: Write, end_after: Callable[[int], None], read: list[str], looks: int
     ) -> None:
         root = write({f"pipelines/{n % 7}/{n}.yml": PIPELINE for n in range(100)})
@@ -434,14 +434,16 @@ class TestBudget:
         end_after(20)
         assert "'pipelines/5.yml'" in preflight.check(root).findings[0].message
 
-    def test_bounds_the_paths_that_are_looked_up(self, write: Write, end_after: Callable[[int], None]) -> None:
+    def test_the_budget_bounds_the_paths_that_are_looked_up(
+        self, write: Write, end_after: Callable[[int], None]
+    ) -> None:
         lost = ", ".join(f"lost{n}" for n in range(90))
         root = write({f"workspace-{n}.yml": f"version: workspaces/v0.2\nplugin_paths: [{lost}]\n" for n in range(3)})
         assert len(preflight.check(root).findings) == 3 * 90
         end_after(100)
         assert len(preflight.check(root).findings) < 100
 
-    def test_of_one_list_only_so_many_paths_count(self, check: Check) -> None:
+    def test_a_list_counts_up_to_100_paths(self, check: Check) -> None:
         lost = ", ".join(f"lost{n}" for n in range(10_000))
         assert len(check({"workspace.yml": f"version: workspaces/v0.2\nplugin_paths: [{lost}]\n"})) == 100
 
@@ -525,7 +527,7 @@ class TestSmallFilesThatCostTime:
             ),
         ],
     )
-    def test_end_within_two_seconds(self, write: Write, repository: Mapping[str, Content]) -> None:
+    def test_the_check_ends_within_two_seconds(self, write: Write, repository: Mapping[str, Content]) -> None:
         assert seconds_of_check(write(repository)) < 2
 
     def test_chains_of_links_end_within_two_seconds(self, write: Write) -> None:
@@ -534,7 +536,7 @@ class TestSmallFilesThatCostTime:
             (root / f"pipelines/{number}.yml").symlink_to(f"{number - 1}.yml")
         assert seconds_of_check(root) < 2
 
-    def test_whatever_is_large_ends_within_ten_seconds_and_says_so(self, write: Write) -> None:
+    def test_a_large_checkout_ends_within_ten_seconds_and_names_what_was_left_out(self, write: Write) -> None:
         values = "x:\n" + "- a\n" * 400_000
         root = write({f"pipelines/{n}.yml": PIPELINE + values for n in range(30)})
         findings = preflight.check(root).findings

@@ -18,7 +18,7 @@ def meltano(*plugins: str) -> str:
 
 
 class TestLockFiles:
-    def test_a_plugin_without_one_is_a_warning_with_the_command(self, check: Check) -> None:
+    def test_a_plugin_without_a_lock_file_is_a_warning_with_the_command(self, check: Check) -> None:
         (finding,) = check({LOADER: "", "meltano.yml": meltano("name: tap-a")})
         assert (finding.level, finding.file, finding.line, finding.column) == (Level.WARNING, "meltano.yml", 5, 11)
         assert "'tap-a'" in finding.message
@@ -35,7 +35,7 @@ class TestLockFiles:
         "name",
         ["tap-a.lock", "tap-a--matatika.lock", "tap-a--other--variant.lock", "tap-a--.lock"],
     )
-    def test_a_lock_file_of_any_variant_is_one(self, check: Check, name: str) -> None:
+    def test_a_lock_file_of_any_variant_counts(self, check: Check, name: str) -> None:
         files = {
             LOADER: "",
             f"plugins/extractors/{name}": "",
@@ -44,17 +44,17 @@ class TestLockFiles:
         assert check(files) == []
 
     @pytest.mark.parametrize("name", ["tap-a.yml", "tap-ab.lock", "tap-a-b--x.lock", "tap-a--x.lock.bak"])
-    def test_a_file_of_another_name_is_none(self, check: Check, name: str) -> None:
+    def test_a_file_of_another_name_is_no_lock_file(self, check: Check, name: str) -> None:
         files = {LOADER: "", f"plugins/extractors/{name}": "", "meltano.yml": meltano("name: tap-a")}
         assert len(check(files)) == 1
 
-    def test_a_lock_file_of_another_type_is_none(self, check: Check) -> None:
+    def test_a_lock_file_of_another_type_does_not_count(self, check: Check) -> None:
         assert len(check({LOADER: "", "plugins/loaders/tap-a.lock": "", "meltano.yml": meltano("name: tap-a")})) == 1
 
     @pytest.mark.parametrize(
         "plugin", ["{name: tap-b, inherit_from: tap-a}", "{variant: x}", "name: !env X", "name:", "tap-a", "[]"]
     )
-    def test_what_needs_none_is_no_finding(self, check: Check, plugin: str) -> None:
+    def test_a_plugin_that_needs_no_lock_file_is_no_finding(self, check: Check, plugin: str) -> None:
         assert check({LOADER: "", "meltano.yml": meltano(plugin)}) == []
 
     def test_a_repository_without_lock_files_has_no_finding(self, check: Check) -> None:

@@ -133,7 +133,7 @@ class TestMatch:
             (["A b"], [("a-b", "pipelines/x.yml"), ("a--b", "pipelines/y.yml")]),
         ],
     )
-    def test_what_could_be_two_is_left_out(
+    def test_a_name_that_could_be_two_is_left_out(
         self, make_plan: MakePlan, files: list[str], items: list[tuple[str, str | None]]
     ) -> None:
         contents = {f"pipelines/{name}.yml": f"{PIPELINE}timeout: 7\n" for name in files}
@@ -224,7 +224,7 @@ class TestChange:
             ("timeout: .nan\nmax_retries: 1e999\n", {"timeout": 7, "maxRetries": 7}),
         ],
     )
-    def test_what_is_the_same_or_cannot_be_told_is_no_change(
+    def test_a_value_that_is_equal_or_unknown_is_no_change(
         self, make_plan: MakePlan, content: str, fields: dict[str, object]
     ) -> None:
         item = on_platform("a", "pipelines/a.yml", **fields)
@@ -234,7 +234,7 @@ class TestChange:
         item = on_platform("a", "pipelines/a.yml", timeout=7)
         assert make_plan({"pipelines/a.yml": "version: pipelines/v0.2\n"}, item).to_json() == NOTHING
 
-    def test_several_keys_come_in_one_order(self, make_plan: MakePlan) -> None:
+    def test_differences_have_a_fixed_order(self, make_plan: MakePlan) -> None:
         content = f"{PIPELINE}schedule: 0 0 6 * * *\ntimeout: 7\nscript: x\nlabel: B\n"
         found = make_plan({"pipelines/a.yml": content}, on_platform("a", label="A"))
         assert [difference.key for difference in found.change[0].differences] == [
@@ -272,7 +272,7 @@ class TestRenamed:
         assert [(sign, name) for sign, name, _ in found.rows()] == [("+", "a"), ("+", "z"), ("-", "old"), ("+", "new")]
         assert "renamed" in found.rows()[2][2]
 
-    def test_of_several_alike_none_is_guessed(self, make_plan: MakePlan) -> None:
+    def test_several_similar_files_are_not_guessed_at(self, make_plan: MakePlan) -> None:
         files = {"pipelines/a.yml": PIPELINE, "pipelines/b.yml": PIPELINE}
         found = make_plan(files, on_platform("old", "pipelines/old.yml"))
         assert found.to_json() == {"create": ["a", "b"], "change": [], "delete": ["old"]}
@@ -309,7 +309,7 @@ FIELDS = st.sampled_from(["name", "repositoryPath", "timeout", "schedule", "scri
 
 @settings(derandomize=True, deadline=None)
 @given(st.lists(JSON | st.dictionaries(FIELDS, JSON), max_size=5))
-def test_nothing_on_the_platform_makes_it_raise(items: list[object]) -> None:
+def test_no_answer_makes_the_plan_raise(items: list[object]) -> None:
     files = [
         plan.PipelineFile("pipelines/a.yml", "a", {"timeout": 1.0}),
         plan.PipelineFile("pipelines/b.yml", "b", None),

@@ -80,7 +80,7 @@ def test_a_good_repository_has_no_findings(check: Check) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in GOOD if not name.startswith("plugins/")])
-def test_every_file_of_it_is_looked_at(errors: Check, name: str) -> None:
+def test_every_file_of_a_good_repository_is_checked(errors: Check, name: str) -> None:
     assert [it.file for it in errors({**GOOD, name: "a: b: c\n"})] == [name]
 
 
@@ -151,7 +151,9 @@ def test_every_file_of_it_is_looked_at(errors: Check, name: str) -> None:
         pytest.param("datastores/a.yml", "data_plugin: {}\nversion: datastores/v0.1\n", 1, 14, "a string", id="plugin"),
     ],
 )
-def test_errors(check_one: CheckOne, name: str, content: Content, line: int, column: int, words: str) -> None:
+def test_a_mistake_is_an_error(
+    check_one: CheckOne, name: str, content: Content, line: int, column: int, words: str
+) -> None:
     finding = check_one(name, content)
     assert finding.level is Level.ERROR
     assert (finding.line, finding.column) == (line, column)
@@ -221,7 +223,7 @@ def test_errors(check_one: CheckOne, name: str, content: Content, line: int, col
         pytest.param("pipelines/a.yml", f"#{' ' * 5 * 2**20}\n", 1, 1, "5.0 MiB", id="too large"),
     ],
 )
-def test_warnings(check: Check, name: str, content: Content, line: int, column: int, words: str) -> None:
+def test_a_mistake_is_a_warning(check: Check, name: str, content: Content, line: int, column: int, words: str) -> None:
     findings = check({name: content})
     assert {finding.level for finding in findings} == {Level.WARNING}
     first = findings[0]
@@ -293,14 +295,14 @@ def test_warnings(check: Check, name: str, content: Content, line: int, column: 
         pytest.param("workspace.yml", f"{WORKSPACE}dataset_paths: [.meltano/analyze/datasets]\n", id="generated path"),
     ],
 )
-def test_no_finding(check: Check, name: str, content: Content) -> None:
+def test_a_file_has_no_finding(check: Check, name: str, content: Content) -> None:
     assert check({name: content}) == []
 
 
 class TestFiles:
     def test_only_yaml_below_the_paths_counts(self, check: Check) -> None:
         broken = "a: b: c\n"
-        nobodys = [
+        of_other_tools = [
             ".github/workflows/ci.yml",
             "transform/dbt_project.yml",
             "other.yml",
@@ -319,7 +321,7 @@ class TestFiles:
             "pipelines/.hidden/a.yml",
             "pipelines/node_modules/x/a.yml",
         ]
-        assert check({**GOOD, **dict.fromkeys(nobodys, broken)}) == []
+        assert check({**GOOD, **dict.fromkeys(of_other_tools, broken)}) == []
 
     def test_workspace_yml_names_the_paths(self, errors: Check) -> None:
         named = {
@@ -349,7 +351,7 @@ class TestFiles:
         assert all(finding.file == "workspace.yml" and finding.level is Level.ERROR for finding in findings)
         assert len(findings) == (paths == "etl")
 
-    def test_no_list_means_the_defaults(self, errors: Check) -> None:
+    def test_a_missing_list_means_the_defaults(self, errors: Check) -> None:
         files = {"workspace.yml": f"{WORKSPACE}pipeline_paths:\n", "pipelines/a.yml": "a: b: c\n"}
         assert [it.file for it in errors(files)] == ["pipelines/a.yml"]
 
@@ -380,7 +382,7 @@ class TestFiles:
         assert others == []
         assert "did you mean 'analyze/datasets'?" in finding.message
 
-    def test_where_workspace_yml_may_name_other_paths_the_defaults_are_not_looked_at(self, check: Check) -> None:
+    def test_defaults_are_not_checked_if_workspace_yml_may_name_other_paths(self, check: Check) -> None:
         findings = check({"workspace.yml": f"{WORKSPACE}\t\npipeline_paths: [etl]\n", "pipelines/a.yml": "a: b: c\n"})
         assert [(it.level, it.file) for it in findings] == [(Level.WARNING, "workspace.yml")]
 
@@ -401,7 +403,7 @@ class TestFiles:
         root = write({"workspace.yml": "a: b: c\n", "my/space/pipelines/a.yml": f"{PIPELINE}actions: x\n"})
         assert [it.file for it in preflight.check(root, "my/space").findings] == ["my/space/pipelines/a.yml"]
 
-    def test_the_workspace_may_be_its_own_folder_of_a_kind(self, check: Check) -> None:
+    def test_the_workspaces_folder_may_be_the_folder_of_a_kind(self, check: Check) -> None:
         files = {"workspace.yml": f"{WORKSPACE}pipeline_paths: [.]\n", "meltano.yml": "version: 1\n", "a.yml": PIPELINE}
         assert check(files) == []
 
@@ -422,6 +424,8 @@ class TestTriggers:
             "My Pipeline",
             "my-pipeline",
             "my_label",
+            "my-label",
+            "My (Label)",
             "deploy",
             "Deploy",
             "7127b1d3-a114-4bec-b108-004f374f0b77",
@@ -429,14 +433,14 @@ class TestTriggers:
             "{{ pipeline }}",
         ],
     )
-    def test_any_plausible_name_will_do(self, check: Check, reference: str) -> None:
+    def test_any_plausible_name_is_accepted(self, check: Check, reference: str) -> None:
         files = {
             "pipelines/daily/load.yml": f"{PIPELINE}name: My Pipeline\nlabel: my label\n",
             "pipelines/b.yml": f"{PIPELINE}triggered_by:\n- '{reference}'\n",
         }
         assert check(files) == []
 
-    def test_what_is_longer_than_any_name_is_none(self, check: Check) -> None:
+    def test_a_text_longer_than_any_name_is_no_name(self, check: Check) -> None:
         long = "x" * 201
         assert check({"pipelines/a.yml": f"{PIPELINE}triggered_by: [{long}]\n"}) == []
         root = document.read(f"name: {long}\nlabel: short\n".encode(), Budget()).root
@@ -450,11 +454,11 @@ class TestTriggers:
         }
         assert [it.file for it in check(files)] == ["pipelines/b.yml"]
 
-    def test_pipelines_are_those_of_the_workspace(self, check: Check) -> None:
+    def test_only_the_workspaces_pipelines_count(self, check: Check) -> None:
         files = {"pipelines/a.yml": f"{PIPELINE}triggered_by: [b]\n", "analyze/datasets/b.yml": DATASET}
         assert [it.file for it in check(files)] == ["pipelines/a.yml"]
 
-    def test_only_some_get_a_suggestion_since_each_takes_time(self, check: Check) -> None:
+    def test_only_the_first_20_references_get_a_suggestion(self, check: Check) -> None:
         references = {f"pipelines/{number}.yml": f"{PIPELINE}triggered_by: [laod]\n" for number in range(25)}
         findings = check({"pipelines/load.yml": PIPELINE, **references})
         assert len(findings) == 25
@@ -479,7 +483,7 @@ class TestOrder:
             ("warning", "pipelines/b.yml", 1),
         ]
 
-    def test_one_mistake_repeated_is_cut_short(self, check: Check) -> None:
+    def test_only_the_first_20_findings_of_a_file_are_shown(self, check: Check) -> None:
         findings = check({"pipelines/a.yml": PIPELINE + "a: 1\n" * 10_000})
         assert len(findings) == 21
         assert findings[-1].level is Level.NOTICE

@@ -45,7 +45,7 @@ def test_a_workspace_that_deploys_what_was_pushed_has_no_findings() -> None:
 
 class TestStatus:
     @pytest.mark.parametrize("status", ["PROVISIONING", "FAILED", "SOMETHING_NEW"])
-    def test_any_other_than_ready_is_an_error(self, status: str) -> None:
+    def test_any_status_but_ready_is_an_error(self, status: str) -> None:
         level, message = only(compare(status=status))
         assert level is Level.ERROR
         assert status in message
@@ -124,7 +124,7 @@ class TestRepository:
             f"https://{SECRET}:{SECRET}@dev.azure.com/Org/Project/_git/Repo",
         ],
     )
-    def test_one_on_another_server_is_a_notice_and_its_branch_is_another_matter(self, url: str) -> None:
+    def test_a_repository_on_another_server_is_a_notice_alone(self, url: str) -> None:
         level, message = only(compare(repositoryUrl=url, repositoryBranch="develop"))
         assert level is Level.NOTICE
         assert "not compared" in message
@@ -151,7 +151,7 @@ class TestRepository:
             ),
         ],
     )
-    def test_what_names_none_is_a_notice(self, url: object) -> None:
+    def test_an_address_without_a_repository_is_a_notice(self, url: object) -> None:
         level, message = only(compare(repositoryUrl=url))
         assert level is Level.NOTICE
         assert "no address of a host and a path" in message
@@ -182,7 +182,7 @@ class TestRepository:
             f"{SECRET}://github.com/acme/data",
         ],
     )
-    def test_what_is_not_plainly_a_host_and_a_path_is_not_shown(self, url: str) -> None:
+    def test_an_address_that_is_not_plainly_a_host_and_a_path_is_not_shown(self, url: str) -> None:
         workspace = Workspace.from_json({"repositoryUrl": url})
         assert SECRET not in f"{workspace}{compare(repositoryUrl=url)}"
 
@@ -199,7 +199,7 @@ class TestRepository:
         assert compare({**ENV, "GITHUB_SERVER_URL": server}, repositoryUrl=url) == []
 
     @pytest.mark.parametrize("repository", ["", "Org", "a b", "\n"])
-    def test_without_a_repository_of_ours_there_is_nothing_to_compare(self, repository: str) -> None:
+    def test_an_unknown_repository_of_the_workflow_is_not_compared(self, repository: str) -> None:
         level, message = only(compare({**ENV, "GITHUB_REPOSITORY": repository}, repositoryUrl="https://x.com/a/b"))
         assert level is Level.NOTICE
         assert "GITHUB_REPOSITORY" in message
@@ -213,15 +213,15 @@ class TestBranch:
         assert "'main'" in message
 
     @pytest.mark.parametrize("branch", ["Main", "main2", "feature/main", "refs/tags/main"])
-    def test_nearly_the_same_is_another(self, branch: str) -> None:
+    def test_a_similar_branch_is_another(self, branch: str) -> None:
         assert only(compare(repositoryBranch=branch))[0] is Level.ERROR
 
     @pytest.mark.parametrize("branch", ["feature/a", "refs/heads/feature/a", " feature/a\n"])
-    def test_the_same_however_it_is_written(self, branch: str) -> None:
+    def test_the_same_branch_has_no_finding_in_any_spelling(self, branch: str) -> None:
         assert compare({**ENV, "GITHUB_REF": "refs/heads/feature/a"}, repositoryBranch=branch) == []
 
     @pytest.mark.parametrize("branch", [None, "", " ", 7, ["main"]])
-    def test_without_one_it_is_the_repositorys_default(self, branch: object) -> None:
+    def test_a_missing_branch_is_the_repositorys_default(self, branch: object) -> None:
         level, message = only(compare(repositoryBranch=branch))
         assert level is Level.NOTICE
         assert "default branch" in message
@@ -267,7 +267,7 @@ class TestBranch:
             ({"GITHUB_REPOSITORY": ""}, False),
         ],
     )
-    def test_whether_the_workspace_deploys_this_workflows_branch(self, env: dict[str, str], expected: bool) -> None:
+    def test_a_workspace_deploys_the_workflows_target_branch_or_not(self, env: dict[str, str], expected: bool) -> None:
         answer = {"repositoryUrl": "https://github.com/Org/Repo", "repositoryBranch": "main"}
         assert source.deploys_this(Workspace.from_json(answer), {**ENV, **env}) is expected
 
@@ -289,13 +289,13 @@ class TestBranch:
         ],
     )
     @pytest.mark.parametrize("branch", ["main", "develop", None])
-    def test_what_is_no_branch_is_a_notice(self, ref: str, words: str, branch: str | None) -> None:
+    def test_a_ref_that_is_no_branch_is_a_notice(self, ref: str, words: str, branch: str | None) -> None:
         level, message = only(compare({**ENV, "GITHUB_REF": ref}, repositoryBranch=branch))
         assert level is Level.NOTICE
         assert f"runs for {words};" in message
 
 
-def test_everything_wrong_at_once_is_said_at_once() -> None:
+def test_several_mistakes_are_several_findings() -> None:
     findings = compare(status="FAILED", repositoryUrl="https://github.com/a/b", repositoryBranch="develop")
     assert [finding.level for finding in findings] == [Level.ERROR] * 3
 
@@ -310,22 +310,22 @@ class TestCommit:
         assert source.compare_commit(commit, ENV) == []
 
     @pytest.mark.parametrize("commit", [None, "", " ", "00", "000000"])
-    def test_an_unknown_one_is_fine(self, commit: str | None) -> None:
+    def test_an_unknown_commit_has_no_finding(self, commit: str | None) -> None:
         assert source.compare_commit(commit, ENV) == []
         assert source.compare_commit("1e81ff3d" * 5, {**ENV, "GITHUB_SHA": commit or ""}) == []
 
-    def test_another_is_a_warning(self) -> None:
+    def test_another_commit_is_a_warning(self) -> None:
         level, message = only(source.compare_commit("0" * 40, ENV))
         assert level is Level.WARNING
         assert "0" * 40 in message
         assert ENV["GITHUB_SHA"] in message
 
     @pytest.mark.parametrize("ref", ["refs/pull/7/merge", "refs/tags/v1", "", TestBranch.QUEUE])
-    def test_another_is_a_notice_where_it_has_to_be_another(self, ref: str) -> None:
+    def test_another_commit_is_a_notice_where_it_has_to_differ(self, ref: str) -> None:
         assert only(source.compare_commit("0" * 40, {**ENV, "GITHUB_REF": ref}))[0] is Level.NOTICE
 
 
-def test_lowered_findings_are_the_same_with_warnings_for_errors() -> None:
+def test_lowered_findings_have_warnings_for_errors() -> None:
     findings = [Finding(level, "x", "a.yml", 1, 2) for level in Level]
     assert source.lowered(findings) == [
         Finding(Level.WARNING, "x", "a.yml", 1, 2),
@@ -349,10 +349,10 @@ class TestWorkspace:
             *((unclean, None) for unclean in ("a\nb", "a\0b", "a\x7f", "a\x85b")),
         ],
     )
-    def test_its_directory_lies_in_the_repository(self, given: object, expected: str | None) -> None:
+    def test_a_workspaces_directory_lies_in_the_repository(self, given: object, expected: str | None) -> None:
         assert Workspace.from_json({"repositoryDirectory": given}).directory == expected
 
-    def test_its_secrets_stay_behind(self) -> None:
+    def test_a_workspaces_secrets_are_left_out(self) -> None:
         answer = {
             "status": "READY",
             "repositoryUrl": f"https://x:{SECRET}@github.com/Org/Repo",
@@ -377,7 +377,7 @@ WORKSPACES = st.dictionaries(
 
 @settings(derandomize=True, deadline=None)
 @given(JSON | WORKSPACES, st.dictionaries(st.sampled_from(list(ENV)), st.text() | st.sampled_from(list(ENV.values()))))
-def test_nothing_makes_it_raise(answer: object, env: dict[str, str]) -> None:
+def test_no_answer_makes_the_comparison_raise(answer: object, env: dict[str, str]) -> None:
     secrets = {"deploymentSecret": SECRET, "sshPrivateKey": SECRET}
     workspace = Workspace.from_json({**answer, **secrets} if isinstance(answer, dict) else answer)
     findings = [*source.compare(workspace, env), *source.compare_commit(workspace.branch, env)]

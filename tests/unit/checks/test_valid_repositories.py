@@ -153,7 +153,7 @@ VERSIONS = {  # described, newer, older than what is described
 }
 
 
-# --- Files: a kind's keys in any order, among keys, comments and documents that are nobody's business. ---
+# --- Files: a kind's keys in any order, among other keys, comments and documents. ---
 
 
 @st.composite
@@ -185,7 +185,7 @@ def files_of(draw: st.DrawFn, kind: Kind) -> str:
     return text + draw(st.sampled_from(["", "", "...\n", "---\n", "---\nother: [document]\nother2: {}\n"]))
 
 
-NOBODYS_FILES = st.sampled_from(
+OTHER_TOOLS_FILES = st.sampled_from(
     [
         "",
         "# TODO\n",
@@ -223,7 +223,7 @@ def repositories(draw: st.DrawFn) -> dict[str, bytes]:
             suffix = draw(st.sampled_from(["yml", "yaml"]))
             written[f"{folder}/{draw(st.sampled_from(FOLDERS))}{number}.{suffix}"] = draw(files_of(kind))
         if draw(st.booleans()):
-            written[f"{folder}/schema.yml"] = draw(NOBODYS_FILES)
+            written[f"{folder}/schema.yml"] = draw(OTHER_TOOLS_FILES)
         written[f"{folder}/{draw(st.sampled_from(OTHER_NAMES))}"] = "\x00: : not YAML"
     windows = draw(st.booleans())
     return {name: (text.replace("\n", "\r\n") if windows else text).encode() for name, text in written.items()}
@@ -231,7 +231,7 @@ def repositories(draw: st.DrawFn) -> dict[str, bytes]:
 
 @settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(repositories())
-def test_have_no_errors(repository: dict[str, bytes]) -> None:
+def test_repositories_that_deploy_have_no_errors(repository: dict[str, bytes]) -> None:
     with TemporaryDirectory() as folder:
         for name, content in repository.items():
             path = Path(folder, name)

@@ -25,7 +25,7 @@ def test_a_suggestion_ends_the_sentence() -> None:
 
 
 @pytest.mark.parametrize("suggestion", [None, "", "x" * 61, "a\nb", "a\u202eb"])
-def test_without_one_that_can_be_shown_a_full_stop_does(suggestion: str | None) -> None:
+def test_a_sentence_without_a_suggestion_ends_with_a_full_stop(suggestion: str | None) -> None:
     assert did_you_mean(suggestion) == "."
 
 
