@@ -215,6 +215,9 @@ class TestFindings:
         found = self.page(Finding(Level.ERROR, "Wrong.", file, line))
         assert rendered.render(found).links[0] == f"{BLOB_URL}/{address}"
 
+    def test_a_path_that_is_very_long_is_no_link(self) -> None:
+        assert len(rendered.render(self.page(Finding(Level.ERROR, "Wrong.", "a" * 301, 1))).links) == 2
+
     def test_fifty_are_enough(self) -> None:
         found = self.page(*(Finding(Level.WARNING, f"Finding {n}") for n in range(60)))
         assert len(re.findall(r"Finding \d+ \|", found)) == 50
