@@ -162,6 +162,18 @@ LOGS = {
         'Exception in thread "main" java.lang.IllegalStateException: no context: '
         "Caused by: java.net.ConnectException: Connection refused",
     ),
+    "Java: an exception without a cause": Log(
+        "2024-05-01 10:00:01 ERROR Job - failed\njava.lang.IllegalStateException: no context\n\tat a.A.b(A.java)\n",
+        "2024-05-01 10:00:01 ERROR Job - failed: java.lang.IllegalStateException: no context",
+    ),
+    "Python: an exception that is told twice": Log(
+        'ERROR ValueError: no id\nTraceback (most recent call last):\n  File "a.py", line 1\nValueError: no id\n',
+        "ERROR ValueError: no id",
+    ),
+    "JSON: an exception that is told twice": Log(
+        json.dumps({"level": "error", "msg": "OSError: disk full", "exception": "Traceback\nOSError: disk full"}),
+        "OSError: disk full",
+    ),
     "Java: Spring": Log(
         "2024-05-01 10:00:00.123  INFO 1 --- [main] c.e.Application : Starting\n"
         "2024-05-01 10:00:01.123 ERROR 1 --- [main] o.s.boot.SpringApplication : Application run failed\n\n"
@@ -235,6 +247,7 @@ LOGS = {
     "a progress bar": Log("10 %\r50 %\rERROR disk full\r\nbye", "ERROR disk full"),
     "only words that look like errors": Log(
         "Config validation passed with 0 errors and 0 warnings.\nerror_rate=0 ERROR=0 on_error: continue\n"
+        "INFO the sidecar was OOMKilled, and started again\nreads logs/ERROR first\n"
         "WARNING: 3 rows were skipped, see ERROR table\nINFO run with --fail-on-error\nINFO done, 0 ERROR\n"
         '{"level": "info", "message": "ERROR handling is on"}\n1 file, 0 ERROR\nJob was stopped\n\n',
         "Job was stopped",
