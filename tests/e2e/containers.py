@@ -21,6 +21,7 @@ from tests.support.log import StepLog
 DOCKER = shutil.which("docker")
 ACTION = Path(__file__).parents[2] / "action.yml"
 POST_ENTRYPOINT = "/opt/action/post"
+PYTHON = "/usr/local/bin/python3"
 # Long enough for a slow machine; what the tests promise about time, they measure themselves.
 PATIENCE = 120
 
@@ -96,23 +97,35 @@ class Step:
             **input_environ(ACTION, given),
         }
 
-    def run(self, environ: Mapping[str, str] | None = None, *, entrypoint: str | None = None) -> Result:
+    def run(
+        self,
+        environ: Mapping[str, str] | None = None,
+        *options: str,
+        entrypoint: str | None = None,
+        network: str = "host",
+    ) -> Result:
         """Run a container to its end; `environ` is what the workflow adds to its environment."""
-        with self.started(environ, entrypoint=entrypoint) as container:
+        with self.started(environ, *options, entrypoint=entrypoint, network=network) as container:
             return container.wait()
 
     @contextlib.contextmanager
     def started(
-        self, environ: Mapping[str, str] | None = None, *, entrypoint: str | None = None
+        self,
+        environ: Mapping[str, str] | None = None,
+        *options: str,
+        entrypoint: str | None = None,
+        network: str = "host",
     ) -> Iterator["Container"]:
-        """A container that runs: no terminal, standard input closed, no init process, root, its program PID 1."""
+        """A container that runs: no terminal, standard input closed, no init process, root, its program PID 1.
+
+        The simulator listens on this machine's loopback, which the container reaches only in the `host` network.
+        """
         environ = {**self.environ, **(environ or {})}
         with self._engine.removed_afterwards() as name, (self._folder / f"{name}.log").open("w+b") as log:
             process = subprocess.Popen(
                 [
                     *(self._engine.docker, "run", "--name", name, "--workdir", "/github/workspace"),
-                    # The simulator listens on this machine's loopback; the runner says nothing here.
-                    *("--network", "host"),
+                    *("--network", network, *options),
                     *(("--entrypoint", entrypoint) if entrypoint else ()),
                     *(argument for variable in environ.items() for argument in ("-e", "=".join(variable))),
                     *(argument for folder in self._mounted() for argument in ("-v", folder)),

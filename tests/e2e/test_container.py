@@ -11,6 +11,7 @@ import yaml
 from matatika_simulator import Simulator, constants
 from matatika_simulator.runner import state_environ
 from tests.e2e.containers import ACTION, POST_ENTRYPOINT, Container, Engine, Step
+from tests.support.tls import make_certificate
 
 QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Déployé"}]}}
 FAILING = {"job": {"runs": "0.5s", "ends": "ERROR", "log": [{"text": "ERROR No such data component"}]}}
@@ -20,10 +21,21 @@ LONG = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
 SIGTERM_AFTER = 7.5
 KILL_AFTER = 10.0
 
+# Files that could be loaded instead of the image's own, whatever is in them.
+LIBRARIES = ("libc.so.6", "libcrypto.so.3", "libm.so.6", "libpython3.13.so.1.0", "libssl.so.3", "libz.so.1")
 HOSTILE = {
     "PATH": "/github/workspace/bin",
+    "LD_LIBRARY_PATH": "/github/workspace/lib:/github/workspace",
+    "OPENSSL_CONF": "/github/workspace/openssl.cnf",
+    "OPENSSL_MODULES": "/github/workspace/lib",
     "PYTHONPATH": "/github/workspace",
     "PYTHONHOME": "/github/workspace",
+    "PYTHONPLATLIBDIR": "lib64",
+    "PYTHONPYCACHEPREFIX": "/github/workspace",
+    "PYTHONSAFEPATH": "",
+    "PYTHONINSPECT": "1",
+    "PYTHONBREAKPOINT": "sitecustomize",
+    "PYTHONVERBOSE": "1",
     "PYTHONWARNINGS": "error",
     "PYTHONSTARTUP": "/github/workspace/requests.py",
     "PYTHONIOENCODING": "ascii",
@@ -31,6 +43,19 @@ HOSTILE = {
     "LANG": "POSIX",
     "LC_ALL": "POSIX",
 }
+
+
+OPENSSL_CONF = """
+config_diagnostics = 1
+openssl_conf = all
+[all]
+providers = of_the_workflow
+[of_the_workflow]
+stranger = stranger
+[stranger]
+module = /github/workspace/lib/libz.so.1
+activate = 1
+"""
 
 
 def test_success(engine: Engine, image: str, tmp_path: Path) -> None:
@@ -42,7 +67,7 @@ def test_success(engine: Engine, image: str, tmp_path: Path) -> None:
     assert result.log.job_log == "INFO  Déployé\n".encode()
     assert step.files.outputs["outcome"] == "success"
     assert step.files.outputs["job-id"] == job.id
-    assert step.files.outputs.keys() == yaml.safe_load(ACTION.read_text(encoding="utf-8"))["outputs"].keys()
+    assert step.files.outputs.keys() <= yaml.safe_load(ACTION.read_text(encoding="utf-8"))["outputs"].keys()
     assert job.id in step.files.summary
 
 
@@ -67,16 +92,68 @@ def test_bad_input(engine: Engine, image: str, tmp_path: Path) -> None:
 
 
 def test_hostile_environment(engine: Engine, image: str, tmp_path: Path) -> None:
-    with Simulator(QUICK) as simulator:
-        step = Step(engine, image, tmp_path, simulator)
+    with Simulator(QUICK, tls=make_certificate(tmp_path)) as simulator:
+        step = Step(engine, image, tmp_path, simulator, ca_bundle=(tmp_path / "certificate.pem").read_text())
+        workspace = tmp_path / "workspace"
         for module in ("requests", "sitecustomize", "json", "matatika_deploy"):
-            (tmp_path / "workspace" / f"{module}.py").write_text("raise SystemExit(99)", encoding="utf-8")
+            (workspace / f"{module}.py").write_text("raise SystemExit(99)", encoding="utf-8")
+        (workspace / "openssl.cnf").write_text(OPENSSL_CONF, encoding="utf-8")
+        for folder in (workspace / "lib", workspace / "bin"):
+            folder.mkdir()
+        for name in LIBRARIES:
+            (workspace / "lib" / name).write_bytes(b"no library at all")
+        for name in ("python3", "sh", "env"):
+            (workspace / "bin" / name).write_text("#!/bin/sh\nexit 99\n", encoding="utf-8")
+            (workspace / "bin" / name).chmod(0o755)
+        assert step.run(HOSTILE, entrypoint="/bin/ls").code == 0
         result = step.run(HOSTILE)
         post = step.run({**HOSTILE, **state_environ(step.files.state)}, entrypoint=POST_ENTRYPOINT)
     assert result.code == 0
     assert result.log.job_log == "INFO  Déployé\n".encode()
     assert step.files.outputs["outcome"] == "success"
     assert (post.code, post.log.printed) == (0, b"")
+
+
+def test_file_system_that_cannot_be_written(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        step = Step(engine, image, tmp_path, simulator)
+        result = step.run({}, "--read-only")
+    assert result.code == 0
+    assert step.files.outputs["outcome"] == "success"
+
+
+def test_user_without_a_name_or_rights(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(QUICK, tls=make_certificate(tmp_path)) as simulator:
+        key = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+        step = Step(engine, image, tmp_path, simulator, **key, ca_bundle="certificate.pem")
+        (tmp_path / "workspace" / "certificate.pem").write_bytes((tmp_path / "certificate.pem").read_bytes())
+        for file in (tmp_path / "file_commands").iterdir():
+            file.chmod(0o666)
+        result = step.run({}, "--user", "12345:12345", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+    assert result.code == 0
+    assert step.files.outputs["outcome"] == "success"
+    assert [entry.call for entry in simulator.calls("token")] == ["token"]
+
+
+def test_webhook_with_the_event_of_a_push(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        step = Step(engine, image, tmp_path, simulator, token="", deployment_secret=constants.DEPLOYMENT_SECRET)
+        result = step.run()
+        (trigger,) = simulator.journal
+    assert result.code == 0
+    assert (trigger.call, trigger.signed, trigger.status) == ("webhook", True, 202)
+    assert step.files.outputs["outcome"] == "submitted"
+
+
+def test_no_network(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(QUICK) as simulator:
+        step = Step(engine, image, tmp_path, simulator, timeout="3s")
+        result = step.run(network="none")
+        assert not simulator.journal
+    assert result.code == 4
+    (error,) = result.log.said("error")
+    assert simulator.api_url.removeprefix("http://").removesuffix("/api") in error
+    assert b"Traceback" not in result.log.printed
 
 
 def test_runner_without_command_files(engine: Engine, image: str, tmp_path: Path) -> None:

@@ -65,7 +65,12 @@ def test_keeps_within_the_limits_of_the_marketplace() -> None:
     assert ACTION["branding"].keys() == {"icon", "color"}
 
 
-def test_cleans_up_only_after_a_step_that_did_not_succeed() -> None:
-    assert ACTION["runs"]["post-if"] == "cancelled() || failure()"
-    # The arguments are shared by the main and the post step: neither takes any.
-    assert "args" not in ACTION["runs"]
+def test_post_step_runs_whatever_became_of_the_job() -> None:
+    # `continue-on-error` turns a step that was killed into a success, so no `post-if` is right. Runners in Kubernetes
+    # start no container action without `entrypoint`. `args` would be shared by main and post: neither takes any.
+    assert ACTION["runs"] == {
+        "using": "docker",
+        "image": "Dockerfile",
+        "entrypoint": "/opt/action/main",
+        "post-entrypoint": "/opt/action/post",
+    }
