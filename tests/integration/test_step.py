@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import json
 import re
+import subprocess
+import sys
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +21,17 @@ from tests.support.tls import make_certificate
 
 LOG = "INFO  Reading the workspace\n::set-output name=job-id::stolen\nWARN  Nearly there ##[error]x\nINFO  Déployé\n"
 QUICK: dict[str, Any] = {"job": {"queued": 0.2, "runs": 0.5, "log": [{"text": LOG}]}}
+OPENSSL_CONF = """
+config_diagnostics = 1
+openssl_conf = all
+[all]
+providers = of_the_workflow
+[of_the_workflow]
+stranger = stranger
+[stranger]
+module = {module}
+activate = 1
+"""
 API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 SECRETS = (constants.TOKEN, constants.CLIENT_SECRET, constants.DEPLOYMENT_SECRET)
 
@@ -358,6 +371,18 @@ class TestEnvironment:
         assert result.outputs["created-at"] == timestamp(simulator.jobs[0].created)
         assert "Warning" not in result.log.own
         assert "✅" in result.summary
+
+    def test_openssl_loads_nothing_of_the_workflow(self, tmp_path: Path) -> None:
+        configuration = tmp_path / "openssl.cnf"
+        # With it, OpenSSL opens the module, and fails since there is none.
+        configuration.write_text(OPENSSL_CONF.format(module=tmp_path / "stranger.so"), encoding="utf-8")
+        environ = {"OPENSSL_CONF": str(configuration)}
+        command = [sys.executable, "-c", "import ssl; ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)"]
+        assert subprocess.run(command, env=environ, capture_output=True).returncode != 0
+        with Simulator(QUICK, tls=make_certificate(tmp_path)) as simulator:
+            step = Step(tmp_path / "step", simulator, ca_bundle=(tmp_path / "certificate.pem").read_text("utf-8"))
+            result = step.run(environ)
+        assert result.code == 0
 
     def test_a_netrc_of_the_runner_replaces_no_token(self, tmp_path: Path) -> None:
         with Simulator(QUICK) as simulator:

@@ -11,9 +11,22 @@ import time
 
 STARTED = time.monotonic()
 
+POST = "matatika_deploy.post"
+# How `github.state` tells the post step that it has nothing to do: it is not imported for that, nor is anything else.
+STAGE_VARIABLE = "STATE_deployment"
+STAGES_WITHOUT_POST = ("", "finished")
+
+# What makes OpenSSL read a configuration, which may have it load any library, or look for its own modules elsewhere.
+_OPENSSL_VARIABLES = ("OPENSSL_CONF", "OPENSSL_CONF_INCLUDE", "OPENSSL_ENGINES", "OPENSSL_MODULES")
+
 
 def run(story: str) -> None:
-    """Run `story`, a module with `main(environ, signals, started) -> int`, and end the process with its exit code."""
+    """Run `story`, a module with `main(environ, signals, started) -> int`, and end the process with its exit code.
+
+    The post step runs after every main step: where main has finished, it ends here.
+    """
+    if story == POST and os.environ.get(STAGE_VARIABLE, "") in STAGES_WITHOUT_POST:
+        os._exit(0)
     _undo_path()
     from matatika_deploy.runtime.signals import Signals
 
@@ -46,14 +59,16 @@ def _undo_path() -> None:
 def _undo_environment() -> None:
     """Take back what else of the workflow's environment would reach too far into this process.
 
-    `PYTHONWARNINGS=error` makes a library's deprecation fatal, and `SSLKEYLOGFILE` has the keys of connections written
-    to a file. Without standard output, the first connection would take its number, and get what is printed.
+    `PYTHONWARNINGS=error` makes a library's deprecation fatal, `SSLKEYLOGFILE` has the keys of connections written to a
+    file, and OpenSSL's own variables, which are read at the first import of `ssl`, make it load code. Without standard
+    output, the first connection would take its number, and get what is printed.
     """
     if sys.warnoptions:
         import warnings
 
         warnings.simplefilter("ignore")
-    os.environ.pop("SSLKEYLOGFILE", None)
+    for name in ("SSLKEYLOGFILE", *_OPENSSL_VARIABLES):
+        os.environ.pop(name, None)
     try:
         os.fstat(1)
     except OSError:

@@ -1,0 +1,90 @@
+"""What happens before a step's story is imported: variables are dropped, and a post step may end at once."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from matatika_deploy.github import state
+from matatika_deploy.github.commands import WorkflowCommands
+from matatika_deploy.github.console import Console
+from matatika_deploy.github.state import Stage
+from matatika_deploy.runtime import bootstrap
+from matatika_simulator.runner import CommandFiles, state_environ
+
+# Prints what is imported when the process ends, though it ends by `os._exit`.
+SPY = """
+import json, os, sys
+end = os._exit
+def tell(code):
+    print(json.dumps([code, [name for name in sys.modules if name not in before]]), flush=True)
+    end(code)
+os._exit = tell
+before = set(sys.modules)
+from matatika_deploy.runtime.bootstrap import run
+run("matatika_deploy.post")
+"""
+
+
+def _saved(folder: Path, stage: Stage) -> dict[str, str]:
+    """The variables in which a stage that main has saved reaches the post step."""
+    files = CommandFiles(folder)
+    state.save(WorkflowCommands(files.environ(), Console(1)), stage)
+    return state_environ(files.state)
+
+
+def test_the_names_are_those_of_the_state(tmp_path: Path) -> None:
+    saved = _saved(tmp_path, Stage.FINISHED)
+    assert saved[bootstrap.STAGE_VARIABLE] in bootstrap.STAGES_WITHOUT_POST
+    assert not {Stage.TRIGGERING, Stage.RUNNING} & set(bootstrap.STAGES_WITHOUT_POST)
+
+
+@pytest.mark.parametrize("stage", [None, Stage.FINISHED])
+def test_post_imports_nothing_when_main_has_finished(tmp_path: Path, stage: Stage | None) -> None:
+    environ = _saved(tmp_path, stage) if stage else {}
+    ran = subprocess.run([sys.executable, "-c", SPY], env=environ, capture_output=True, text=True, check=True)
+    code, imported = json.loads(ran.stdout)
+    assert (code, ran.stderr) == (0, "")
+    own = {"matatika_deploy", "matatika_deploy.runtime", "matatika_deploy.runtime.bootstrap"}
+    # An editable install may have a module of its own imported first.
+    assert {name for name in imported if not name.startswith("_")} <= own | {"time"}
+
+
+@pytest.mark.parametrize("stage", [Stage.TRIGGERING, Stage.RUNNING])
+def test_post_is_run_when_main_has_not_finished(tmp_path: Path, stage: Stage) -> None:
+    environ = _saved(tmp_path, stage)
+    ran = subprocess.run([sys.executable, "-c", SPY], env=environ, capture_output=True, text=True, check=True)
+    *warnings, told = ran.stdout.splitlines()
+    assert warnings
+    assert "matatika_deploy.post" in json.loads(told)[1]
+
+
+def test_post_as_a_module_says_nothing_when_main_has_finished(tmp_path: Path) -> None:
+    environ = _saved(tmp_path, Stage.FINISHED)
+    ran = subprocess.run([sys.executable, "-m", "matatika_deploy.post"], env=environ, capture_output=True, check=True)
+    assert (ran.stdout, ran.stderr) == (b"", b"")
+
+
+RUN = "from matatika_deploy.runtime.bootstrap import run; run('story')"
+STORY = """
+import json, os, sys
+def main(environ, signals, started):
+    print(json.dumps([sorted(os.environ), "ssl" in sys.modules]), flush=True)
+    return 7
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["OPENSSL_CONF", "OPENSSL_CONF_INCLUDE", "OPENSSL_ENGINES", "OPENSSL_MODULES", "SSLKEYLOGFILE"]
+)
+def test_variables_that_openssl_obeys_are_gone_before_ssl_is_imported(tmp_path: Path, name: str) -> None:
+    (tmp_path / "story.py").write_text(STORY, encoding="utf-8")
+    program = f"import sys; sys.path.append({str(tmp_path)!r}); {RUN}"
+    environ = {name: str(tmp_path), "LEFT_ALONE": "x"}
+    ran = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True)
+    names, is_imported = json.loads(ran.stdout)
+    assert (ran.returncode, is_imported) == (7, False)
+    assert name not in names
+    assert "LEFT_ALONE" in names
