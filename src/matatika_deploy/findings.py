@@ -1,5 +1,6 @@
 """What a check found: the one form in which findings travel to annotations and to the summary."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -25,3 +26,8 @@ class Finding(NamedTuple):
     file: str | None = None
     line: int | None = None
     column: int | None = None
+
+
+def as_warnings(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings with warnings in place of errors."""
+    return [it._replace(level=Level.WARNING) if it.level is Level.ERROR else it for it in findings]

@@ -1,21 +1,22 @@
-"""The main step's story: settings, checks, trigger, follow, report."""
+"""The main step, top to bottom: inputs, checks, trigger, follow, report."""
 
 from collections.abc import Mapping
-from math import inf
 
 from matatika_deploy import outcome, shutdown
-from matatika_deploy.checks import run as checking
-from matatika_deploy.errors import BadInput, DeployError
+from matatika_deploy.errors import DeployError
 from matatika_deploy.github import state
 from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.github.inputs import read_secrets, read_settings
 from matatika_deploy.github.state import Stage
-from matatika_deploy.outcome import Outcome
-from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Clock, DeadlineExceeded, Interrupted, Waiter
-from matatika_deploy.runtime.limits import DEFAULT, Tuning
+from matatika_deploy.outcome import Outcome, StepResult
+from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Cancelled, CancelScope, Clock, DeadlineExceeded
+from matatika_deploy.runtime.limits import DEFAULT, Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_deploy.step import Step
+from matatika_deploy.text import one_line
+
+_LONGEST_MESSAGE = 500
 
 
 def main(
@@ -24,95 +25,119 @@ def main(
     started: float,
     *,
     clock: Clock = SYSTEM_CLOCK,
-    tuning: Tuning = DEFAULT,
+    limits: Limits = DEFAULT,
     descriptor: int = STANDARD_OUTPUT,
 ) -> int:
-    """Run the step that `environ` describes, and give its exit code; `started` is by the clock's `monotonic`."""
+    """Run the step that `environ` describes, and return its exit code; `started` is by the clock's `monotonic`."""
     console = Console(descriptor)
-    workflow = WorkflowCommands(environ, console)
+    commands = WorkflowCommands(environ, console)
     for secret in read_secrets(environ):
-        workflow.mask(secret)
-    waiter = Waiter(clock, signals, deadline=inf)
+        commands.mask(secret)
+    scope = CancelScope(clock, signals)
     step = None
     try:
         settings = read_settings(environ)
-        waiter.set_deadline(started + settings.timeout)
-        step = Step(settings, environ, workflow=workflow, console=console, waiter=waiter, tuning=tuning)
+        scope.deadline = started + settings.timeout
+        step = Step(settings, environ, commands, console, scope, limits)
         result = run(step)
-    except BadInput as error:
+    except DeployError as error:
         result = outcome.failed(error)
     except Exception as error:
         # Whatever this is, the user gets one readable error, and the post step takes care of a job that still runs.
-        result = outcome.crashed(error)
+        result = shutdown.crashed(step, error)
     try:
-        report(workflow, step, result)
+        report(environ, commands, step, result)
     except Exception as error:
-        # Without what the step knows: that is what could not be reported.
-        result = outcome.crashed(error)
-        report(workflow, None, result)
-    flush(console, waiter, tuning.last_output, tuning.hurry)
+        # No summary: it may be what could not be written.
+        result = shutdown.crashed(step, error)
+        commands.output("outcome", result.outcome)
+        announce(commands, result)
+    flush(console, scope, limits.last_output, limits.grace_after_signal)
     return result.exit_code
 
 
-def run(step: Step) -> Outcome:
+def run(step: Step) -> StepResult:
     """Deploy, and see to it that every way to end is a proper one."""
     try:
         return deploy(step)
-    except Interrupted as interruption:
-        return shutdown.cancelled(step, interruption.signum)
+    except Cancelled as cancelled:
+        return shutdown.cancelled(step, cancelled.signum or 0)
     except DeadlineExceeded:
         return shutdown.timed_out(step)
     except DeployError as error:
         return shutdown.failed(step, error)
 
 
-def deploy(step: Step) -> Outcome:
+def deploy(step: Step) -> StepResult:
     """Trigger the deployment and follow it to its end.
 
     Raises:
         DeployError: when the step cannot go on.
-        Interrupted, DeadlineExceeded: see `Waiter`. What is known of the deployment by then stands in `step`.
+        Cancelled, DeadlineExceeded: as the step's scope does. `step` has what is known of the deployment by then.
     """
     settings = step.settings
-    step.waiter.check()
+    step.scope.checkpoint()
     step.publish()
     step.announce()
     step.client.sign_in()
-    checking.check(step)
+    step.prepare()
     if settings.dry_run:
         if not settings.can_sign_in:
-            step.workflow.notice(
+            step.commands.notice(
                 "Only inputs and files were checked: reading the workspace takes a `token`, or a `client-id` and a "
                 "`client-secret`."
             )
         return outcome.checked()
-    state.save(step.workflow, Stage.TRIGGERING)
-    deployment = step.deployments.trigger()
-    step.adopt(deployment)
+    state.save(step.commands, Stage.TRIGGERING)
+    deployment = step.adopt(step.trigger.run())
     if not settings.wait:
-        return shutdown.submitted(step, deployment.job)
+        return shutdown.submitted(step, deployment)
     if not settings.can_sign_in:
-        step.workflow.notice(
+        step.commands.notice(
             "The deployment is not followed: that takes a `token`, or a `client-id` and a `client-secret`, beside the "
             "`deployment-secret`."
         )
-        return shutdown.submitted(step, deployment.job)
-    return shutdown.over(step, step.follow(deployment))
+        return shutdown.submitted(step, deployment)
+    step.follow(deployment)
+    return shutdown.over(step, deployment)
 
 
-def report(workflow: WorkflowCommands, step: Step | None, result: Outcome) -> None:
-    """Hand on the outcome: as outputs, as the summary, and as the last line of the log."""
+def report(environ: Mapping[str, str], commands: WorkflowCommands, step: Step | None, result: StepResult) -> None:
+    """Hand on the result: as outputs, as the summary, and in the log."""
     # Imported only now, when no trigger waits for it any more.
     from matatika_deploy.github import summary
 
     if step:
         step.publish(result)
     else:
-        workflow.output("outcome", result.result)
-    page = summary.SummaryPage(result.result, result.title, result.message, result.hint)
-    workflow.summarize(summary.render(page._replace(**step.facts()) if step else page))
-    said = f"{result.message} {result.hint}".strip()
+        commands.output("outcome", result.outcome)
+    commands.output("message", one_line(result.headline, _LONGEST_MESSAGE))
+    page = summary.SummaryPage(result.outcome, result.title, result.message, result.hint)
+    commands.summarize(summary.render(step.page(result) if step else page))
+    announce(commands, result, help_page(environ, result))
+
+
+def help_page(environ: Mapping[str, str], result: StepResult) -> str:
+    """Return where the documentation tells more of an error, as a sentence; "" for a result that tells enough.
+
+    The runner names the action's repository and version: see
+    https://docs.github.com/actions/reference/workflows-and-actions/variables.
+    """
+    if result.outcome is not Outcome.ERROR:
+        return ""
+    heading = f"docs/troubleshooting.md#{result.title.lower().replace(' ', '-')}"
+    repository, ref = environ.get("GITHUB_ACTION_REPOSITORY"), environ.get("GITHUB_ACTION_REF")
+    if not repository or not ref:
+        return f'More: "{result.title}" in the action\'s docs/troubleshooting.md'
+    return f"More: {environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{repository}/blob/{ref}/{heading}"
+
+
+def announce(commands: WorkflowCommands, result: StepResult, more: str = "") -> None:
+    """Print the result, as the last line of the log; one error if the step failed."""
+    said = " ".join(text for text in (result.headline, result.hint, more) if text)
     if result.is_good:
-        workflow.info(f"{result.title}: {said}")
+        commands.info(said)
+    elif result.is_notice:
+        commands.notice(said, title=result.title)
     else:
-        workflow.error(said, title=result.title)
+        commands.error(said, title=result.title)

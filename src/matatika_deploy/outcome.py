@@ -3,13 +3,16 @@
 import signal
 import traceback
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from matatika_deploy.errors import DeployError
 from matatika_deploy.platform.job import Job, JobStatus
+from matatika_deploy.text import sentence
+
+RAISE_TIMEOUT = "If deployments take that long, raise the input `timeout`."
 
 
-class Result(StrEnum):
+class Outcome(StrEnum):
     """The values of the output `outcome`."""
 
     SUCCESS = "success"
@@ -22,94 +25,98 @@ class Result(StrEnum):
     ERROR = "error"
 
 
-_OF_STATUS = {
-    JobStatus.COMPLETE: Result.SUCCESS,
-    JobStatus.ERROR: Result.FAILURE,
-    JobStatus.STOPPED: Result.STOPPED,
-}
+class StepResult(NamedTuple):
+    """How a step ended. `title`, `message` and `hint` are for people, and may hold text from the platform.
 
+    `is_notice` tells that a step without success needs no error.
+    """
 
-class Outcome(NamedTuple):
-    """How a step ended. `title`, `message` and `hint` are for people, and may hold text from the platform."""
-
-    result: Result
+    outcome: Outcome
     exit_code: int
     title: str
     message: str = ""
     hint: str = ""
+    is_notice: bool = False
 
     @property
     def is_good(self) -> bool:
         """Whether the step succeeds."""
         return self.exit_code == 0
 
+    @property
+    def headline(self) -> str:
+        """What happened and why: "Deployment failed: …"."""
+        return f"{self.title}: {self.message}" if self.message else self.title
 
-def ended(job: Job, *, shows_log: bool = True) -> Outcome:
-    """The outcome of a job that was followed to its end, with or without its log."""
-    result = _OF_STATUS[JobStatus(job.status)]
+    def adding(self, sentence: str) -> Self:
+        """Return the same with a further sentence in the message."""
+        return self._replace(message=f"{self.message} {sentence}".strip())
+
+
+def ended(job: Job, reason: str = "") -> StepResult:
+    """The result of a job that was followed to its end; `reason` says why it failed, if that is known."""
     spent = "" if job.duration is None else f" after {job.duration} s"
     code = "" if job.exit_code is None else f" (exit code {job.exit_code})"
-    if result is Result.SUCCESS:
-        return Outcome(result, 0, "Deployed", f"Job {job.id} is {job.status}{spent}.")
-    if result is Result.FAILURE:
-        return Outcome(
-            result,
+    if job.status == JobStatus.COMPLETE:
+        return StepResult(Outcome.SUCCESS, 0, "Deployed", f"Job {job.id} is {job.status}{spent}.")
+    end = f"Job {job.id} ended with {job.status}{code}{spent}."
+    if job.status == JobStatus.STOPPED:
+        why = reason or "Somebody stopped it, or it ran out of the platform's own time."
+        return StepResult(
+            Outcome.STOPPED,
             1,
-            "Deployment failed",
-            f"Job {job.id} ended with {job.status}{code}.",
-            "The end of the job's log says why."
-            if shows_log
-            else "With `logs: on-failure`, the job's log would say why.",
+            "Deployment stopped",
+            f"{sentence(why)} {end}",
+            "Run the workflow again if that was not meant to be.",
         )
-    return Outcome(
-        result,
-        1,
-        "Deployment stopped",
-        f"Job {job.id} ended with {job.status}{code}: somebody stopped it, or it ran out of the platform's own time.",
-        "Run the workflow again if that was not meant to be.",
-    )
+    hint = "" if reason else "The job's log says why: with `logs: on-failure`, it is shown here."
+    return StepResult(Outcome.FAILURE, 1, "Deployment failed", f"{sentence(reason)} {end}" if reason else end, hint)
 
 
-def submitted(job: Job) -> Outcome:
-    """The outcome of a job that is not waited for."""
-    return Outcome(Result.SUBMITTED, 0, "Deployment submitted", f"Job {job.id} is {job.status} and is not waited for.")
+def submitted(job: Job) -> StepResult:
+    """The result of a job that is not waited for."""
+    message = f"Job {job.id} is {job.status} and is not waited for."
+    return StepResult(Outcome.SUBMITTED, 0, "Deployment submitted", message)
 
 
-def checked() -> Outcome:
-    """The outcome of a dry run."""
-    return Outcome(Result.CHECKED, 0, "Checked", "Nothing was deployed: this was a dry run.")
+def checked() -> StepResult:
+    """The result of a dry run."""
+    return StepResult(Outcome.CHECKED, 0, "Checked", "Nothing was deployed: this was a dry run.")
 
 
-def timed_out(message: str, hint: str = "If deployments take that long, raise the input `timeout`.") -> Outcome:
-    """The outcome of a step that ran out of time."""
-    return Outcome(Result.TIMED_OUT, 4, "Deployment timed out", message, hint)
+def timed_out(message: str, hint: str = RAISE_TIMEOUT) -> StepResult:
+    """The result of a step that ran out of time."""
+    return StepResult(Outcome.TIMED_OUT, 4, "Deployment timed out", message, hint)
 
 
-def cancelled(signum: int, message: str, hint: str = "") -> Outcome:
-    """The outcome of a step that a signal ended."""
-    said = f"{signal.Signals(signum).name}: {message}"
-    return Outcome(Result.CANCELLED, 128 + signum, "Deployment cancelled", said, hint)
+def cancelled(signum: int, message: str, hint: str = "", *, may_run_on: bool) -> StepResult:
+    """The result of a step that a signal ended; a job that `may_run_on` does so against the user's wish."""
+    stop = "." if message.endswith(".") else ""
+    said = f"{message.removesuffix('.')} ({signal.Signals(signum).name}){stop}"
+    return StepResult(Outcome.CANCELLED, 128 + signum, "Deployment cancelled", said, hint, is_notice=not may_run_on)
 
 
-def failed(error: DeployError) -> Outcome:
-    """The outcome of a step that could not do its work."""
-    return Outcome(Result.ERROR, error.exit_code, error.title, error.message, error.hint)
+def failed(error: DeployError) -> StepResult:
+    """The result of a step that could not do its work."""
+    return StepResult(Outcome.ERROR, error.exit_code, error.title, error.message, error.hint)
 
 
-def crashed(error: Exception) -> Outcome:
-    """The outcome of a defect in the action itself; the error's text is not shown, since it could hold a secret."""
+def crashed(error: Exception) -> StepResult:
+    """The result of an error of the program itself; its text is not shown, since it could hold a secret."""
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        message = "No thread can be started here."
+        hint = (
+            "The container engine of this runner is too old or too strict: its seccomp profile refuses `clone3`, or "
+            "the number of processes is limited."
+        )
+        return StepResult(Outcome.ERROR, 3, "Internal error", message, hint)
     place = traceback.extract_tb(error.__traceback__)[-1]
     message = f"The action failed with {type(error).__name__} in {place.name}, line {place.lineno} of {place.filename}."
-    return Outcome(Result.ERROR, 3, "Internal error", message, "This is a defect of the action: please report it.")
-
-
-def adding(outcome: Outcome, sentence: str) -> Outcome:
-    """Give an outcome with a further sentence in its message."""
-    return outcome._replace(message=f"{outcome.message} {sentence}")
+    return StepResult(Outcome.ERROR, 3, "Internal error", message, "This is a defect of the action: please report it.")
 
 
 def job_outputs(job: Job, job_url: str) -> dict[str, str]:
-    """Give the outputs that describe a job; what is not known is left out."""
+    """Return the outputs that describe a job; what is not known is left out."""
     values = {
         "job-id": job.id,
         "job-url": job_url,

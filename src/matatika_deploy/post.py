@@ -1,6 +1,7 @@
-"""The post step's story: withdraw the job that main left behind, because it was killed before it could.
+"""The post step, top to bottom: withdraw the job that main left behind, because it was killed before it could.
 
-It runs when the job was cancelled or failed. It never triggers, never guesses, and never fails the run.
+It runs always, since `continue-on-error` turns a killed step into a successful one. It never triggers, never guesses,
+and never fails the run.
 """
 
 if __name__ == "__main__":
@@ -12,21 +13,21 @@ if __name__ == "__main__":
 from collections.abc import Mapping
 
 from matatika_deploy import outcome
-from matatika_deploy.connection import connect, workspace_url
 from matatika_deploy.errors import BadInput, DeployError
 from matatika_deploy.github import state
 from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.github.inputs import JobPolicy, Settings, read_secrets, read_settings
-from matatika_deploy.github.state import SavedState, Stage
+from matatika_deploy.github.state import Stage
+from matatika_deploy.platform import links
 from matatika_deploy.platform.client import Client
-from matatika_deploy.platform.job import Job, Unreadable, parse_job
-from matatika_deploy.platform.jobs import Ended, withdraw
-from matatika_deploy.platform.links import job_address
-from matatika_deploy.platform.pace import Pace
-from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Clock, DeadlineExceeded, Interrupted, Waiter
-from matatika_deploy.runtime.limits import DEFAULT, Tuning
+from matatika_deploy.platform.job import Job, parse_job
+from matatika_deploy.platform.jobs import Ended, Jobs
+from matatika_deploy.platform.responses import InvalidResponse
+from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Cancelled, CancelScope, Clock, DeadlineExceeded
+from matatika_deploy.runtime.limits import DEFAULT, Limits
 from matatika_deploy.runtime.signals import Signals
+from matatika_deploy.step import connect
 
 
 def main(
@@ -35,74 +36,79 @@ def main(
     started: float,
     *,
     clock: Clock = SYSTEM_CLOCK,
-    tuning: Tuning = DEFAULT,
+    limits: Limits = DEFAULT,
     descriptor: int = STANDARD_OUTPUT,
 ) -> int:
     """Do what main has left to do, if anything; the exit code is always 0."""
     saved = state.load(environ)
     if saved.stage is None or saved.stage is Stage.FINISHED:
         return 0
-    job = read_job(saved)
     console = Console(descriptor)
-    workflow = WorkflowCommands(environ, console)
-    waiter = Waiter(clock, signals, deadline=started + tuning.post)
+    commands = WorkflowCommands(environ, console)
+    scope = CancelScope(clock, signals, deadline=started + limits.post)
     try:
         settings = read_settings(environ)
+        if settings.dry_run or settings.on_cancel is JobPolicy.LEAVE:
+            return 0
+        for secret in read_secrets(environ):
+            commands.mask(secret)
+        clean_up(settings, _read_job(saved.job_id, saved.job_status), environ, commands, scope, limits)
     except BadInput as error:
         # They were good when main read them: a file that `ca-bundle` names may be gone since.
-        warn_of(workflow, f"Job {job.id}" if job else "A job", error.message)
-        flush(console, waiter, tuning.last_output, tuning.hurry)
-        return 0
-    if settings.on_cancel is JobPolicy.LEAVE:
-        return 0
-    for secret in read_secrets(environ):
-        workflow.mask(secret)
-    if job is None:
-        workflow.warning(
-            "The step was killed while its trigger was under way: a deployment may have been queued. "
-            f"Look at {workspace_url(settings)}",
-            title="Deployment unknown",
-        )
-    else:
-        pace = Pace(longest=settings.poll_interval)
-        client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning, pace=pace)
-        problem = end_job(client, settings, job, workflow)
-        if problem:
-            warn_of(workflow, f"Job {job.id}", f"{problem} See {job_address(settings.api_url, job)}")
-    flush(console, waiter, tuning.last_output, tuning.hurry)
+        _warn(commands, f"Job {saved.job_id}" if saved.job_id else "A job", error.message)
+    except Exception as error:
+        # Whatever this is: the post step fails no run.
+        _warn(commands, f"Job {saved.job_id}" if saved.job_id else "A job", outcome.crashed(error).message)
+    flush(console, scope, limits.last_output, limits.grace_after_signal)
     return 0
 
 
-def read_job(saved: SavedState) -> Job | None:
-    """Give the job that main saved, without links: its addresses are built from `api-url` and its id."""
+def clean_up(
+    settings: Settings,
+    job: Job | None,
+    environ: Mapping[str, str],
+    commands: WorkflowCommands,
+    scope: CancelScope,
+    limits: Limits,
+) -> None:
+    """Withdraw the job that main left running, or warn that there may be one."""
+    if job is None:
+        page = links.workspace_page(settings.api_url, settings.workspace_id)
+        commands.warning(
+            f"The step was killed while its trigger was under way: a deployment may have been queued. Look at {page}",
+            title="Deployment unknown",
+        )
+        return
+    client = Client(connect(settings, environ, commands, limits, scope.clock), scope)
+    problem = _withdraw(client, job, commands) if settings.can_sign_in else "That takes a token."
+    if problem:
+        _warn(commands, f"Job {job.id}", f"{problem} See {links.documented(settings.api_url, job, links.SELF)}")
+
+
+def _read_job(job_id: str, status: str) -> Job | None:
+    """Return the job that main saved, without links: its addresses are built from `api-url` and its id."""
     try:
-        return parse_job({"id": saved.job_id, "status": saved.job_status})
-    except Unreadable:
+        return parse_job({"id": job_id, "status": status})
+    except InvalidResponse:
         return None
 
 
-def warn_of(workflow: WorkflowCommands, job: str, problem: str) -> None:
-    """Warn that a job was left running."""
-    text = f"{job} could not be withdrawn, and may be running still. {problem}"
-    workflow.warning(text, title="Deployment left running")
-
-
-def end_job(client: Client, settings: Settings, job: Job, workflow: WorkflowCommands) -> str:
-    """Withdraw the job that main left running; gives the reason if that fails, else ""."""
-    if not settings.can_sign_in:
-        return "That takes a token."
+def _withdraw(client: Client, job: Job, commands: WorkflowCommands) -> str:
+    """Withdraw the job; returns the reason if that fails, else ""."""
     try:
         client.sign_in()
-        withdrawal = withdraw(client, settings.api_url, job)
+        withdrawal = Jobs(client).withdraw(job)
     except DeployError as error:
         return str(error)
-    except (DeadlineExceeded, Interrupted):
+    except (DeadlineExceeded, Cancelled):
         return "There was no time left."
-    except Exception as error:
-        # Whatever this is: the post step fails no run.
-        return outcome.crashed(error).message
     if withdrawal.ended is Ended.OVER:
-        workflow.info(f"Job {job.id} is over already: {withdrawal.job.status}.")
+        commands.info(f"Job {job.id} is over already: {withdrawal.job.status}.")
     elif withdrawal.ended is not Ended.FAILED:
-        workflow.info(f"Job {job.id}, which the step left running, was {withdrawal.ended}.")
+        commands.info(f"Job {job.id}, which the step left running, was {withdrawal.ended}.")
     return withdrawal.reason
+
+
+def _warn(commands: WorkflowCommands, job: str, problem: str) -> None:
+    text = f"{job} could not be withdrawn, and may be running still. {problem}"
+    commands.warning(text, title="Deployment left running")

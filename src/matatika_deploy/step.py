@@ -1,179 +1,288 @@
-"""One step: what it works with, what it knows so far, and what it says about it."""
+"""One step: what it works with, what it knows so far, and what it hands on."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
 
-from matatika_deploy.connection import USER_AGENT, connect, new_http, push_event, workspace_url
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import TYPE_CHECKING, TypeVar
+
+from matatika_deploy.checks import run as checks
+from matatika_deploy.errors import CheckFailed, NotTheApi, PlatformError, RequestRejected
 from matatika_deploy.findings import Finding
 from matatika_deploy.github import state
 from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import Console
-from matatika_deploy.github.inputs import Logs, Settings
+from matatika_deploy.github.event import push_event
+from matatika_deploy.github.inputs import Logs, Settings, Strictness
 from matatika_deploy.github.state import Stage
-from matatika_deploy.outcome import Outcome, job_outputs
+from matatika_deploy.outcome import StepResult, job_outputs
 from matatika_deploy.platform import links
-from matatika_deploy.platform.auth import WebhookSignature
-from matatika_deploy.platform.job import Job
-from matatika_deploy.platform.log import LogReader
-from matatika_deploy.platform.pace import Pace
-from matatika_deploy.platform.polling import LogFollower, watch
-from matatika_deploy.platform.trigger import Deployment, Deployments
-from matatika_deploy.runtime.cancellation import Waiter
-from matatika_deploy.runtime.limits import Tuning
-from matatika_deploy.text import format_duration
+from matatika_deploy.platform.auth import AccessToken, WebhookSignature, token_request
+from matatika_deploy.platform.client import Client, Contact, Platform
+from matatika_deploy.platform.followed_job import FollowedJob
+from matatika_deploy.platform.http import HttpConfig
+from matatika_deploy.platform.job import WORKSPACE_DEPLOY
+from matatika_deploy.platform.jobs import Jobs
+from matatika_deploy.platform.log import FollowedLog, LogReader
+from matatika_deploy.platform.polling import Pace
+from matatika_deploy.platform.redaction import Redactor
+from matatika_deploy.platform.responses import Request
+from matatika_deploy.platform.trigger import KnownJobs, Target, Trigger, TriggeredJob, known_jobs
+from matatika_deploy.runtime.cancellation import CancelScope, Clock, DeadlineExceeded, Task
+from matatika_deploy.runtime.limits import Limits
+from matatika_deploy.text import one_line
+from matatika_deploy.version import __version__
+
+if TYPE_CHECKING:
+    from matatika_deploy.checks.source import Workspace
+    from matatika_deploy.github.summary import SummaryPage
+
+T = TypeVar("T")
+
+USER_AGENT = f"matatika-deploy-action/{__version__}"
+
+_SIGNATURE_HINTS = dict.fromkeys(
+    (401, 403),
+    "Is `deployment-secret` the one in the workspace's settings? The platform compares signatures made with it.",
+)
+
+
+def connect(
+    settings: Settings, environ: Mapping[str, str], commands: WorkflowCommands, limits: Limits, clock: Clock
+) -> Platform:
+    """Return the platform that the settings name, as whom they name."""
+    redactor = Redactor(commands.secrets)
+
+    def add_secret(secret: str) -> None:
+        commands.mask(secret)
+        redactor.add(secret)
+
+    def trace(method: str, path: str, end: str, seconds: float) -> None:
+        commands.debug(f"{method} {path}: {end} after {seconds:.2f} s")
+
+    key = settings.api_key
+    request = token_request(settings.auth_url, settings.audience, key.client_id, key.client_secret) if key else None
+    return Platform(
+        settings.api_url,
+        AccessToken(settings.token or "", request, add_secret),
+        HttpConfig(environ, USER_AGENT, settings.ca_bundle, limits.http, trace, clock.time),
+        redactor,
+        limits.retry,
+        Pace(longest=settings.poll_interval),
+        commands,
+        Contact(),
+    )
 
 
 class Step:
-    """A deployment step from its settings on.
-
-    `deployment` is what it queued, once that is known, and `job` the same job as it was last seen.
-    """
+    """A deployment step from its settings on."""
 
     def __init__(
         self,
         settings: Settings,
         environ: Mapping[str, str],
-        *,
-        workflow: WorkflowCommands,
+        commands: WorkflowCommands,
         console: Console,
-        waiter: Waiter,
-        tuning: Tuning,
+        scope: CancelScope,
+        limits: Limits,
     ) -> None:
         self.settings = settings
         self.environ = environ
-        self.workflow = workflow
-        self.waiter = waiter
-        self.tuning = tuning
-        self._pace = Pace(longest=settings.poll_interval)
-        self.client = connect(settings, environ, workflow=workflow, waiter=waiter, tuning=tuning, pace=self._pace)
-        self.deployments = self._deployments()
-        self.deployment: Deployment | None = None
+        self.commands = commands
+        self.scope = scope
+        self.limits = limits
+        self.workspace_path = f"/workspaces/{settings.workspace_id}"
+        self.workspace_url = links.workspace_page(settings.api_url, settings.workspace_id)
+        self.client = Client(connect(settings, environ, commands, limits, scope.clock), scope)
+        self.trigger = Trigger(self.client, self._target(), limits)
+        self.workspace: Workspace | None = None
+        """What the platform says of it, once that was read."""
         self.findings: list[Finding] = []
-        self.job: Job | None = None
-        self.log: LogFollower | None = None
-        self.workspace_url = workspace_url(settings)
+        self.deployment: FollowedJob | None = None
+        """The job that this step queued, once it is known."""
         self._console = console
         self._outputs: dict[str, str] = {}
-        self._triggered_at = 0.0
-        self._status_since = 0.0
-
-    @property
-    def job_url(self) -> str | None:
-        """The job's own link."""
-        return self.address(self.job) if self.job else None
-
-    def address(self, job: Job) -> str:
-        """Give a job's own link."""
-        return links.job_address(self.settings.api_url, job)
 
     def announce(self) -> None:
         """Say what is deployed where."""
-        deed = "Checking, without deploying," if self.settings.dry_run else "Deploying"
-        self.workflow.info(f"{deed} workspace {self.settings.workspace_id} at {self.settings.api_url}")
+        action = "Checking, without deploying," if self.settings.dry_run else "Deploying"
+        self.commands.info(f"{action} workspace {self.settings.workspace_id} at {self.settings.api_url}")
 
-    def adopt(self, deployment: Deployment) -> None:
-        """Take a deployment for this step's: from now on its job is known to the next steps, and to the post step."""
-        self.deployment, self.job = deployment, deployment.job
-        self._triggered_at = self._status_since = self.waiter.clock.monotonic()
-        stage = Stage.RUNNING if deployment.is_ours else Stage.FINISHED
-        state.save(self.workflow, stage, job_id=self.job.id, job_status=self.job.status)
+    def start_reading(self, read: Callable[[Client], T]) -> Task[T]:
+        """Start to read something that the step can do without, for a few seconds, beside whatever else is done."""
+        scope = CancelScope(self.scope.clock, deadline=self.scope.clock.monotonic() + self.limits.before_trigger)
+        client = Client(self.client.platform, scope)
+        return self.scope.start(lambda: read(client))
+
+    def finish_reading(self, task: Task[T], what: str) -> T | PlatformError:
+        """Wait for the end of a reading: returns what was read, or why it could not be.
+
+        Raises:
+            PlatformError: if nothing that the step could still do would succeed: the token, the workspace's id, the
+                address or the connection is wrong.
+        """
+        try:
+            return self.scope.join(task, inf)
+        except NotTheApi:
+            raise
+        except RequestRejected as rejected:
+            if rejected.status in (None, 401, 404):
+                raise
+            return rejected
+        except PlatformError as error:
+            return error
+        except DeadlineExceeded:
+            self.scope.checkpoint()
+            return PlatformError(f"Could not {what} within {self.limits.before_trigger:.0f} s.")
+
+    def prepare(self) -> None:
+        """Read what the trigger and the checks need to know, run the checks, and annotate what they find.
+
+        Raises:
+            CheckFailed: if a check that is set to `error` found something of that level.
+            PlatformError: if the workspace must be read and cannot be, or nothing after it could succeed.
+            Cancelled, DeadlineExceeded: as the scope does.
+        """
+        listing = self._start_listing()
+        self.workspace = self._read_workspace()
         self.publish()
-        self.workflow.info(f"Job {self.job.id} is {self.job.status}: {self.job_url}")
+        # A task, so that a signal need not wait for ten thousand files.
+        checked = self.scope.run(lambda: checks.before_trigger(self.settings, self.workspace, self.environ), inf)
+        self.annotate(checked.findings)
+        self._finish_listing(listing)
+        if checked.refusing:
+            count = "one error was" if checked.refusing == 1 else f"{checked.refusing} errors were"
+            raise CheckFailed(
+                f"Nothing was deployed: {count} found before the trigger.",
+                "Fix what the annotations name, or set the check to `warn`.",
+            )
 
-    def saw(self, job: Job) -> None:
-        """Take note of the job's present state, and report it if its status has changed."""
-        before, self.job = self.job, job
-        if self.log and not job.is_final:
-            self.log.job_was_seen()
+    def annotate(self, findings: list[Finding]) -> None:
+        """Show findings as annotations, and keep them for the summary."""
+        self.findings += findings
+        self.commands.annotate(findings)
+
+    def _read_workspace(self) -> Workspace | None:
+        """Read what the checks need to know of the workspace; a warning if that is all that depends on it."""
+        settings = self.settings
+        wants_directory = settings.preflight is not Strictness.OFF and settings.workspace_directory is None
+        is_wanted = settings.dry_run or wants_directory or settings.verify_source is not Strictness.OFF
+        if not settings.can_sign_in or not is_wanted:
+            return None
+        from matatika_deploy.checks.source import Workspace
+
+        def read(client: Client) -> Workspace:
+            url = f"{settings.api_url}{self.workspace_path}"
+            request = Request("read the workspace", "GET", url, client.platform.token)
+            return client.call(request, lambda response: Workspace.from_json(response.json()))
+
+        if settings.dry_run or settings.verify_source is Strictness.ERROR:
+            return read(self.client)
+        found = self.finish_reading(self.start_reading(read), "read the workspace")
+        if isinstance(found, PlatformError):
+            text = f"{found.message} It is not known what it deploys."
+            self.commands.warning(text, title="Workspace not checked")
+            return None
+        return found
+
+    def _start_listing(self) -> Task[KnownJobs] | None:
+        """Start to list the workspace's jobs, which tells them from the one that will be triggered."""
+        if self.settings.dry_run or not self.settings.can_sign_in:
+            return None
+        return self.start_reading(lambda client: known_jobs(Jobs(client), f"{self.workspace_path}/jobs"))
+
+    def _finish_listing(self, task: Task[KnownJobs] | None) -> None:
+        """Wait for the list of jobs; without one, a trigger whose answer is lost cannot be told from others' jobs.
+
+        Raises:
+            PlatformError: see `finish_reading`.
+        """
+        if task:
+            listed = self.finish_reading(task, "list the jobs")
+            self.trigger.known = None if isinstance(listed, PlatformError) else listed
+
+    def adopt(self, triggered: TriggeredJob) -> FollowedJob:
+        """Take a job for this step's: from now on the next steps and the post step know it."""
+        self.deployment = FollowedJob(triggered, self.client)
+        job = triggered.job
+        stage = Stage.RUNNING if triggered.is_ours else Stage.FINISHED
+        state.save(self.commands, stage, job_id=job.id, job_status=job.status)
         self.publish()
-        if before and before.status != job.status:
-            now = self.waiter.clock.monotonic()
-            spent = format_duration(now - self._status_since)
-            self.workflow.info(f"Job {job.id} is {job.status}, after {spent} of {before.status}.")
-            self._status_since = now
+        self.commands.info(f"Job {job.id} is {job.status}: {self.deployment.url}")
+        return self.deployment
 
-    def follow(self, deployment: Deployment) -> Job:
-        """Watch the job, and its log if that is wanted, until the job is over."""
-        missing_until = self._triggered_at + self.tuning.missing_after_trigger
+    def follow(self, followed: FollowedJob) -> None:
+        """Follow a job to its end, and its log if that is wanted."""
+        missing_until = followed.triggered_at + self.limits.missing_after_trigger
         if self.settings.logs is not Logs.NONE:
-            self.log = self._log_follower(deployment.job, missing_until)
-        if self.log and self.settings.logs is Logs.STREAM:
-            self.log.start()
-        return watch(
-            self.client,
-            self.settings.api_url,
-            deployment.job,
-            pace=self._pace,
-            triggered_at=self._triggered_at,
-            missing_until=missing_until,
-            saw=self.saw,
-            still=self._still,
-            activity=lambda: self._console.activity,
-        )
+            followed.log = self._log(followed, missing_until)
+        if followed.log and self.settings.logs is Logs.STREAM:
+            followed.log.start()
+        for _ in followed.follow(missing_until, lambda: self._console.activity):
+            self.publish()
 
-    def publish(self, outcome: Outcome | None = None) -> None:
+    def publish(self, result: StepResult | None = None) -> None:
         """Write the outputs that are new or have changed."""
         outputs = {"workspace-url": self.workspace_url}
-        if self.job and self.job_url:
-            outputs |= job_outputs(self.job, self.job_url)
-        if outcome:
-            outputs["outcome"] = outcome.result
+        if self.workspace and self.workspace.name:
+            outputs["workspace-name"] = one_line(self.client.platform.redactor.clean(self.workspace.name))
+        if self.deployment:
+            outputs |= job_outputs(self.deployment.job, self.deployment.url)
+        if result:
+            outputs["outcome"] = result.outcome
         for name, value in outputs.items():
             if self._outputs.get(name) != value:
-                self.workflow.output(name, value)
+                self.commands.output(name, value)
         self._outputs |= outputs
 
-    def facts(self) -> dict[str, Any]:
-        """Give what the step's summary shows besides the outcome, as fields of its page."""
+    def page(self, result: StepResult) -> SummaryPage:
+        """Return what the step's summary shows."""
+        from matatika_deploy.github.summary import SummaryPage
+
+        job = self.deployment.job if self.deployment else None
+        commit, sha = (job.commit_id or "" if job else ""), self.environ.get("GITHUB_SHA", "")
         server, repository = self.environ.get("GITHUB_SERVER_URL"), self.environ.get("GITHUB_REPOSITORY")
-        sha = self.environ.get("GITHUB_SHA")
         base = f"{server}/{repository}" if server and repository and sha else ""
-        facts: dict[str, Any] = {
-            "workspace_name": self.settings.workspace_id,
-            "workspace_url": self.workspace_url,
-            "findings": tuple(self.findings),
-            "blob_url": base and f"{base}/blob/{sha}",
-            "log_tail": self.log.tail if self.log else b"",
-        }
-        if job := self.job:
-            commit = job.commit_id or ""
-            facts |= {"job_id": job.id, "duration": job.duration, "commit_id": commit}
+        followed = self.deployment
+        return SummaryPage(
+            result.outcome,
+            result.title,
+            result.message,
+            result.hint,
+            log_tail=followed.log.reader.tail if followed and followed.log else b"",
+            findings=self.findings,
+            blob_url=base and f"{base}/blob/{sha}",
+            workspace_name=(self.workspace and self.workspace.name) or self.settings.workspace_id,
+            workspace_url=self.workspace_url,
+            repository=self.workspace.repository.path if self.workspace and self.workspace.repository else "",
+            branch=(self.workspace and self.workspace.branch) or "",
+            commit_id=commit,
             # Another commit may be one of another repository.
-            facts["commit_url"] = f"{base}/commit/{sha}" if base and commit == sha else ""
-        return facts
+            commit_url=f"{base}/commit/{sha}" if base and commit == sha else "",
+            duration=job.duration if job else None,
+            job_id=job.id if job else "",
+        )
 
-    def _still(self) -> None:
-        if self.job:
-            spent = format_duration(self.waiter.clock.monotonic() - self._status_since)
-            self.workflow.info(f"Job {self.job.id} is still {self.job.status}, since {spent}.")
-
-    def _deployments(self) -> Deployments:
+    def _target(self) -> Target:
         settings = self.settings
-        secret = settings.deployment_secret
-        return Deployments(
-            self.client,
-            settings.api_url,
-            settings.workspace_id,
-            signature=WebhookSignature(secret, USER_AGENT) if secret else None,
-            event=push_event(self.environ) if secret else b"",
-            can_list=settings.can_sign_in,
-            pace=self._pace,
-            say=self.workflow.info,
-            warn=self.workflow.warning,
+        url = f"{settings.api_url}{self.workspace_path}/deployments"
+        action = "trigger the deployment"
+        if settings.deployment_secret:
+            signature = WebhookSignature(settings.deployment_secret, USER_AGENT)
+            event = push_event(self.environ)
+            request = Request(action, "POST", f"{url}/github-webhook", signature, body=event, hints=_SIGNATURE_HINTS)
+        else:
+            headers = {"Content-Type": "application/json"}
+            request = Request(action, "POST", url, self.client.platform.token, headers)
+        return Target(
+            request,
+            f"{self.workspace_path}/jobs" if settings.can_sign_in else None,
+            WORKSPACE_DEPLOY,
+            "deployment",
+            "Another deployment may be queued or running already.",
         )
 
-    def _log_follower(self, job: Job, missing_until: float) -> LogFollower:
-        api_url = self.settings.api_url
-        reader = LogReader(
-            new_http(self.settings, self.environ, self.workflow, self.tuning, self.waiter.clock),
-            self.client.access,
-            address=lambda sequence: links.log_address(api_url, job, sequence),
-            hand_on=self._console.log,
-            pace=self._pace,
-            tell_news=self.waiter.tell_news,
-            warn=self.workflow.warning,
-            clock=self.waiter.clock,
-            policy=self.tuning.retry,
-            missing_until=missing_until,
-        )
-        return LogFollower(reader, self._console, self.client)
+    def _log(self, followed: FollowedJob, missing_until: float) -> FollowedLog:
+        client = Client(self.client.platform, CancelScope(self.scope.clock))
+        reader = LogReader(client, followed.job, self._console.log, self.scope.wake, missing_until)
+        return FollowedLog(reader, self.scope, self._console.end_log)

@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM, one and both, at every point of a step.
 
 The exit code alone would prove nothing, since the default action on a signal gives it too: what the platform was asked,
-the outputs, the summary and the one error have to be there as well.
+the outputs, the summary and the one notice have to be there as well.
 """
 
 import signal
@@ -87,8 +87,11 @@ def test_the_step_ends_in_good_order(cancelled: Cancelled) -> None:
     assert cancelled.errors == ""
     assert cancelled.result.code == 128 + cancelled.numbers[0]
     assert cancelled.took < LATEST
-    assert cancelled.error.properties == {"title": "Deployment cancelled"}
-    assert cancelled.error.data.startswith(f"{cancelled.numbers[0].name}: ")
+    assert cancelled.end.name == "notice"
+    assert cancelled.end.properties == {"title": "Deployment cancelled"}
+    assert cancelled.end.data.startswith("Deployment cancelled: ")
+    assert f"({cancelled.numbers[0].name})" in cancelled.end.data
+    assert cancelled.result.outputs["message"] == cancelled.end.data
     assert cancelled.result.outputs["outcome"] == "cancelled"
     assert cancelled.result.outputs["workspace-url"].endswith(f"/workspaces/{constants.WORKSPACE_ID}")
     assert "Deployment cancelled" in cancelled.result.summary
@@ -113,7 +116,7 @@ def test_the_post_step_has_nothing_to_do(cancelled: Cancelled) -> None:
 def test_nothing_is_deployed(cancelled: Cancelled) -> None:
     assert not cancelled.jobs
     assert not cancelled.calls("trigger")
-    assert "Nothing was deployed" in cancelled.error.data
+    assert "Nothing was deployed" in cancelled.end.data
     assert "Nothing was deployed" in cancelled.result.summary
 
 
@@ -130,7 +133,7 @@ def test_the_job_is_known_to_the_next_steps_and_named_to_the_user(cancelled: Can
     (job,) = cancelled.jobs
     assert cancelled.result.outputs["job-id"] == job.id
     assert cancelled.result.outputs["job-url"].endswith(f"/api/jobs/{job.id}")
-    assert job.id in cancelled.error.data
+    assert job.id in cancelled.end.data
     assert job.id in cancelled.result.summary
 
 
@@ -140,8 +143,8 @@ def test_a_job_is_deleted_only_if_its_withdrawal_is_refused(cancelled: Cancelled
     asked = [(entry.call, entry.status) for entry in cancelled.calls("withdraw", "delete")]
     if point == "queued-and-not-to-be-withdrawn":
         assert asked == [("withdraw", 409), ("delete", 204)]
-        assert "was deleted" in cancelled.error.data
+        assert "was deleted" in cancelled.end.data
     else:
         assert asked[-1] == ("withdraw", 202)
-        assert "was withdrawn" in cancelled.error.data
+        assert "was withdrawn" in cancelled.end.data
         assert cancelled.result.outputs["status"] == "STOPPED"

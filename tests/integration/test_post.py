@@ -285,7 +285,7 @@ def test_a_defect_of_our_own_is_a_warning_that_names_the_job(tmp_path: Path, mon
 
     with Simulator(RUNNING) as simulator:
         killed = Killed(tmp_path, simulator, prints("INFO  Working"))
-        monkeypatch.setattr(post, "withdraw", broken)
+        monkeypatch.setattr(post, "_withdraw", broken)
         printed = run_post(killed.step).encode()
         (job,) = simulator.jobs
     (warning,) = runner.read(printed).of("warning")

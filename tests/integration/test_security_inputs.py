@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from matatika_deploy.main import main
-from matatika_deploy.platform.retry import RetryPolicy
-from matatika_deploy.runtime.limits import Tuning
+from matatika_deploy.runtime.limits import Limits, RetryPolicy
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
 from tests.support import runner
@@ -129,7 +128,7 @@ BAD: list[tuple[Mapping[str, str], set[str]]] = [
     ),
 ]
 # For a step that wrongly goes on, so that the test fails soon.
-IN_A_HURRY = Tuning(retry=RetryPolicy(outage=1.0))
+IN_A_HURRY = Limits(retry=RetryPolicy(outage=1.0))
 SECRETS = {"token", "client_secret", "deployment_secret"}
 
 
@@ -153,7 +152,7 @@ def test_step_ends_at_once_with_one_error_that_names_them_all(
     step = Step(tmp_path / "step", simulator, **given)
     path = tmp_path / "printed"
     with path.open("wb") as output:
-        code = main(step.environ, Signals(), time.monotonic(), tuning=IN_A_HURRY, descriptor=output.fileno())
+        code = main(step.environ, Signals(), time.monotonic(), limits=IN_A_HURRY, descriptor=output.fileno())
     assert code == 2
     assert step.files.outputs == {"outcome": "error"}
     assert step.files.state == {}

@@ -190,7 +190,7 @@ def test_the_key_goes_to_the_token_endpoint_alone_and_the_token_to_the_api_alone
         result = api.run()
         assert {request.call for request in identity.peer.requests} == {"token"}
         assert all("authorization" not in request.headers for request in identity.peer.requests)
-        assert {request.call for request in api.peer.requests} == {"trigger"}
+        assert {request.call for request in api.peer.requests} == {"jobs"}
         assert all(constants.CLIENT_SECRET.encode() not in request.body for request in api.peer.requests)
         assert api.peer.bearers() == {"a-token-of-another-service"}
     assert result.code == 3

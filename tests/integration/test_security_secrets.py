@@ -8,7 +8,8 @@ from urllib.parse import quote
 import pytest
 
 from matatika_deploy import shutdown
-from matatika_deploy.platform import jobs
+from matatika_deploy.platform.followed_job import FollowedJob
+from matatika_deploy.platform.jobs import Jobs
 from matatika_deploy.step import Step
 from matatika_simulator import Simulator, constants
 from tests.support import runner, step
@@ -42,6 +43,9 @@ def test_a_platform_that_repeats_them(tmp_path: Path, call: str, inputs: Mapping
     body = {"status": status, "message": said, "error_description": said, "errors": [{"field": said, "message": said}]}
     with stage(tmp_path, {"job": {"runs": "forever"}}, **{"timeout": "20s", **inputs}) as staged:
         staged.peer.on(call, answer(status, json.dumps(body).encode()))
+        if call == "trigger":
+            # The list before it, whatever token comes.
+            staged.peer.on("jobs", answer(200, b'{"page": {}}'))
         result = staged.run()
         assert staged.peer.count(call) >= 1
     assert result.code in (3, 4)
@@ -91,7 +95,7 @@ class Broken(Exception):
 
 
 @pytest.mark.parametrize(
-    "place", [(shutdown, "over"), (jobs, "withdraw"), (Step, "saw"), (Step, "adopt"), (Step, "page")]
+    "place", [(shutdown, "over"), (Jobs, "withdraw"), (FollowedJob, "saw"), (Step, "adopt"), (Step, "page")]
 )
 def test_a_defect_of_our_own_says_where_it_is_and_shows_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[object, str]
@@ -106,7 +110,7 @@ def test_a_defect_of_our_own_says_where_it_is_and_shows_nothing(
         result = staged.run()
     reading = runner.read(result.printed)
     assert not reading.is_stopped
-    if place != (jobs, "withdraw"):
+    if place != (Jobs, "withdraw"):
         (error,) = reading.of("error")
         assert error.properties == {"title": "Internal error"}
         assert "Broken" in error.data

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from matatika_deploy.main import main
-from matatika_deploy.runtime.limits import Tuning
+from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
 from tests.support.log import StepLog
@@ -30,8 +30,8 @@ def test_gets_the_log_s_beginning_without_a_hole_if_it_reads_too_late(tmp_path: 
     with Simulator({"job": {"runs": 0.5, "log": [{"text": LOG}]}}) as simulator, ThreadPoolExecutor(1) as aside:
         step = Step(tmp_path, simulator, preflight="off")
         read = aside.submit(read_late)
-        tuning = Tuning(log_end=0.3)
-        code = main(step.environ, Signals(), time.monotonic(), tuning=tuning, descriptor=writing)
+        limits = Limits(log_end=0.3)
+        code = main(step.environ, Signals(), time.monotonic(), limits=limits, descriptor=writing)
         os.close(writing)
         log = StepLog(read.result())
     assert code == 0

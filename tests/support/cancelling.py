@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from matatika_deploy import post
-from matatika_deploy.runtime.limits import Tuning
+from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
 from matatika_simulator.jobs import JobState
@@ -38,7 +38,7 @@ RUNNING: Mapping[str, Any] = {"job": {"runs": "forever", "log": [{"text": "INFO 
 QUEUED: Mapping[str, Any] = {"job": {"queued": "forever"}}
 
 # A post step with less patience than the real one.
-QUICK = Tuning(post=1.0)
+QUICK = Limits(post=1.0)
 
 Reach = Callable[[Process, Simulator], object]
 
@@ -60,6 +60,11 @@ def noticed(running: Process, _: Simulator) -> None:
     """Until the first signal was handed on to the program, and a moment more, in which Python calls the handler."""
     running.wait_until(lambda: not running.has_pending_signals, "the first signal's delivery")
     time.sleep(0.1)
+
+
+def a_second_later(_running: Process, _simulator: Simulator) -> None:
+    """Until a further signal is a further request: one that comes within a second counts as the same."""
+    time.sleep(1.1)
 
 
 @dataclass(frozen=True)
@@ -99,10 +104,17 @@ class Cancelled:
         return [entry for entry in self.journal if entry.call in names]
 
     @property
-    def error(self) -> runner.Command:
-        """The one error that the step showed; fails if there is another number of them."""
-        (error,) = runner.read(self.result.printed).of("error")
-        return error
+    def end(self) -> runner.Command:
+        """The error with which the step ended, or the notice in its place; fails if there is another number of them."""
+        (end,) = ends(self.result.printed)
+        return end
+
+
+def ends(printed: bytes) -> list[runner.Command]:
+    """Return what a step printed of its end without success: errors, and the notice that it was cancelled."""
+    reading = runner.read(printed)
+    notices = [command for command in reading.of("notice") if command.properties.get("title") == "Deployment cancelled"]
+    return [*reading.of("error"), *notices]
 
 
 def shown(cancelled: Cancelled) -> Cancelled:
@@ -136,7 +148,7 @@ def run_post(step: Step) -> str:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         environ = {**step.environ, **state_environ(step.files.state)}
-        assert post.main(environ, Signals(), time.monotonic(), tuning=QUICK, descriptor=descriptor) == 0
+        assert post.main(environ, Signals(), time.monotonic(), limits=QUICK, descriptor=descriptor) == 0
     finally:
         os.close(descriptor)
     return path.read_text(encoding="utf-8")

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from matatika_deploy.main import main
-from matatika_deploy.platform.http import Limits
 from matatika_deploy.runtime.cancellation import Clock
-from matatika_deploy.runtime.limits import Tuning
+from matatika_deploy.runtime.limits import HttpLimits, Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
 from tests.support import secrecy
@@ -23,18 +22,25 @@ _SHOWN = 20_000
 _SECRETS = ("TOKEN", "CLIENT-SECRET", "DEPLOYMENT-SECRET")
 
 # Limits on a peer's silence are real seconds even here. These are for peers that are never silent ...
-PATIENT = Tuning(limits=Limits(connect=5, silence=10, total=20))
+PATIENT = Limits(http=HttpLimits(connect=5, read_timeout=10, total=20))
 # ... and these for those that are.
-IMPATIENT = Tuning(limits=Limits(connect=1, silence=0.15, total=0.3))
+IMPATIENT = Limits(http=HttpLimits(connect=1, read_timeout=0.15, total=0.3))
 
 
-def run_main(step: Step, clock: Clock, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
+def run_main(step: Step, clock: Clock, limits: Limits = PATIENT, signals: Signals | None = None) -> Result:
     """Run the main step to its end, whatever its inputs are."""
     path = step.workspace.parent / "printed"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         started = clock.monotonic()
-        code = main(step.environ, signals or Signals(), started, clock=clock, tuning=tuning, descriptor=descriptor)
+        code = main(
+            step.environ,
+            signals or Signals(clock.monotonic),
+            started,
+            clock=clock,
+            limits=limits,
+            descriptor=descriptor,
+        )
     finally:
         os.close(descriptor)
     printed = path.read_bytes()
@@ -42,12 +48,12 @@ def run_main(step: Step, clock: Clock, tuning: Tuning = PATIENT, signals: Signal
     return Result(code, printed, step.files.outputs, step.files.state, step.files.summary)
 
 
-def run_here(step: Step, clock: Clock, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
+def run_here(step: Step, clock: Clock, limits: Limits = PATIENT, signals: Signals | None = None) -> Result:
     """Run the main step to its end, and check that none of its secrets shows anywhere.
 
     To signal it, pass `signals` and call its `receive`, for example by `clock.call_later`.
     """
-    result = run_main(step, clock, tuning, signals)
+    result = run_main(step, clock, limits, signals)
     given = [step.environ[f"INPUT_{name}"].strip() for name in _SECRETS]
     secrecy.check(result, [secret for secret in given if secret])
     return result
@@ -62,9 +68,9 @@ class Stage:
     peer: Peer
     step: Step
 
-    def run(self, tuning: Tuning = PATIENT, signals: Signals | None = None) -> Result:
+    def run(self, limits: Limits = PATIENT, signals: Signals | None = None) -> Result:
         """Run the step to its end; see `run_here`. Tokens that were fetched on the way show nowhere either."""
-        result = run_here(self.step, self.clock, tuning, signals)
+        result = run_here(self.step, self.clock, limits, signals)
         secrecy.check(result, (), self.peer.bearers())
         return result
 

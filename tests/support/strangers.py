@@ -5,6 +5,7 @@ import socket
 import socketserver
 import threading
 from contextlib import suppress
+from io import BufferedIOBase
 from typing import Self
 from urllib.parse import urlsplit
 
@@ -50,7 +51,7 @@ class _Listening(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         self.server.heard.append(b"(a connection)")
         with suppress(OSError):
-            self.server.heard[-1] = self.rfile.readline() + b"".join(iter(self.rfile.readline, b"\r\n"))
+            self.server.heard[-1] = _head(self.rfile)
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
 
 
@@ -61,15 +62,22 @@ class Stranger(_Server):
         super().__init__(_Listening)
 
 
+def _head(stream: BufferedIOBase) -> bytes:
+    """Read the head of a request, up to its empty line or the end of the connection."""
+    lines = []
+    while (line := stream.readline()) not in (b"\r\n", b""):
+        lines.append(line)
+    return b"".join(lines)
+
+
 class _Forwarding(socketserver.StreamRequestHandler):
     server: _Server
 
     def handle(self) -> None:
-        first = self.rfile.readline()
-        head = b"".join(iter(self.rfile.readline, b"\r\n"))
+        first, _, head = _head(self.rfile).partition(b"\n")
         if not first:
             return
-        self.server.heard.append(first + head)
+        self.server.heard.append(first + b"\n" + head)
         method, target, version = first.decode().split()
         parts = urlsplit(target if "://" in target else f"//{target}")
         with socket.create_connection((parts.hostname or "", parts.port or 80)) as upstream:

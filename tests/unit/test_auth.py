@@ -8,8 +8,7 @@ import pytest
 import requests
 
 from matatika_deploy.platform.auth import AccessToken, WebhookSignature, parse_token, token_request
-from matatika_deploy.platform.http import Answer
-from matatika_deploy.platform.job import Unreadable
+from matatika_deploy.platform.responses import InvalidResponse, Response
 
 ADDRESS = "https://app.matatika.com/api/workspaces/x/deployments/github-webhook"
 
@@ -103,7 +102,7 @@ class TestTokenRequest:
 
     def test_is_a_form(self) -> None:
         request = token_request("https://identity.example/token", "https://api.example/&=?ü", "an id", "s+e/c%r=t&")
-        assert (request.method, request.address) == ("POST", "https://identity.example/token")
+        assert (request.method, request.url) == ("POST", "https://identity.example/token")
         assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
         assert parse_qs((request.body or b"").decode("ascii"), strict_parsing=True) == {
             "grant_type": ["client_credentials"],
@@ -114,11 +113,11 @@ class TestTokenRequest:
 
     def test_nothing_secret_stands_in_what_is_said_of_it(self) -> None:
         request = token_request("https://identity.example/token", "audience", "an id", "s3cret")
-        assert "s3cret" not in f"{request.deed} {request.address} {request.headers} {request.hints}"
+        assert "s3cret" not in f"{request.action} {request.url} {request.headers} {request.hints}"
 
 
-def answer(body: object) -> Answer:
-    return Answer(200, {}, body if isinstance(body, bytes) else json.dumps(body).encode(), 0, 0)
+def respond(body: object) -> Response:
+    return Response(200, {}, body if isinstance(body, bytes) else json.dumps(body).encode(), 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +128,7 @@ def answer(body: object) -> Answer:
     ],
 )
 def test_the_token_is_read(body: object) -> None:
-    assert parse_token(answer(body)) == "t0ken"
+    assert parse_token(respond(body)) == "t0ken"
 
 
 @pytest.mark.parametrize(
@@ -156,5 +155,5 @@ def test_the_token_is_read(body: object) -> None:
     ids=lambda body: ascii(body)[:40],
 )
 def test_what_could_not_go_into_a_header_is_unreadable(body: object) -> None:
-    with pytest.raises(Unreadable):
-        parse_token(answer(body))
+    with pytest.raises(InvalidResponse):
+        parse_token(respond(body))

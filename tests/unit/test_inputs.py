@@ -340,12 +340,12 @@ def test_an_empty_credential_is_told_where_secrets_are_missing() -> None:
     [
         (
             {"timeout": "x"},
-            "Bad input: `timeout` must be a duration like `90s`, `15m` or `1h30m`: more than 0, at most 24h. Correct "
+            "`timeout` must be a duration like `90s`, `15m` or `1h30m`: more than 0, at most 24h. Correct "
             "the step's `with:` in the workflow.",
         ),
         (
             {"api_url": "https://app.meltano.com", "wait": "x"},
-            "Bad input: 2 mistakes. (1) `api-url` must be the root of the API: did you mean "
+            "2 mistakes. (1) `api-url` must be the root of the API: did you mean "
             "https://app.meltano.com/api? (2) `wait` must be `true` or `false`. Correct the step's `with:` in the "
             "workflow.",
         ),

@@ -1,5 +1,6 @@
 """A job is read from whatever the platform sends, as long as it has an id and a status."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matatika_deploy.platform.job import Job, JobStatus, Unreadable, parse_job, parse_timestamp
+from matatika_deploy.platform.job import Job, JobStatus, parse_job, parse_timestamp
+from matatika_deploy.platform.responses import InvalidResponse
 
 ID = "7127b1d3-a114-4bec-b108-004f374f0b77"
 ROOT = "https://app.matatika.com/api"
@@ -37,17 +39,18 @@ def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]
 
 
-def test_right_after_the_trigger() -> None:
+def test_job_right_after_the_trigger_is_read() -> None:
     assert parse_job(QUEUED) == Job(
         id=ID,
         status="QUEUED",
         type="WORKSPACE_DEPLOY",
         created=parse_timestamp("2023-03-23T21:48:40.816543"),
+        attempt=0,
         links=LINKS,
     )
 
 
-def test_at_the_end() -> None:
+def test_job_at_its_end_is_read() -> None:
     job = parse_job(
         QUEUED
         | {
@@ -57,46 +60,50 @@ def test_at_the_end() -> None:
             "startTime": "2023-03-23T21:48:41",
             "endTime": "2023-03-23T21:49:23.999999999",
             "triggeredBy": "deploy",
+            "attempt": 2,
+            "message": "Out of memory",
         }
     )
     assert (job.exit_code, job.commit_id, job.duration) == (137, "1e81ff3", 42)
+    assert (job.attempt, job.message) == (2, "Out of memory")
     assert (str(job.started), str(job.ended)) == ("2023-03-23T21:48:41Z", "2023-03-23T21:49:23Z")
 
 
-def test_the_old_form_lacks_fields() -> None:
+def test_job_of_an_older_platform_lacks_fields() -> None:
     old = {name: value for name, value in QUEUED.items() if name not in ("maxAttempts", "attempt", "_embedded")}
-    assert parse_job(old) == parse_job(QUEUED)
+    assert parse_job(old) == parse_job(QUEUED)._replace(attempt=None)
 
 
-def test_id_and_status_will_do() -> None:
+def test_job_needs_only_an_id_and_a_status() -> None:
     assert parse_job({"id": "1", "status": "RUNNING"}) == Job(id="1", status="RUNNING")
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *((name, value) for name in ("type", "commitId") for value in NO_TEXT),
+        *((name, value) for name in ("type", "commitId", "message") for value in NO_TEXT),
         *((name, value) for name in ("created", "startTime", "endTime", "_links") for value in WRONG),
     ],
 )
-def test_a_field_of_a_wrong_type_is_an_unknown_one(name: str, value: object) -> None:
+def test_field_of_a_wrong_type_is_unknown(name: str, value: object) -> None:
     without = {key: item for key, item in QUEUED.items() if key != name}
     assert parse_job(without | {name: value}) == parse_job(without)
 
 
 @pytest.mark.parametrize("value", [None, True, False, 1.5, "1", "", [], {}])
-def test_an_exit_code_of_a_wrong_type_is_unknown(value: object) -> None:
-    assert parse_job(QUEUED | {"exitCode": value}).exit_code is None
+def test_number_of_a_wrong_type_is_unknown(value: object) -> None:
+    job = parse_job(QUEUED | {"exitCode": value, "attempt": value})
+    assert (job.exit_code, job.attempt) == (None, None)
 
 
 @pytest.mark.parametrize("value", [0, 1, -1, 2**40])
-def test_any_number_is_an_exit_code(value: int) -> None:
+def test_any_whole_number_is_an_exit_code(value: int) -> None:
     assert parse_job(QUEUED | {"exitCode": value}).exit_code == value
 
 
 @pytest.mark.parametrize("value", NO_TEXT)
-def test_a_job_without_a_status_is_unreadable(value: object) -> None:
-    with pytest.raises(Unreadable, match="a status"):
+def test_job_without_a_status_is_invalid(value: object) -> None:
+    with pytest.raises(InvalidResponse, match="a status"):
         parse_job(QUEUED | {"status": value})
 
 
@@ -118,8 +125,8 @@ def test_a_job_without_a_status_is_unreadable(value: object) -> None:
         "x" * 129,
     ],
 )
-def test_a_job_whose_id_could_lead_elsewhere_is_unreadable(value: object) -> None:
-    with pytest.raises(Unreadable, match="an id"):
+def test_job_whose_id_could_lead_elsewhere_is_invalid(value: object) -> None:
+    with pytest.raises(InvalidResponse, match="an id"):
         parse_job(QUEUED | {"id": value})
 
 
@@ -129,24 +136,48 @@ def test_other_ids_are_taken_as_they_are(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [value for value in WRONG if not isinstance(value, dict)])
-def test_what_is_no_object_is_unreadable(value: object) -> None:
-    with pytest.raises(Unreadable, match="expected a job"):
+def test_value_that_is_no_object_is_invalid(value: object) -> None:
+    with pytest.raises(InvalidResponse, match="expected a job"):
         parse_job(value)
 
 
 class TestStatus:
-    """Three statuses are final, and only they."""
+    """Three statuses are final, and any other one with an end that cannot be withdrawn."""
 
     @pytest.mark.parametrize("status", ["COMPLETE", "ERROR", "STOPPED"])
-    def test_final(self, status: str) -> None:
-        assert Job(id="1", status=status).is_final
+    @pytest.mark.parametrize("case", [str.upper, str.lower, str.title])
+    def test_final_status_ends_the_job_in_any_case_of_letters(self, status: str, case: Callable[[str], str]) -> None:
+        job = parse_job({"id": "1", "status": case(status)})
+        assert (job.status, job.is_over) == (status, True)
 
-    @pytest.mark.parametrize("status", ["QUEUED", "RUNNING", "PAUSED", "complete", "COMPLETED", "ERROR "])
-    def test_not_final(self, status: str) -> None:
-        assert not Job(id="1", status=status).is_final
+    @pytest.mark.parametrize("status", ["QUEUED", "RUNNING", "queued", "Running"])
+    @pytest.mark.parametrize("end", [{}, {"endTime": "2023-03-23T21:49:23"}])
+    def test_known_status_that_is_not_final_never_ends_the_job(self, status: str, end: dict[str, str]) -> None:
+        job = parse_job({"id": "1", "status": status, **end})
+        assert (job.status, job.is_over) == (status.upper(), False)
+
+    @pytest.mark.parametrize("status", ["PAUSED", "COMPLETED", "ERROR ", "Failed", "\u0131"])
+    def test_unknown_status_stays_as_it_is_and_ends_nothing(self, status: str) -> None:
+        job = parse_job({"id": "1", "status": status})
+        assert (job.status, job.is_over) == (status, False)
+
+    @pytest.mark.parametrize(
+        ("end", "links", "is_over"),
+        [
+            ("2023-03-23T21:49:23", {}, True),
+            ("2023-03-23T21:49:23", {"withdraw job": {"href": "/stopped"}}, False),
+            (None, {}, False),
+            ("soon", {}, False),
+            ("2023-03-23T21:49:23", {"self": {"href": "/jobs/1"}}, True),
+        ],
+    )
+    def test_unknown_status_is_final_with_an_end_and_without_a_way_to_withdraw(
+        self, end: str | None, links: dict[str, object], is_over: bool
+    ) -> None:
+        assert parse_job({"id": "1", "status": "FAILED", "endTime": end, "_links": links}).is_over is is_over
 
     def test_each_known_one_is_one_or_the_other(self) -> None:
-        assert {status for status in JobStatus if Job(id="1", status=status).is_final} == {
+        assert {status for status in JobStatus if Job(id="1", status=status).is_over} == {
             JobStatus.COMPLETE,
             JobStatus.ERROR,
             JobStatus.STOPPED,
@@ -281,16 +312,28 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-fields = ["id", "status", "type", "created", "startTime", "endTime", "exitCode", "commitId", "_links"]
+fields = [
+    "id",
+    "status",
+    "type",
+    "created",
+    "startTime",
+    "endTime",
+    "exitCode",
+    "commitId",
+    "attempt",
+    "message",
+    "_links",
+]
 
 
 @given(st.dictionaries(st.sampled_from(fields) | st.text(), json_values))
-def test_whatever_comes_is_a_job_or_unreadable(value: dict[str, object]) -> None:
+def test_anything_is_a_job_or_invalid(value: dict[str, object]) -> None:
     job: Any = QUEUED | value
     try:
         found = parse_job(job)
-    except Unreadable:
+    except InvalidResponse:
         return
     assert found.id == job["id"]
-    assert found.status == job["status"]
+    assert found.status in (job["status"], job["status"].upper())
     assert all(isinstance(href, str) for href in found.links.values())

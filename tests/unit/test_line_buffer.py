@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from matatika_deploy.platform.log import LONGEST_HELD_LINE, LineBuffer
 
 
-def test_whole_lines_are_handed_on_at_once_and_unfinished_ones_are_held() -> None:
+def test_buffer_hands_on_whole_lines_at_once_and_holds_unfinished_ones() -> None:
     buffer = LineBuffer()
     buffer.resume()
     assert buffer.feed(b"one\ntwo\nthr") == b"one\ntwo\n"
@@ -18,7 +18,7 @@ def test_whole_lines_are_handed_on_at_once_and_unfinished_ones_are_held() -> Non
     assert (buffer.lines, buffer.position) == (3, (3, 0))
 
 
-def test_a_reading_that_breaks_inside_a_line_is_resumed_at_its_start() -> None:
+def test_reading_that_breaks_inside_a_line_is_resumed_at_its_start() -> None:
     buffer = LineBuffer()
     buffer.resume()
     assert buffer.feed(b"one\ntw") == b"one\n"
@@ -27,7 +27,7 @@ def test_a_reading_that_breaks_inside_a_line_is_resumed_at_its_start() -> None:
     assert buffer.feed(b"two\n") == b"two\n"
 
 
-def test_a_reading_that_says_less_than_the_one_before_goes_back() -> None:
+def test_reading_that_brings_less_than_the_one_before_goes_back() -> None:
     buffer = LineBuffer()
     buffer.resume()
     buffer.feed(b"unfinished")
@@ -37,7 +37,7 @@ def test_a_reading_that_says_less_than_the_one_before_goes_back() -> None:
     assert buffer.position == (0, 3)
 
 
-def test_a_long_line_is_handed_on_in_parts_none_of_them_twice() -> None:
+def test_long_line_is_handed_on_in_parts_none_of_them_twice() -> None:
     buffer = LineBuffer()
     buffer.resume()
     long = bytes(range(1, 10)) * LONGEST_HELD_LINE
@@ -50,7 +50,7 @@ def test_a_long_line_is_handed_on_in_parts_none_of_them_twice() -> None:
     assert buffer.lines == 2
 
 
-def test_the_end_of_an_unfinished_line_comes_last_and_once() -> None:
+def test_rest_of_an_unfinished_line_comes_last_and_once() -> None:
     buffer = LineBuffer()
     buffer.resume()
     assert buffer.feed(b"one\nunfinished") == b"one\n"
@@ -58,7 +58,7 @@ def test_the_end_of_an_unfinished_line_comes_last_and_once() -> None:
     assert buffer.rest() == b""
 
 
-def test_the_rest_of_a_line_that_was_handed_on_in_parts_is_only_what_is_new() -> None:
+def test_rest_of_a_line_that_was_handed_on_in_parts_is_only_what_is_new() -> None:
     buffer = LineBuffer()
     buffer.resume()
     long = b"x" * (LONGEST_HELD_LINE + 1)
@@ -66,6 +66,59 @@ def test_the_rest_of_a_line_that_was_handed_on_in_parts_is_only_what_is_new() ->
     buffer.resume()
     assert buffer.feed(long + b"end") == b""
     assert buffer.rest() == b"end"
+
+
+class TestCarriageReturn:
+    """A CR ends a line for whoever watches; the platform counts lines by LF alone."""
+
+    def test_progress_bar_is_handed_on_as_it_comes(self) -> None:
+        buffer = LineBuffer()
+        buffer.resume()
+        shown = [buffer.feed(chunk) for chunk in (b"10 %\r", b"20 %\r30 ", b"%\r", b"done\nnext")]
+        assert shown == [b"10 %\r", b"20 %\r", b"30 %\r", b"done\n"]
+        assert (buffer.lines, buffer.position) == (1, (1, 4))
+        assert buffer.rest() == b"next"
+
+    def test_line_that_was_shown_up_to_a_cr_is_read_again_and_not_repeated(self) -> None:
+        buffer = LineBuffer()
+        buffer.resume()
+        assert buffer.feed(b"one\n10 %\r20 ") == b"one\n10 %\r"
+        buffer.resume()
+        assert buffer.lines == 1
+        assert buffer.feed(b"10 %\r20 %\rdone\n") == b"20 %\rdone\n"
+
+    def test_cr_and_lf_in_two_chunks_are_one_line(self) -> None:
+        buffer = LineBuffer()
+        buffer.resume()
+        assert [buffer.feed(b"one\r"), buffer.feed(b"\ntwo\r\n")] == [b"one\r", b"\ntwo\r\n"]
+        assert buffer.lines == 2
+
+    @given(
+        st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"bc", b"d" * (LONGEST_HELD_LINE + 1)]), max_size=20),
+        st.lists(st.floats(0, 1), max_size=6),
+        st.lists(st.floats(0, 1), max_size=10),
+    )
+    @example([b"a", b"\r", b"bc", b"\r\n", b"a"], [0.5, 0.2, 0.8], [0.3, 0.6])
+    def test_bytes_handed_on_and_the_rest_are_exactly_the_log(
+        self, parts: list[bytes], breaks: list[float], cuts: list[float]
+    ) -> None:
+        """Over any splits and any resumed readings, each of which may bring less than the one before."""
+        log = b"".join(parts)
+        offsets = sorted(int(cut * len(log)) for cut in cuts)
+        buffer = LineBuffer()
+        printed = b""
+        for end in [*(int(share * len(log)) for share in breaks), len(log)]:
+            buffer.resume()
+            start = _start_of_line(log, buffer.lines)
+            for chunk in _chunks(log, start, max(end, start), offsets):
+                ready = buffer.feed(chunk)
+                printed += ready
+                assert log.startswith(printed)
+            assert buffer.lines == printed.count(b"\n")
+        held = buffer.rest()
+        assert printed + held == log
+        assert b"\r" not in held
+        assert b"\n" not in held
 
 
 def _start_of_line(log: bytes, number: int) -> int:
@@ -83,7 +136,7 @@ def _log(lengths: list[int], *, is_finished: bool) -> bytes:
     return b"\n".join(lines) + (b"\n" if is_finished else b"")
 
 
-def _pieces(log: bytes, start: int, end: int, cuts: list[int]) -> list[bytes]:
+def _chunks(log: bytes, start: int, end: int, cuts: list[int]) -> list[bytes]:
     bounds = [start, *(cut for cut in cuts if start < cut < end), end]
     return [log[begin:stop] for begin, stop in pairwise(bounds)]
 
@@ -94,7 +147,7 @@ shares = st.floats(0, 1)
 
 @given(st.lists(lengths, max_size=6), st.booleans(), st.lists(shares, max_size=5), st.lists(shares, max_size=8))
 @example([7, 2 * LONGEST_HELD_LINE, 7], False, [0.5, 0.2, 0.9], [0.3, 0.6])
-def test_any_log_in_any_pieces_with_any_breaks(
+def test_any_log_comes_out_whole_in_any_chunks_with_any_breaks(
     line_lengths: list[int], is_finished: bool, breaks: list[float], cuts: list[float]
 ) -> None:
     log = _log(line_lengths, is_finished=is_finished)
@@ -105,9 +158,9 @@ def test_any_log_in_any_pieces_with_any_breaks(
         buffer.resume()
         start = _start_of_line(log, buffer.lines)
         read = start
-        for piece in _pieces(log, start, max(end, start), offsets):
-            read += len(piece)
-            printed += buffer.feed(piece)
+        for chunk in _chunks(log, start, max(end, start), offsets):
+            read += len(chunk)
+            printed += buffer.feed(chunk)
             assert read - len(printed) <= LONGEST_HELD_LINE
             assert _start_of_line(log, buffer.position[0]) + buffer.position[1] == read
         assert log.startswith(printed)

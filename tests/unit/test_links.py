@@ -1,6 +1,7 @@
 """Links are followed on the platform's own origin only; all others are replaced by the documented address."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import pytest
@@ -8,44 +9,46 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from matatika_deploy.platform import links
-from matatika_deploy.platform.job import Job, parse_job
+from matatika_deploy.platform.job import WITHDRAW, Job, parse_job
 
 ROOT = "https://app.matatika.com/api"
 ID = "7127b1d3-a114-4bec-b108-004f374f0b77"
 FALLBACK = f"{ROOT}/fallback"
 
 
-def job(**hrefs: str) -> Job:
-    """A job with links; `_` in a relation's name stands for a space."""
-    return Job(id=ID, status="RUNNING", links={name.replace("_", " "): href for name, href in hrefs.items()})
+def job(hrefs: Mapping[str, str] = MappingProxyType({})) -> Job:
+    return Job(id=ID, status="RUNNING", links=hrefs)
 
 
-Address = Callable[[str, Job], str]
-ADDRESSES: list[tuple[str, Address, str]] = [
-    ("self", links.job_address, f"/jobs/{ID}"),
-    ("logs", lambda root, job: links.log_address(root, job, 0), f"/jobs/{ID}/logs?sequence=0"),
-    ("withdraw_job", links.withdrawal_address, f"/jobs/{ID}/stopped"),
-    ("delete_job", links.deletion_address, f"/jobs/{ID}"),
+RELATIONS = [
+    (links.SELF, f"/jobs/{ID}"),
+    (links.LOGS, f"/jobs/{ID}/logs"),
+    (WITHDRAW, f"/jobs/{ID}/stopped"),
+    (links.DELETE, f"/jobs/{ID}"),
 ]
 
 
-@pytest.mark.parametrize(("relation", "address", "documented"), ADDRESSES)
+@pytest.mark.parametrize(("relation", "documented"), RELATIONS)
 class TestEachRelation:
     """The job's four links."""
 
-    def test_is_followed(self, relation: str, address: Address, documented: str) -> None:
+    def test_link_is_followed(self, relation: str, documented: str) -> None:
         href = "https://app.matatika.com/other/place?sequence=0"
-        assert address(ROOT, job(**{relation: href})) == href
+        assert links.address(ROOT, job({relation: href}), relation) == href
 
-    def test_is_built_where_it_is_missing(self, relation: str, address: Address, documented: str) -> None:
-        assert address(ROOT, job()) == ROOT + documented
+    def test_missing_link_is_replaced_by_the_documented_address(self, relation: str, documented: str) -> None:
+        assert links.address(ROOT, job(), relation) == ROOT + documented
+        assert links.documented(ROOT, job(), relation) == ROOT + documented
 
-    def test_is_built_where_it_leads_elsewhere(self, relation: str, address: Address, documented: str) -> None:
-        assert address(ROOT, job(**{relation: "https://evil.example/api"})) == ROOT + documented
+    def test_link_that_leads_elsewhere_is_replaced_by_the_documented_address(
+        self, relation: str, documented: str
+    ) -> None:
+        assert links.address(ROOT, job({relation: "https://evil.example/api"}), relation) == ROOT + documented
 
 
 def test_an_id_cannot_lead_elsewhere_by_itself() -> None:
-    assert links.job_address(ROOT, Job(id="../a?b#c/d e", status="RUNNING")) == f"{ROOT}/jobs/..%2Fa%3Fb%23c%2Fd%20e"
+    found = links.address(ROOT, Job(id="../a?b#c/d e", status="RUNNING"), links.SELF)
+    assert found == f"{ROOT}/jobs/..%2Fa%3Fb%23c%2Fd%20e"
 
 
 class TestLogAddress:
@@ -64,7 +67,8 @@ class TestLogAddress:
         ],
     )
     def test_the_line_is_set(self, href: str, expected: str) -> None:
-        assert links.log_address(ROOT, job(logs=href), 7) == f"https://app.matatika.com{expected}"
+        address = links.address(ROOT, job({links.LOGS: href}), links.LOGS)
+        assert links.from_line(address, 7) == f"https://app.matatika.com{expected}"
 
 
 FOLLOWED = [
@@ -154,6 +158,45 @@ def test_no_link_is_replaced() -> None:
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        "token",
+        "access_token",
+        "accessToken",
+        "ACCESS_TOKEN",
+        "id_token",
+        "api_key",
+        "apikey",
+        "client_secret",
+        "password",
+    ],
+)
+def test_link_with_a_credential_of_its_own_is_replaced(name: str) -> None:
+    """It would get into outputs, logs and traces."""
+    assert links.resolve(ROOT, f"/api/jobs/1?a=1&{name}=s3cret", FALLBACK) == FALLBACK
+    assert links.resolve(ROOT, f"/api/jobs/1?{name}=", FALLBACK) == FALLBACK
+
+
+@pytest.mark.parametrize("query", ["sequence=0", "tokens=5", "page_token_size=5", "q=token"])
+def test_link_with_another_query_is_followed(query: str) -> None:
+    assert links.resolve(ROOT, f"/api/jobs/1?{query}", FALLBACK) == f"{ROOT}/jobs/1?{query}"
+
+
+@pytest.mark.parametrize(
+    ("api_url", "origin"),
+    [
+        ("https://app.matatika.com/api", "https://app.matatika.com"),
+        ("https://catalog.matatika.com:443/api", "https://catalog.matatika.com"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://localhost:80/api", "http://localhost"),
+        ("https://[::1]:8443/a/b/c", "https://[::1]:8443"),
+    ],
+)
+def test_page_of_a_workspace_is_at_the_origin_of_the_api(api_url: str, origin: str) -> None:
+    assert links.workspace_page(api_url, ID) == f"{origin}/workspaces/{ID}"
+
+
+@pytest.mark.parametrize(
     ("root", "href", "is_followed"),
     [
         ("http://127.0.0.1:8080/api", "http://127.0.0.1:8080/jobs/1", True),
@@ -181,8 +224,8 @@ marks = st.sampled_from(["https:", "http:", "javascript:", "//", "..", *"/\\@:?#
 def test_no_link_at_all_leads_to_another_origin(href: str) -> None:
     for address in (
         links.resolve(ROOT, href, FALLBACK),
-        links.log_address(ROOT, job(logs=href), 3),
-        links.job_address(ROOT, parse_job({"id": ID, "status": "X", "_links": {"self": {"href": href}}})),
+        links.from_line(links.address(ROOT, job({links.LOGS: href}), links.LOGS), 3),
+        links.address(ROOT, parse_job({"id": ID, "status": "X", "_links": {"self": {"href": href}}}), links.SELF),
     ):
         parts = urlsplit(address)
         assert (parts.scheme, parts.netloc.lower()) in {

@@ -6,7 +6,7 @@ import pytest
 
 from matatika_deploy import outcome
 from matatika_deploy.errors import BadInput, CheckFailed, DeployError, PlatformError
-from matatika_deploy.outcome import Outcome, Result, job_outputs
+from matatika_deploy.outcome import Outcome, StepResult, job_outputs
 from matatika_deploy.platform.job import Job, parse_timestamp
 
 JOB = Job(id="7127b1d3", status="COMPLETE")
@@ -15,20 +15,20 @@ JOB = Job(id="7127b1d3", status="COMPLETE")
 @pytest.mark.parametrize(
     ("status", "result", "code"),
     [
-        ("COMPLETE", Result.SUCCESS, 0),
-        ("ERROR", Result.FAILURE, 1),
-        ("STOPPED", Result.STOPPED, 1),
+        ("COMPLETE", Outcome.SUCCESS, 0),
+        ("ERROR", Outcome.FAILURE, 1),
+        ("STOPPED", Outcome.STOPPED, 1),
     ],
 )
-def test_the_job_decides(status: str, result: Result, code: int) -> None:
+def test_status_of_the_job_decides(status: str, result: Outcome, code: int) -> None:
     found = outcome.ended(JOB._replace(status=status))
-    assert (found.result, found.exit_code, found.is_good) == (result, code, code == 0)
+    assert (found.outcome, found.exit_code, found.is_good) == (result, code, code == 0)
     assert JOB.id in found.message
     assert status in found.message
 
 
 @pytest.mark.parametrize("status", ["ERROR", "STOPPED"])
-def test_a_job_that_did_not_succeed_gives_its_exit_code_if_it_has_one(status: str) -> None:
+def test_job_that_did_not_succeed_gives_its_exit_code_if_it_has_one(status: str) -> None:
     assert "exit code 137" in outcome.ended(JOB._replace(status=status, exit_code=137)).message
     assert "exit code 0" in outcome.ended(JOB._replace(status=status, exit_code=0)).message
     assert "exit code" not in outcome.ended(JOB._replace(status=status)).message
@@ -37,39 +37,78 @@ def test_a_job_that_did_not_succeed_gives_its_exit_code_if_it_has_one(status: st
 @pytest.mark.parametrize(
     ("found", "result", "code"),
     [
-        (outcome.submitted(JOB), Result.SUBMITTED, 0),
-        (outcome.checked(), Result.CHECKED, 0),
-        (outcome.timed_out("Too long."), Result.TIMED_OUT, 4),
-        (outcome.cancelled(signal.SIGINT, "Withdrawn."), Result.CANCELLED, 130),
-        (outcome.cancelled(signal.SIGTERM, "Withdrawn."), Result.CANCELLED, 143),
-        (outcome.failed(BadInput(["`wait` must be `true` or `false`"])), Result.ERROR, 2),
-        (outcome.failed(PlatformError("No.")), Result.ERROR, 3),
-        (outcome.failed(CheckFailed("No.")), Result.ERROR, 5),
+        (outcome.submitted(JOB), Outcome.SUBMITTED, 0),
+        (outcome.checked(), Outcome.CHECKED, 0),
+        (outcome.timed_out("Too long."), Outcome.TIMED_OUT, 4),
+        (outcome.cancelled(signal.SIGINT, "Withdrawn.", may_run_on=False), Outcome.CANCELLED, 130),
+        (outcome.cancelled(signal.SIGTERM, "Withdrawn.", may_run_on=False), Outcome.CANCELLED, 143),
+        (outcome.failed(BadInput(["`wait` must be `true` or `false`"])), Outcome.ERROR, 2),
+        (outcome.failed(PlatformError("No.")), Outcome.ERROR, 3),
+        (outcome.failed(CheckFailed("No.")), Outcome.ERROR, 5),
     ],
 )
-def test_every_other_end_has_its_code(found: Outcome, result: Result, code: int) -> None:
-    assert (found.result, found.exit_code, found.is_good) == (result, code, code == 0)
+def test_every_other_end_has_its_exit_code(found: StepResult, result: Outcome, code: int) -> None:
+    assert (found.outcome, found.exit_code, found.is_good) == (result, code, code == 0)
     assert found.title
 
 
-def test_a_cancelled_step_names_its_signal() -> None:
-    assert outcome.cancelled(signal.SIGTERM, "Withdrawn.").message == "SIGTERM: Withdrawn."
+@pytest.mark.parametrize("status", ["ERROR", "STOPPED"])
+def test_reason_comes_first_in_the_message(status: str) -> None:
+    found = outcome.ended(JOB._replace(status=status), "The disk is full")
+    assert found.message.startswith("The disk is full. Job 7127b1d3 ended")
+    assert found.headline.startswith("Deployment ")
+    assert "The disk is full" in found.headline
+    assert outcome.ended(JOB._replace(status=status), "Is it full?").message.startswith("Is it full? Job")
 
 
-def test_a_failure_keeps_message_and_hint_apart() -> None:
+def test_failure_without_a_reason_leads_to_the_log() -> None:
+    assert "logs: on-failure" in outcome.ended(JOB._replace(status="ERROR")).hint
+    assert outcome.ended(JOB._replace(status="ERROR"), "The disk is full").hint == ""
+
+
+def test_unknown_final_status_is_a_failure_that_names_it() -> None:
+    found = outcome.ended(JOB._replace(status="EVAPORATED"))
+    assert (found.outcome, found.exit_code) == (Outcome.FAILURE, 1)
+    assert "EVAPORATED" in found.message
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [("Withdrawn.", "Withdrawn (SIGTERM)."), ("See https://a.example/b", "See https://a.example/b (SIGTERM)")],
+)
+def test_cancelled_step_names_its_signal(message: str, said: str) -> None:
+    assert outcome.cancelled(signal.SIGTERM, message, may_run_on=False).message == said
+
+
+def test_cancelled_step_is_an_error_only_if_the_job_may_run_on() -> None:
+    assert outcome.cancelled(signal.SIGTERM, "Withdrawn.", may_run_on=False).is_notice
+    assert not outcome.cancelled(signal.SIGTERM, "Not withdrawn.", may_run_on=True).is_notice
+
+
+def test_failure_keeps_message_and_hint_apart() -> None:
     found = outcome.failed(PlatformError("What happened.", "What to do."))
     assert (found.message, found.hint) == ("What happened.", "What to do.")
-    assert outcome.adding(found, "And more.") == found._replace(message="What happened. And more.")
+    assert found.adding("And more.") == found._replace(message="What happened. And more.")
+    assert found.adding("") == found
+    assert found.headline == "Platform not reachable: What happened."
 
 
-def test_a_defect_names_its_place_but_not_its_text() -> None:
+def test_missing_threads_are_explained() -> None:
+    found = outcome.crashed(RuntimeError("can't start new thread"))
+    assert (found.outcome, found.exit_code) == (Outcome.ERROR, 3)
+    assert "thread" in found.message
+    assert "clone3" in found.hint
+    assert "defect" not in f"{found.message} {found.hint}"
+
+
+def test_defect_names_its_place_but_not_its_text() -> None:
     try:
         raise RuntimeError("s3cret")
     except RuntimeError as error:
         found = outcome.crashed(error)
-    assert (found.result, found.exit_code) == (Result.ERROR, 3)
+    assert (found.outcome, found.exit_code) == (Outcome.ERROR, 3)
     said = f"{found.title} {found.message} {found.hint}"
-    assert "RuntimeError in test_a_defect_names_its_place_but_not_its_text" in said
+    assert "RuntimeError in test_defect_names_its_place_but_not_its_text" in said
     assert "s3cret" not in said
 
 
@@ -82,12 +121,12 @@ class TestErrors:
 
     def test_one_bad_input_is_named_at_once(self) -> None:
         error = BadInput(["`wait` must be `true` or `false`"])
-        assert error.message == "Bad input: `wait` must be `true` or `false`."
+        assert error.message == "`wait` must be `true` or `false`."
         assert error.problems == ("`wait` must be `true` or `false`.",)
 
     def test_several_bad_inputs_are_a_numbered_list(self) -> None:
         error = BadInput(["`a` is bad", "`b` is what?"])
-        assert error.message == "Bad input: 2 mistakes. (1) `a` is bad. (2) `b` is what?"
+        assert error.message == "2 mistakes. (1) `a` is bad. (2) `b` is what?"
 
     def test_as_text_they_are_message_and_hint(self) -> None:
         assert str(PlatformError("What happened.", "What to do.")) == "What happened. What to do."

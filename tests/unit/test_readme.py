@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from matatika_deploy.github.inputs import read_settings
-from matatika_deploy.outcome import Result
+from matatika_deploy.outcome import Outcome
 from matatika_deploy.version import __version__
 from tests.support.readme import (
     EXAMPLES,
@@ -81,7 +81,7 @@ def test_table_of_outputs() -> None:
 
 def test_every_outcome_is_explained() -> None:
     outcomes = {outcome.strip("` ") for cells in table(README, "When it fails") for outcome in cells[1].split(",")}
-    assert outcomes == set(Result)
+    assert outcomes == set(Outcome)
 
 
 def test_every_block_is_known() -> None:

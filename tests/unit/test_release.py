@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from matatika_deploy.connection import USER_AGENT
+from matatika_deploy.step import USER_AGENT
 from matatika_deploy.version import __version__
 from tools import release
 

@@ -12,7 +12,7 @@ import yaml
 
 from matatika_deploy.github.converters import Choice, boolean
 from matatika_deploy.github.inputs import CREDENTIALS, INPUTS, Input
-from matatika_deploy.outcome import Result
+from matatika_deploy.outcome import Outcome
 from tests.support.readme import EXAMPLES, NAME
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +135,7 @@ def test_types_of_inputs_are_those_that_they_are_converted_to(one: Input) -> Non
 
 
 def test_type_of_the_outcome_has_every_outcome() -> None:
-    assert TYPES["outputs"]["outcome"] == {"type": "enum", "allowed-values": list(Result)}
+    assert TYPES["outputs"]["outcome"] == {"type": "enum", "allowed-values": list(Outcome)}
 
 
 def test_actions_of_others_are_pinned_to_the_commit_of_a_version() -> None:

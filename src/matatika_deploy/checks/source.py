@@ -7,7 +7,7 @@ The variables are GitHub's: https://docs.github.com/en/actions/reference/workflo
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
@@ -88,6 +88,7 @@ class Workspace(NamedTuple):
     null or of another type than documented are None; so is a `directory` that is not inside of a repository.
     """
 
+    name: str | None
     status: str | None
     repository: Repository | None
     branch: str | None
@@ -98,6 +99,7 @@ class Workspace(NamedTuple):
         """Read the decoded JSON of `GET /workspaces/{id}`, whatever its shape."""
         fields = answer if isinstance(answer, dict) else {}
         return cls(
+            name=_text(fields.get("name")),
             status=_text(fields.get("status")),
             repository=Repository.from_url(_text(fields.get("repositoryUrl")) or ""),
             branch=_text(fields.get("repositoryBranch")),
@@ -155,11 +157,6 @@ def compare_commit(commit_id: str | None, env: Mapping[str, str]) -> list[Findin
     level = Level.WARNING if _branch(env.get("GITHUB_REF", "")) else Level.NOTICE
     message = f"The commit that was deployed is {short(deployed)}, but this workflow ran for {short(expected)}."
     return [Finding(level, f"{message} The platform deploys the head of the workspace's branch.")]
-
-
-def lowered(findings: Iterable[Finding]) -> list[Finding]:
-    """Give the same findings with warnings for errors, for the setting `warn`."""
-    return [it._replace(level=Level.WARNING) if it.level is Level.ERROR else it for it in findings]
 
 
 def _compare_branch(workspace: Workspace, env: Mapping[str, str]) -> list[Finding]:

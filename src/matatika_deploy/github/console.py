@@ -6,14 +6,12 @@ second of a signal, only puts lines into the queue of the thread that writes.
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
-from math import inf
 from queue import SimpleQueue
 from select import select
 from threading import Semaphore, Thread
 
 from matatika_deploy.github.log_guard import Guard
-from matatika_deploy.runtime.cancellation import DeadlineExceeded, ErrandTimeout, Waiter
+from matatika_deploy.runtime.cancellation import CancelScope, DeadlineExceeded, TaskTimeout
 
 STANDARD_OUTPUT = 1
 
@@ -32,9 +30,13 @@ class Console:
         self._guard = Guard(os.urandom(20).hex())
         self._queue: SimpleQueue[Callable[[], bytes] | None] = SimpleQueue()
         self._room = Semaphore(_MOST_PIECES_WAITING)
-        self._thread = Thread(target=self._write_all, name="console", daemon=True)
-        self._thread.start()
         self.activity = 0
+        self._thread: Thread | None = Thread(target=self._write_all, name="console", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:
+            # No thread can be started, so whoever prints writes as well: an error about that is all that follows.
+            self._thread = None
 
     def say(self, text: str, *, at_once: bool = False) -> None:
         """Print a line of the action, after the end of an unfinished line of the log unless it must be `at_once`.
@@ -44,23 +46,30 @@ class Console:
         line = f"{text}\n".encode("utf-8", "replace")
         self.activity += 1
         say = self._guard.say_at_once if at_once else self._guard.say
-        self._queue.put(lambda: say(line))
+        self._put(lambda: say(line))
 
     def log(self, piece: bytes) -> None:
         """Print a piece of the job's log; waits while too many pieces wait to be written."""
         self._room.acquire()
         self.activity += 1
-        self._queue.put(lambda: self._take(piece))
+        self._put(lambda: self._take(piece))
 
     def end_log(self, rest: bytes) -> None:
         """End the log with its last piece; later ones are dropped. Returns without waiting for it to be written."""
-        self._queue.put(lambda: self._guard.log(rest) + self._guard.end())
+        self._put(lambda: self._guard.log(rest) + self._guard.end())
 
-    def finish(self) -> None:
-        """End the log, and wait until everything is written. Nothing may be printed afterwards."""
+    def finish(self, seconds: float | None = None) -> None:
+        """End the log, and wait, at most for `seconds`, until everything is written. Print nothing afterwards."""
         self.end_log(b"")
-        self._queue.put(None)
-        self._thread.join()
+        if self._thread:
+            self._queue.put(None)
+            self._thread.join(seconds)
+
+    def _put(self, give: Callable[[], bytes]) -> None:
+        if self._thread:
+            self._queue.put(give)
+        else:
+            self._write(give())
 
     def _take(self, piece: bytes) -> bytes:
         self._room.release()
@@ -82,9 +91,14 @@ class Console:
                 return
 
 
-def flush(console: Console, waiter: Waiter, seconds: float, hurry: float) -> None:
+def flush(console: Console, scope: CancelScope, seconds: float, grace_after_signal: float) -> None:
     """Wait for everything to be printed, at most for `seconds`, since perhaps nobody reads it."""
-    last = Waiter(waiter.clock, waiter.signals, deadline=inf)
-    last.unwind(waiter.clock.monotonic() + seconds, hurry, handled_signals=0)
-    with suppress(DeadlineExceeded, ErrandTimeout):
+    last = CancelScope(scope.clock, scope.signals)
+    last.begin_shutdown(scope.clock.monotonic() + seconds, grace_after_signal, handled_signals=0)
+    try:
         last.run(console.finish, seconds)
+    except (DeadlineExceeded, TaskTimeout):
+        pass
+    except RuntimeError:
+        # No thread can be started, so this one waits.
+        console.finish(seconds)

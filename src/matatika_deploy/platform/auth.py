@@ -5,26 +5,57 @@ They are `AuthBase` objects because `requests` lets a `.netrc` replace an `Autho
 
 import hashlib
 import hmac
+from collections.abc import Callable
+from threading import Lock
 from urllib.parse import urlencode
 
 from requests import PreparedRequest
 from requests.auth import AuthBase
 
-from matatika_deploy.platform.http import Answer, Request
-from matatika_deploy.platform.job import Unreadable
+from matatika_deploy.platform.responses import InvalidResponse, Request, Response
+from matatika_deploy.runtime.cancellation import CancelScope
 
-_KEY_HINT = "Check `client-id`, `client-secret` and `audience`: the API key must be one of this platform's."
+_KEY_HINT = (
+    "Check `client-id`, `client-secret` and `audience` (by default `api-url`): the API key must be one of this "
+    "platform's."
+)
 
 
 class AccessToken(AuthBase):
-    """A bearer token (RFC 6750); `value` is replaced when a new one was fetched, for all who hold this object."""
+    """A bearer token (RFC 6750) that renews itself, for all threads that call with it.
 
-    def __init__(self, value: str = "") -> None:
+    A token that a user gave has no `request`, and cannot be renewed.
+    """
+
+    def __init__(
+        self, value: str = "", request: Request | None = None, on_new: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """`request` fetches a token, and `on_new` is told of each before its first use."""
         self.value = value
+        self.can_renew = request is not None
+        self.request = request
+        self._on_new = on_new
+        self._lock = Lock()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:  # noqa: D102
         request.headers["Authorization"] = f"Bearer {self.value}"
         return request
+
+    def renew(self, refused: str, fetch: Callable[[Request], str], scope: CancelScope) -> None:
+        """Replace the token, unless another thread has done so since `refused` was used.
+
+        Arguments:
+            refused: the value that was not accepted; "" if there is none yet.
+            fetch: makes the request and returns the new token.
+            scope: the caller's; waiting for the other thread's renewal ends with it.
+        """
+        if self.request is None:
+            return
+        with scope.hold(self._lock):
+            if self.value == refused:
+                value = fetch(self.request)
+                self._on_new(value)
+                self.value = value
 
 
 class WebhookSignature(AuthBase):
@@ -68,23 +99,23 @@ def token_request(auth_url: str, audience: str, client_id: str, client_secret: s
         "audience": audience,
     }
     return Request(
-        deed="fetch an access token",
+        action="fetch an access token",
         method="POST",
-        address=auth_url,
+        url=auth_url,
         headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
         body=urlencode(form).encode(),
         hints={**dict.fromkeys((401, 403), _KEY_HINT), 404: "Check `auth-url`."},
     )
 
 
-def parse_token(answer: Answer) -> str:
+def parse_token(response: Response) -> str:
     """Read the access token from the token endpoint's answer.
 
     Raises:
-        Unreadable: if there is none that could go into a header.
+        InvalidResponse: if there is none that could go into a header.
     """
-    body = answer.json()
+    body = response.json()
     token = body.get("access_token") if isinstance(body, dict) else None
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
-        raise Unreadable("expected an access token")
+        raise InvalidResponse("expected an access token")
     return token

@@ -1,376 +1,320 @@
-"""One exchange over HTTP: what is sent, what is trusted, how long it may take, and what its failures mean."""
+"""One exchange over HTTP: which connection it takes, what is trusted, and how long it may take."""
 
-import json
 import re
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from http import HTTPStatus
-from select import POLLIN, poll
-from threading import Lock
+from http.client import HTTPResponse, parse_headers
+from select import select
 from types import MappingProxyType
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
+from requests import exceptions
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
-from requests.structures import CaseInsensitiveDict
-from requests.utils import should_bypass_proxies
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, LocationParseError, NameResolutionError, NewConnectionError, ReadTimeoutError
 from urllib3.util.ssl_ import create_urllib3_context
 
-from matatika_deploy.errors import PlatformError
-from matatika_deploy.platform.job import Unreadable
-from matatika_deploy.platform.retry import Fault, http_date
-from matatika_deploy.text import one_line
-
-# `should_bypass_proxies` sets a variable for a moment, which two threads must not do at once.
-_ENVIRONMENT = Lock()
+from matatika_deploy.platform import proxies
+from matatika_deploy.platform.responses import Failure, Request, Response, TransportError
+from matatika_deploy.runtime.limits import HttpLimits
 
 _TUNNEL_STATUS = re.compile(r"Tunnel connection failed: ([1-5]\d\d)\b", re.ASCII)
+_MOST_INTERIM_ANSWERS = 100
 
-# What OpenSSL says when a handshake fails before anything of ours was sent.
-_HANDSHAKE_FAILURES = frozenset(
-    {
-        "CERTIFICATE_VERIFY_FAILED",
-        "HTTP_REQUEST",
-        "NO_PROTOCOLS_AVAILABLE",
-        "RECORD_LAYER_FAILURE",
-        "SSLV3_ALERT_HANDSHAKE_FAILURE",
-        "TLSV1_ALERT_INTERNAL_ERROR",
-        "TLSV1_ALERT_PROTOCOL_VERSION",
-        "TLSV1_UNRECOGNIZED_NAME",
-        "UNSUPPORTED_PROTOCOL",
-        "WRONG_VERSION_NUMBER",
-    }
+# Alerts that only a handshake has (https://www.rfc-editor.org/rfc/rfc8446#section-6.2). From TLS 1.3 on, a client may
+# see one when it has sent its request already, which the server has then not read.
+_HANDSHAKE_ALERTS = re.compile(
+    r"(?:SSLV3|TLSV1|TLSV13)(?:_ALERT)?_(?:"
+    r"ACCESS_DENIED|BAD_CERTIFICATE(?:_STATUS_RESPONSE|_HASH_VALUE)?|CERTIFICATE_(?:EXPIRED|REQUIRED|REVOKED|UNKNOWN|"
+    r"UNOBTAINABLE)|DECRYPT_ERROR|HANDSHAKE_FAILURE|INAPPROPRIATE_FALLBACK|INSUFFICIENT_SECURITY|MISSING_EXTENSION|"
+    r"NO_APPLICATION_PROTOCOL|NO_CERTIFICATE|PROTOCOL_VERSION|UNKNOWN_(?:CA|PSK_IDENTITY)|UNRECOGNIZED_NAME|"
+    r"UNSUPPORTED_(?:CERTIFICATE|EXTENSION))"
 )
 
-
-class Limits(NamedTuple):
-    """The limits of one exchange: times in seconds, sizes in bytes."""
-
-    connect: float = 10.0
-    silence: float = 30.0
-    total: float = 60.0
-    body: int = 8 * 1024 * 1024
-    error_body: int = 64 * 1024
-    piece: int = 256 * 1024
+Trace = Callable[[str, str, str, float], None]
+"""Told of each exchange: method, path, its end (a status or a phrase), seconds. Never a header or a body."""
 
 
-class Request(NamedTuple):
-    """A call to be made: `deed` names it for people ("read the job"), `hints` say what to do about a status."""
+class HttpConfig(NamedTuple):
+    """What all connections of a step share.
 
-    deed: str
-    method: str
-    address: str
-    auth: AuthBase | None = None
-    headers: Mapping[str, str] = MappingProxyType({})
-    body: bytes | None = None
-    hints: Mapping[int, str] = MappingProxyType({})
-
-
-class Answer(NamedTuple):
-    """What came back: a redirect is an answer like any other, and is never followed.
-
-    `sent_at` and `received_at` are seconds since 1970 by the clock of this machine, from before the connection was
-    made to after the headers had come.
+    `environ` names the proxies; `.netrc`, `REQUESTS_CA_BUNDLE` and their like are ignored. `ca_bundle` is PEM text of
+    authorities to trust beside the public ones. `now` gives seconds since 1970.
     """
 
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    sent_at: float
-    received_at: float
+    environ: Mapping[str, str]
+    user_agent: str
+    ca_bundle: str | None = None
+    limits: HttpLimits = HttpLimits()
+    trace: Trace = lambda *_: None
+    now: Callable[[], float] = time.time
 
-    @property
-    def date(self) -> float | None:
-        """When the platform answered, by its own clock: whole seconds since 1970."""
-        return http_date(self.headers.get("Date"))
 
-    @property
-    def phrase(self) -> str:
-        """The status for people: "502 Bad Gateway"."""
-        try:
-            return f"{self.status} {HTTPStatus(self.status).phrase}"
-        except ValueError:
-            return str(self.status)
+class Http:
+    """Exchanges with one service after the other, on connections that are kept. For one thread at a time."""
 
-    def json(self) -> Any:
-        """Parse the body.
+    def __init__(self, config: HttpConfig) -> None:
+        self.limits = config.limits
+        self._config = config
+        self._context = _trusting(config.ca_bundle) if config.ca_bundle else None
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Use new connections from now on; an exchange in progress keeps its own."""
+        session = _Session()
+        session.trust_env = False
+        session.headers.clear()
+        session.headers.update({"User-Agent": self._config.user_agent, "Accept": "*/*", "Accept-Encoding": "identity"})
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, _Adapter(self._context))
+        self._session = session
+
+    def exchange(self, request: Request) -> Response:
+        """Send a request and read the whole answer.
 
         Raises:
-            Unreadable: if it is no JSON, or nested deeper than any answer of the platform.
+            TransportError: if there was no answer, or its body was cut off or too large.
         """
-        try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
-            raise Unreadable("expected JSON") from None
+        sent_at = self._config.now()
+        with closing(self.open(request)) as opened:
+            return self.read(opened, sent_at)
 
-    @property
-    def message(self) -> str:
-        """What the platform says about a failure, or ""; text from elsewhere."""
+    def read(self, opened: requests.Response, sent_at: float) -> Response:
+        """Read the body of an answer whose headers are there.
+
+        Raises:
+            TransportError: as `exchange` does.
+        """
+        received_at = self._config.now()
+        end = time.monotonic() + self.limits.total
+        is_ok = 200 <= opened.status_code < 300
+        limit = self.limits.body if is_ok else self.limits.error_body
+        body = bytearray()
         try:
-            body = self.json()
-        except Unreadable:
-            return ""
-        if not isinstance(body, dict):
-            return ""
-        said = (body.get(name) for name in ("message", "error_description", "error"))
-        message = next((text for text in said if isinstance(text, str) and text.strip()), "")
-        return one_line(" ".join([message, *_field_errors(body.get("errors"))]))
+            for chunk in self.chunks(opened):
+                body += chunk
+                if len(body) > limit:
+                    raise TransportError(Failure.BODY_TOO_LARGE, f"{limit // 1024 // 1024} MiB")
+                if time.monotonic() > end:
+                    raise TransportError(Failure.TOTAL_TIMEOUT, f"{self.limits.total:.0f} s")
+        except TransportError:
+            # The status of a refusal tells enough, whatever becomes of its body.
+            if is_ok:
+                raise
+        return Response(opened.status_code, opened.headers, bytes(body[:limit]), sent_at, received_at)
+
+    def open(self, request: Request) -> requests.Response:
+        """Send a request and return the answer as soon as its headers are there; it must be closed.
+
+        Raises:
+            TransportError: if there was no answer.
+        """
+        begin = time.monotonic()
+        end = "no answer"
+        try:
+            opened = self._session.request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                data=request.body,
+                auth=request.auth,
+                timeout=(self.limits.connect, self.limits.read_timeout),
+                proxies=proxies.for_url(self._config.environ, request.url),
+                allow_redirects=False,
+                stream=True,
+            )
+            end = str(opened.status_code)
+            return opened
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            failed = self._transport_error(error, request)
+            end = str(failed)
+            raise failed from None
+        finally:
+            self._config.trace(request.method, urlsplit(request.url).path, end, time.monotonic() - begin)
+
+    def chunks(self, opened: requests.Response) -> Iterator[bytes]:
+        """Yield the body as it arrives: all that is there each time, up to `chunk_size` or a little more.
+
+        Some are empty.
+
+        Raises:
+            TransportError: if the connection is lost, or silent for too long. All that came before was yielded.
+        """
+        # A platform may send chunks of a few lines, and a large one costs little more to handle than a small one.
+        gathered: list[bytes] = []
+        size = 0
+        try:
+            for chunk in self._raw_chunks(opened):
+                gathered.append(chunk)
+                size += len(chunk)
+                if size >= self.limits.chunk_size or not _has_more(opened):
+                    yield b"".join(gathered)
+                    gathered.clear()
+                    size = 0
+        except TransportError:
+            yield b"".join(gathered)
+            raise
+        yield b"".join(gathered)
+
+    def _raw_chunks(self, opened: requests.Response) -> Iterator[bytes]:
+        while True:
+            try:
+                chunk = opened.raw.read1(self.limits.chunk_size, decode_content=True)
+            except ReadTimeoutError:
+                raise TransportError(Failure.BODY_SILENT, f"{self.limits.read_timeout:.0f} s") from None
+            except (HTTPError, OSError, ValueError):
+                raise TransportError(Failure.BODY_LOST) from None
+            if not chunk:
+                return
+            yield chunk
+
+    def _transport_error(self, error: Exception, request: Request) -> TransportError:
+        """Say which failure an exception of the HTTP library is."""
+        host = urlsplit(request.url).netloc
+        causes = _causes(error)
+        is_before_request = any(getattr(cause, "is_before_request", False) for cause in causes)
+        used = proxies.for_url(self._config.environ, request.url)
+        if isinstance(error, exceptions.InvalidProxyURL | LocationParseError) or not proxies.is_usable(used):
+            return TransportError(Failure.PROXY_INVALID, host)
+        proxy = proxies.name(used)
+        if refused := next((found for cause in causes if (found := _TUNNEL_STATUS.search(str(cause)))), None):
+            if refused[1] == "407":
+                return TransportError(Failure.PROXY_REFUSED, proxy)
+            return TransportError(Failure.PROXY_NOT_CONNECTED, f"{proxy}: it answers {refused[1]}")
+        if tls_error := next((cause for cause in causes if isinstance(cause, ssl.SSLError)), None):
+            return _tls_failure(tls_error, host, is_before_request)
+        if any(isinstance(cause, NameResolutionError) for cause in causes):
+            return TransportError(Failure.NAME_NOT_RESOLVED, proxy or host)
+        if isinstance(error, exceptions.ProxyError) and is_before_request:
+            return TransportError(Failure.PROXY_NOT_CONNECTED, proxy)
+        if isinstance(error, exceptions.ConnectTimeout):
+            return TransportError(Failure.CONNECT_TIMEOUT, f"{self.limits.connect:.0f} s to {proxy or host}")
+        if is_before_request or any(isinstance(cause, NewConnectionError) for cause in causes):
+            return TransportError(Failure.NOT_CONNECTED, proxy or host)
+        if isinstance(error, requests.Timeout):
+            return TransportError(Failure.READ_TIMEOUT, f"{self.limits.read_timeout:.0f} s")
+        return TransportError(Failure.CONNECTION_LOST)
+
+
+def _has_more(opened: requests.Response) -> bool:
+    """Whether more of a body can be read without waiting."""
+    if opened.raw.closed:
+        return False
+    readable, _, _ = select([opened.raw.fileno()], [], [], 0)
+    return bool(readable)
+
+
+def _tls_failure(error: ssl.SSLError, host: str, is_before_request: bool) -> TransportError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
+        if error.verify_code in (62, 64):
+            return TransportError(Failure.WRONG_HOST_NAME, str(error.verify_message))
+        return TransportError(Failure.CERTIFICATE_NOT_TRUSTED, f"{host} ({error.verify_message})")
+    reason = error.reason or "no reason given"
+    if is_before_request or _HANDSHAKE_ALERTS.match(reason):
+        return TransportError(Failure.TLS_HANDSHAKE, reason)
+    return TransportError(Failure.TLS_LATER, reason)
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """List an exception and all that it wraps, as arguments, reasons or causes; at most 20."""
+    found: list[BaseException] = []
+    waiting = [error]
+    while waiting and len(found) < 20:
+        cause = waiting.pop(0)
+        if cause is None or cause in found:
+            continue
+        found.append(cause)
+        wrapped = [*cause.args, getattr(cause, "reason", None), cause.__cause__]
+        waiting += [inner for inner in wrapped if isinstance(inner, BaseException)]
+    return found
 
 
 class _Session(requests.Session):
-    """A session that never follows, or even prepares, a redirect: credentials go to the address that was meant."""
+    """A session that keeps no cookies, and neither follows nor prepares redirects: credentials go where they belong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        from http.cookiejar import DefaultCookiePolicy
+
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
         return None
 
 
-def _trusting(authorities: str) -> ssl.SSLContext:
-    """Give a context that trusts further certificate authorities; `requests` adds the public ones."""
+def _trusting(ca_bundle: str) -> ssl.SSLContext:
+    """Make a context that trusts further certificate authorities; `requests` adds the public ones."""
     context = create_urllib3_context()
-    context.load_verify_locations(cadata=authorities)
+    context.load_verify_locations(cadata=ca_bundle)
     # From Python 3.13 on, certificates must follow RFC 5280 to the letter; private authorities often do not.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
-class _TrustingAdapter(HTTPAdapter):
-    """Makes connections, through proxies too, that trust what a context trusts, beside the public authorities."""
+class _FinalResponse(HTTPResponse):
+    """Skips interim answers, 100 to 199 (RFC 9110, 15.2); `http.client` skips 100 alone, and without an end."""
 
-    def __init__(self, context: ssl.SSLContext) -> None:
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(_MOST_INTERIM_ANSWERS):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if not 100 <= status < 200:
+                return version, status, reason
+            parse_headers(self.fp)
+        raise OSError("too many interim answers")
+
+
+class _Connecting:
+    """Marks whatever goes wrong before a connection stands: nothing of the request was sent then."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()  # type: ignore[misc]
+        except Exception as error:
+            error.is_before_request = True  # type: ignore[attr-defined]
+            raise
+
+
+class _HTTPConnection(_Connecting, HTTPConnection):
+    response_class = _FinalResponse
+
+
+class _HTTPSConnection(_Connecting, HTTPSConnection):
+    response_class = _FinalResponse
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+_POOLS: Mapping[str, Any] = MappingProxyType({"http": _HTTPPool, "https": _HTTPSPool})
+
+
+class _Adapter(HTTPAdapter):
+    """Makes our kind of connections, which trust what `context` trusts, also on the way to an https proxy."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
         self._context = context
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+        if self._context:
+            kwargs["ssl_context"] = self._context
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        return super().proxy_manager_for(proxy, **kwargs, ssl_context=self._context)
-
-
-Trace = Callable[[str, str, str, float], None]
-"""Told of each exchange: method, path, outcome (a status or a phrase), seconds. Never a header or a body."""
-
-
-class Http:
-    """Exchanges with one service after the other, on connections that are kept while they serve.
-
-    Only what is given here counts: `.netrc`, `REQUESTS_CA_BUNDLE` and their like are ignored, and proxies come from
-    `environ`. What refusals repeat of `secrets`, which may grow, is left out of them. Not to be used by two threads at
-    once.
-    """
-
-    def __init__(
-        self,
-        environ: Mapping[str, str],
-        *,
-        user_agent: str,
-        authorities: str | None,
-        limits: Limits,
-        trace: Trace,
-        clock: Callable[[], float] = time.time,
-        secrets: Sequence[str] = (),
-    ) -> None:
-        self.limits = limits
-        self._secrets = secrets
-        self._environ = environ
-        self._user_agent = user_agent
-        self._context = _trusting(authorities) if authorities else None
-        self._trace = trace
-        self._clock = clock
-        self.disconnect()
-
-    def disconnect(self) -> None:
-        """Use new connections from now on; an exchange that is under way keeps its own."""
-        session = _Session()
-        session.trust_env = False
-        session.headers.clear()
-        session.headers.update({"User-Agent": self._user_agent, "Accept": "*/*", "Accept-Encoding": "identity"})
         if self._context:
-            # One of its own, since an adapter keeps the connections.
-            session.mount("https://", _TrustingAdapter(self._context))
-        self._session = session
-
-    def exchange(self, request: Request) -> Answer:
-        """Send a request and read the whole answer.
-
-        Raises:
-            Fault: if there was no answer, or its body was cut off or too large.
-            PlatformError: if the certificate is not trusted.
-        """
-        end = time.monotonic() + self.limits.total
-        sent_at = self._clock()
-        with closing(self.open(request)) as response:
-            received_at = self._clock()
-            is_good = 200 <= response.status_code < 300
-            limit = self.limits.body if is_good else self.limits.error_body
-            body = bytearray()
-            try:
-                for piece in self.pieces(response):
-                    body += piece
-                    if len(body) > limit:
-                        if not is_good:
-                            break
-                        raise Fault(f"an answer of more than {limit // 1024 // 1024} MiB")
-                    if time.monotonic() > end:
-                        raise Fault(f"no complete answer within {self.limits.total:.0f} s")
-            except Fault:
-                if is_good:
-                    raise
-            if is_good:
-                return Answer(response.status_code, response.headers, bytes(body), sent_at, received_at)
-            text = self._redacted(body[:limit].decode("utf-8", "replace"))
-            return Answer(response.status_code, self.headers(response), text.encode(), sent_at, received_at)
-
-    def open(self, request: Request) -> requests.Response:
-        """Send a request and give the answer as soon as its headers are there; it must be closed.
-
-        Raises:
-            Fault, PlatformError: as `exchange` does.
-        """
-        begin = time.monotonic()
-        outcome = "no answer"
-        try:
-            response = self._session.request(
-                request.method,
-                request.address,
-                headers=dict(request.headers),
-                data=request.body,
-                auth=request.auth,
-                timeout=(self.limits.connect, self.limits.silence),
-                proxies=self._proxies(request.address),
-                allow_redirects=False,
-                stream=True,
-            )
-            outcome = str(response.status_code)
-            return response
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            fault = self._fault(error, request)
-            outcome = fault.message
-            raise fault from None
-        finally:
-            path = urlsplit(request.address).path
-            self._trace(request.method, path, outcome, time.monotonic() - begin)
-
-    def pieces(self, response: requests.Response) -> Iterator[bytes]:
-        """Give the body as it arrives: in pieces of all that is there, up to a limit or a little more; some are empty.
-
-        Raises:
-            Fault: if the connection is lost, or silent for too long (`Silence`). All that came before was given.
-        """
-        arrivals = poll()
-        if not response.raw.closed:
-            arrivals.register(response.raw.fileno(), POLLIN)
-        # A platform may send chunks of a few lines; what is done with a piece costs little more for a large one.
-        gathered: list[bytes] = []
-        size = 0
-        try:
-            for chunk in self._chunks(response):
-                gathered.append(chunk)
-                size += len(chunk)
-                if size >= self.limits.piece or not arrivals.poll(0):
-                    yield b"".join(gathered)
-                    gathered.clear()
-                    size = 0
-        except Fault:
-            yield b"".join(gathered)
-            raise
-        yield b"".join(gathered)
-
-    def _chunks(self, response: requests.Response) -> Iterator[bytes]:
-        """Give the body in pieces of whatever size the connection gives."""
-        while True:
-            try:
-                piece = response.raw.read1(self.limits.piece, decode_content=True)
-            except ReadTimeoutError:
-                raise Silence(f"nothing for {self.limits.silence:.0f} s") from None
-            except (HTTPError, OSError, ValueError):
-                raise Fault("connection lost in the middle of an answer") from None
-            if not piece:
-                return
-            yield piece
-
-    def headers(self, response: requests.Response) -> Mapping[str, str]:
-        """Give the headers of a refusal, without the credentials that it may repeat."""
-        return CaseInsensitiveDict((name, self._redacted(value)) for name, value in response.headers.items())
-
-    def _redacted(self, text: str) -> str:
-        """Take credentials out of a refusal that repeats them, plain or as JSON and URLs write them.
-
-        The runner masks them where it knows them again, which escaping and shortening on the way to it prevent.
-        """
-        for secret in self._secrets:
-            for form in (secret, json.dumps(secret)[1:-1], quote(secret, safe="")):
-                text = text.replace(form, "***")
-        return text
-
-    def _proxies(self, address: str) -> dict[str, str]:
-        found = {
-            scheme: self._environ.get(f"{scheme}_proxy") or self._environ.get(f"{scheme}_proxy".upper())
-            for scheme in ("https", "http")
-        }
-        proxies = {scheme: proxy for scheme, proxy in found.items() if proxy}
-        exceptions = self._environ.get("no_proxy") or self._environ.get("NO_PROXY") or ""
-        with _ENVIRONMENT:
-            return {} if proxies and should_bypass_proxies(address, no_proxy=exceptions) else proxies
-
-    def _fault(self, error: Exception, request: Request) -> Fault:
-        """Say what a failed exchange means; certificates that are not trusted are final."""
-        host = urlsplit(request.address).netloc
-        reason = getattr(error.args[0] if error.args else None, "reason", None)
-        if isinstance(error, requests.exceptions.SSLError):
-            cause = _ssl_error(error)
-            if isinstance(cause, ssl.SSLCertVerificationError):
-                raise PlatformError(
-                    f"The certificate of {host} is not trusted ({cause.verify_message}).",
-                    "If the platform is behind an authority of your own, give its certificate as `ca-bundle`.",
-                )
-            name = cause.reason if cause else ""
-            return Fault(f"TLS failed ({name or 'no reason given'})", was_sent=name not in _HANDSHAKE_FAILURES)
-        if isinstance(
-            error, requests.exceptions.InvalidProxyURL | requests.exceptions.InvalidSchema | LocationParseError
-        ):
-            raise PlatformError(
-                f"The proxy for {host} cannot be used: its address is none.",
-                "Correct `HTTPS_PROXY`, `HTTP_PROXY` or `NO_PROXY`: a proxy's address is like http://proxy.example.com:3128.",
-            )
-        if isinstance(error, requests.exceptions.ProxyError):
-            refused = _TUNNEL_STATUS.search(str(reason))
-            why = f"it answers {refused[1]}" if refused else "no connection"
-            return Fault(f"the proxy could not be used: {why}", was_sent=False)
-        if isinstance(error, requests.ConnectTimeout):
-            return Fault(f"no connection to {host} within {self.limits.connect:.0f} s", was_sent=False)
-        if isinstance(reason, NameResolutionError):
-            return Fault(f"the name {host} could not be resolved", was_sent=False)
-        if isinstance(reason, NewConnectionError):
-            return Fault(f"no connection to {host}", was_sent=False)
-        if isinstance(error, requests.Timeout):
-            return Fault(f"no answer within {self.limits.silence:.0f} s")
-        return Fault("connection lost before an answer")
-
-
-class Silence(Fault):
-    """A body that went silent: nothing came for as long as may pass between two bytes."""
-
-
-def _ssl_error(error: BaseException | None) -> ssl.SSLError | None:
-    """Find OpenSSL's own error inside those that wrap it."""
-    while error is not None and not isinstance(error, ssl.SSLError):
-        inner = [argument for argument in error.args if isinstance(argument, BaseException)]
-        error = getattr(error, "reason", None) or (inner[0] if inner else error.__cause__)
-    return error
-
-
-def _field_errors(errors: object) -> list[str]:
-    """Give the first few of what the API's error body says about single fields."""
-    said = []
-    for entry in errors[:3] if isinstance(errors, list) else ():
-        if isinstance(entry, dict):
-            field_name, message = entry.get("field"), entry.get("message") or entry.get("defaultMessage")
-            if isinstance(field_name, str) and isinstance(message, str):
-                said.append(f"({field_name}: {message})")
-    return said
+            kwargs |= {"ssl_context": self._context, "proxy_ssl_context": self._context}
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager

@@ -7,7 +7,10 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import NamedTuple
 
+from matatika_deploy.platform.responses import InvalidResponse
+
 WORKSPACE_DEPLOY = "WORKSPACE_DEPLOY"
+WITHDRAW = "withdraw job"
 
 # An id becomes a part of addresses: nothing that could lead elsewhere may stand in it.
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}", re.ASCII)
@@ -19,10 +22,11 @@ _TIMESTAMP = re.compile(
 # More than any status, commit or address has; what is longer would flood outputs, and break the post step's variables.
 _LONGEST_TEXT = 200
 _LONGEST_LINK = 2000
+_LONGEST_MESSAGE = 2000
 
 
 class JobStatus(StrEnum):
-    """The statuses that are known. A job may report others, which are not final."""
+    """The statuses that are known. A job may report others: see `Job.is_over`."""
 
     QUEUED = "QUEUED"
     RUNNING = "RUNNING"
@@ -32,10 +36,6 @@ class JobStatus(StrEnum):
 
 
 _FINAL = frozenset({JobStatus.COMPLETE, JobStatus.ERROR, JobStatus.STOPPED})
-
-
-class Unreadable(ValueError):
-    """An answer that is not what it should be; the message says what was expected."""
 
 
 class Timestamp(NamedTuple):
@@ -52,8 +52,9 @@ class Timestamp(NamedTuple):
 class Job(NamedTuple):
     """A job as the platform last reported it; what it left out is None.
 
-    `status` is the platform's word, one of `JobStatus` or not. `links` maps a relation to its `href` as it was sent:
-    see `links.py` for which of them may be called.
+    `status` is the platform's word, one of `JobStatus` or not. `attempt` counts how often it was started over.
+    `message` is the platform's on how it ended. `links` maps a relation to its `href` as it was sent: see `links.py`
+    for which of them may be called.
     """
 
     id: str
@@ -64,12 +65,16 @@ class Job(NamedTuple):
     ended: Timestamp | None = None
     exit_code: int | None = None
     commit_id: str | None = None
+    attempt: int | None = None
+    message: str | None = None
     links: Mapping[str, str] = MappingProxyType({})
 
     @property
-    def is_final(self) -> bool:
-        """Whether the job is over, one way or another."""
-        return self.status in _FINAL
+    def is_over(self) -> bool:
+        """Whether the job has ended; one with an unknown status has if it has an end and cannot be withdrawn."""
+        if self.status in list(JobStatus):
+            return self.status in _FINAL
+        return self.ended is not None and WITHDRAW not in self.links
 
     @property
     def duration(self) -> int | None:
@@ -84,25 +89,26 @@ def parse_job(value: object) -> Job:
     """Read a job from parsed JSON.
 
     Raises:
-        Unreadable: if it is no object with a usable `id` and a `status`.
+        InvalidResponse: if it is no object with a usable `id` and a `status`.
     """
     if not isinstance(value, dict):
-        raise Unreadable("expected a job")
+        raise InvalidResponse("expected a job")
     job_id, status = value.get("id"), _text(value.get("status"))
     if not isinstance(job_id, str) or not _ID.fullmatch(job_id):
-        raise Unreadable("expected a job with an id")
+        raise InvalidResponse("expected a job with an id")
     if status is None:
-        raise Unreadable("expected a job with a status")
-    exit_code = value.get("exitCode")
+        raise InvalidResponse("expected a job with a status")
     return Job(
         id=job_id,
-        status=status,
+        status=status.upper() if status.upper() in list(JobStatus) else status,
         type=_text(value.get("type")),
         created=parse_timestamp(value.get("created")),
         started=parse_timestamp(value.get("startTime")),
         ended=parse_timestamp(value.get("endTime")),
-        exit_code=exit_code if isinstance(exit_code, int) and not isinstance(exit_code, bool) else None,
+        exit_code=_number(value.get("exitCode")),
         commit_id=_text(value.get("commitId")),
+        attempt=_number(value.get("attempt")),
+        message=_text(value.get("message"), _LONGEST_MESSAGE),
         links=_links(value.get("_links")),
     )
 
@@ -123,8 +129,12 @@ def parse_timestamp(value: object) -> Timestamp | None:
     return Timestamp(moment, resolution=10.0 ** -min(len(fraction or ""), 6))
 
 
-def _text(value: object) -> str | None:
-    return value[:_LONGEST_TEXT] if isinstance(value, str) and value else None
+def _text(value: object, limit: int = _LONGEST_TEXT) -> str | None:
+    return value[:limit] if isinstance(value, str) and value.strip() else None
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _links(value: object) -> dict[str, str]:

@@ -1,14 +1,22 @@
-"""What can be asked of one job: how it is, and to end."""
+"""What can be asked of the platform's jobs: to list them, how one is, and to end."""
 
+from collections.abc import Iterator, Mapping
 from enum import StrEnum, auto
-from typing import NamedTuple
+from itertools import pairwise
+from types import MappingProxyType
+from typing import NamedTuple, Self
 
-from matatika_deploy.errors import PlatformError
+from matatika_deploy.errors import PlatformError, RequestRejected
 from matatika_deploy.platform import links
-from matatika_deploy.platform.client import Client, Refusal
-from matatika_deploy.platform.http import Answer, Request
-from matatika_deploy.platform.job import Job, JobStatus, Unreadable, parse_job
+from matatika_deploy.platform.client import Client
+from matatika_deploy.platform.job import WITHDRAW, Job, JobStatus, parse_job
+from matatika_deploy.platform.responses import InvalidResponse, Request, Response
 from matatika_deploy.runtime.cancellation import DeadlineExceeded
+
+_PAGE_SIZE = 20
+_MOST_PAGES = 50
+
+_GONE: Mapping[int, str] = MappingProxyType({404: "Was the job deleted? Look at the workspace's jobs in the app."})
 
 
 class Ended(StrEnum):
@@ -30,68 +38,173 @@ class Withdrawal(NamedTuple):
     reason: str = ""
 
 
-def look(client: Client, api_url: str, job: Job, *, missing_until: float = 0.0) -> Job:
-    """Ask for the job's present state; its links stay known if the answer leaves them out.
+class JobPage(NamedTuple):
+    """One page of a list of jobs, and when the platform gave it, if it says so.
 
-    Raises:
-        PlatformError, Interrupted, DeadlineExceeded: as `Client.call` does.
+    `clock_ahead` is how far the platform's clock is ahead of this machine's, in seconds, never overestimated: its
+    `Date` has whole seconds, and was set before the answer arrived.
     """
 
-    def parse(answer: Answer) -> Job:
-        seen = parse_job(answer.json())
-        if seen.id.lower() != job.id.lower():
-            raise Unreadable("expected the job that was asked for")
-        return seen
+    jobs: tuple[Job, ...]
+    has_more: bool
+    last: int
+    """The number of the list's last page, counted from 0."""
+    clock_ahead: float | None
 
-    hints = {404: "Was the job deleted? Look at the workspace's jobs in the app."}
-    request = Request("read the job", "GET", links.job_address(api_url, job), auth=client.access, hints=hints)
-    return client.call(request, parse, missing_until=missing_until)
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether the page is sorted newest first; one of a single moment is not known to be."""
+        moments = [job.created.moment for job in self.jobs if job.created]
+        is_descending = all(first >= second for first, second in pairwise(moments))
+        return bool(moments) and len(moments) == len(self.jobs) and is_descending and moments[0] > moments[-1]
 
-
-def withdraw(client: Client, api_url: str, job: Job) -> Withdrawal:
-    """Withdraw a job; one that is still queued, and whose withdrawal is refused, is deleted.
-
-    Takes as long as the client's waiter lets it; raises `Interrupted` only.
-    """
-    try:
-        return _withdraw(client, api_url, job)
-    except PlatformError as error:
-        return Withdrawal(job, Ended.FAILED, error.message)
-    except DeadlineExceeded:
-        return Withdrawal(job, Ended.FAILED, "The platform did not answer in time.")
+    def reversed(self) -> Self:
+        """Return the page with its jobs in the opposite order."""
+        return self._replace(jobs=self.jobs[::-1])
 
 
-def _withdraw(client: Client, api_url: str, job: Job) -> Withdrawal:
-    withdrawal = Request("withdraw the job", "PUT", links.withdrawal_address(api_url, job), auth=client.access)
-    try:
-        client.call(withdrawal, _accepted)
-    except Refusal as refusal:
-        seen = look(client, api_url, job)
-        if refusal.is_repeated and seen.status == JobStatus.STOPPED:
-            return Withdrawal(seen, Ended.WITHDRAWN)
-        if seen.is_final:
-            return Withdrawal(seen, Ended.OVER)
-        if seen.status != JobStatus.QUEUED:
-            return Withdrawal(seen, Ended.FAILED, refusal.message)
-        _delete(client, api_url, seen)
-        return Withdrawal(seen, Ended.DELETED)
-    return Withdrawal(job, Ended.WITHDRAWN)
+class Jobs:
+    """The platform's jobs, as one thread asks for them."""
 
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._platform = client.platform
 
-def _delete(client: Client, api_url: str, job: Job) -> None:
-    deletion = Request("delete the job", "DELETE", links.deletion_address(api_url, job), auth=client.access)
-    try:
-        client.call(deletion, _accepted)
-    except Refusal as refusal:
-        if not (refusal.is_repeated and refusal.status == 404):
-            raise
+    def url(self, job: Job) -> str:
+        """The job's own link."""
+        return links.address(self._platform.api_url, job, links.SELF)
 
+    def pages(self, path: str) -> Iterator[JobPage]:
+        """Yield a list of jobs page by page, newest first if the platform sorts; `path` as `/workspaces/…/jobs`.
 
-def _accepted(answer: Answer) -> None:
-    """Take any answer of the platform that is no refusal: the reference and the OpenAPI document differ on its form.
+        A platform that sorts oldest first is read from its last page on. One that ignores paging gives everything on
+        its first page, or the same page again, which ends the list.
 
-    Raises:
-        Unreadable: if it is a web page, so that something else has answered.
-    """
-    if answer.headers.get("Content-Type", "").startswith("text/html"):
-        raise Unreadable("expected an answer of the platform, not a web page")
+        Raises:
+            PlatformError, Cancelled, DeadlineExceeded: as `Client.call` does.
+        """
+        page = self._page(path, 0)
+        if page.has_more and page.reversed().is_newest_first:
+            for number in range(page.last, max(0, page.last - _MOST_PAGES), -1):
+                yield self._page(path, number).reversed()._replace(has_more=True)
+            yield page.reversed()._replace(has_more=False)
+            return
+        seen: set[str] = set()
+        for number in range(1, _MOST_PAGES):
+            is_new = not seen.issuperset(job.id for job in page.jobs)
+            seen.update(job.id for job in page.jobs)
+            yield page
+            if not (page.has_more and is_new):
+                return
+            page = self._page(path, number)
+        yield page
+
+    def get(self, job: Job, *, missing_until: float = 0.0, is_following: bool = True) -> Job:
+        """Look at a job.
+
+        Raises:
+            PlatformError, Cancelled, DeadlineExceeded: as `Client.call` does, with the same arguments.
+        """
+
+        def parse(response: Response) -> Job:
+            seen = self._checked(parse_job(response.json()))
+            if seen.id.lower() != job.id.lower():
+                raise InvalidResponse("expected the job that was asked for")
+            return seen
+
+        request = self.request(job, links.SELF, "GET", "read the job")._replace(hints=_GONE)
+        return self._client.call(request, parse, missing_until=missing_until, is_following=is_following)
+
+    def request(self, job: Job, relation: str, method: str, action: str) -> Request:
+        """Return the request for one of the job's links, with the documented address as its fallback."""
+        url = links.address(self._platform.api_url, job, relation)
+        documented = links.documented(self._platform.api_url, job, relation)
+        if url in self._platform.contact.dead_links:
+            url = documented
+        return Request(action, method, url, self._platform.token, fallback_url="" if url == documented else documented)
+
+    def withdraw(self, job: Job) -> Withdrawal:
+        """Withdraw a job; delete one that is still queued, and whose withdrawal is rejected.
+
+        Takes as long as the scope lets it.
+
+        Raises:
+            Cancelled: as the scope does.
+        """
+        try:
+            return self._withdraw(job)
+        except PlatformError as error:
+            return Withdrawal(job, Ended.FAILED, error.message)
+        except DeadlineExceeded:
+            return Withdrawal(job, Ended.FAILED, "The platform did not answer in time.")
+
+    def parse(self, value: object) -> Job:
+        """Read a job from parsed JSON, without any credential that it may repeat.
+
+        Raises:
+            InvalidResponse: if it is no job, or its id holds a credential.
+        """
+        return self._checked(parse_job(value))
+
+    def _withdraw(self, job: Job) -> Withdrawal:
+        try:
+            self._end(job, WITHDRAW, "PUT", "withdraw the job")
+        except RequestRejected as rejected:
+            seen = self.get(job, is_following=False)
+            if rejected.is_repeated and seen.status == JobStatus.STOPPED:
+                return Withdrawal(seen, Ended.WITHDRAWN)
+            if seen.is_over:
+                return Withdrawal(seen, Ended.OVER)
+            if seen.status != JobStatus.QUEUED:
+                return Withdrawal(seen, Ended.FAILED, rejected.message)
+            self._delete(seen)
+            return Withdrawal(seen, Ended.DELETED)
+        return Withdrawal(job, Ended.WITHDRAWN)
+
+    def _delete(self, job: Job) -> None:
+        try:
+            self._end(job, links.DELETE, "DELETE", "delete the job")
+        except RequestRejected as rejected:
+            # The job is gone: an earlier attempt has deleted it.
+            if not (rejected.is_repeated and rejected.status == 404):
+                raise
+
+    def _end(self, job: Job, relation: str, method: str, action: str) -> None:
+        """Call a link of the job that ends it. The reference and the OpenAPI document differ on the answer's body."""
+        self._client.call(self.request(job, relation, method, action), lambda _: None)
+
+    def _page(self, path: str, number: int) -> JobPage:
+        url = f"{self._platform.api_url}{path}?page={number}&size={_PAGE_SIZE}&sort=created,desc"
+        return self._client.call(Request("list the jobs", "GET", url, self._platform.token), self._parse_page)
+
+    def _parse_page(self, response: Response) -> JobPage:
+        """Read a page of jobs. One entry that cannot be read could be the job that is looked for.
+
+        Raises:
+            InvalidResponse: if it is no page of jobs.
+        """
+        page = response.json()
+        if not isinstance(page, dict) or not ("_embedded" in page or "page" in page):
+            raise InvalidResponse("expected a page of jobs")
+        embedded = page.get("_embedded") or {}
+        entries = embedded.get("jobs", []) if isinstance(embedded, dict) else None
+        if not isinstance(entries, list):
+            raise InvalidResponse("expected a page of jobs")
+        facts = page.get("page")
+        number, total = (facts.get("number"), facts.get("totalPages")) if isinstance(facts, dict) else (0, 1)
+        if not isinstance(number, int) or not isinstance(total, int):
+            number, total = 0, 1
+        ahead = None if response.date is None else response.date - response.received_at
+        jobs = tuple(self.parse(entry) for entry in entries)
+        return JobPage(jobs, bool(jobs) and number + 1 < total, max(total - 1, 0), ahead)
+
+    def _checked(self, job: Job) -> Job:
+        holds, clean = self._platform.redactor.holds, self._platform.redactor.clean
+        if holds(job.id):
+            raise InvalidResponse("expected a job with an id")
+        return job._replace(
+            status=clean(job.status),
+            commit_id=None if holds(job.commit_id or "") else job.commit_id,
+            message=clean(job.message) if job.message else None,
+            links={relation: href for relation, href in job.links.items() if not holds(href)},
+        )

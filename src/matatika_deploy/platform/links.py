@@ -6,19 +6,30 @@ port); any other is replaced by the address that the reference documents. A link
 """
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
-from matatika_deploy.platform.job import Job
+from matatika_deploy.platform.job import WITHDRAW, Job
+
+SELF, LOGS, DELETE = "self", "logs", "delete job"
+
+# What the reference documents, below the job's own address.
+_PATHS: Mapping[str, str] = MappingProxyType({SELF: "", LOGS: "/logs", WITHDRAW: "/stopped", DELETE: ""})
 
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\{}]|[^\x00-\x7f]")
 _HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
+# A link with a credential of its own is no link: it would get into logs, outputs and traces.
+_CREDENTIALS = re.compile(
+    r"(?:access_?|id_?|refresh_?)?token|api_?key|(?:client_?)?secret|password|authorization", re.IGNORECASE
+)
 
 Origin = tuple[str, str, int]
 
 
 def origin(url: str) -> Origin | None:
-    """Give scheme, host and port of a URL, or None if it is no absolute http(s) URL or carries user information."""
+    """Return scheme, host and port of a URL, or None if it is no absolute http(s) URL or carries user information."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -30,38 +41,38 @@ def origin(url: str) -> Origin | None:
 
 
 def resolve(api_url: str, href: str | None, fallback: str) -> str:
-    """Give the absolute address of a link, or `fallback` if it does not lie on the origin of `api_url`."""
+    """Return the absolute address of a link, or `fallback` if it does not lie on the origin of `api_url`."""
     if href is None or not href or _FORBIDDEN.search(href):
         return fallback
     is_relative = not _HAS_SCHEME.match(href) and not href.startswith("//")
     if not is_relative and origin(f"https:{href}" if href.startswith("//") else href) is None:
         return fallback
     address = urljoin(f"{api_url}/", href)
-    return address if origin(address) == origin(api_url) else fallback
+    if origin(address) != origin(api_url):
+        return fallback
+    names = (name for name, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True))
+    return fallback if any(_CREDENTIALS.fullmatch(name) for name in names) else address
 
 
-def job_address(api_url: str, job: Job) -> str:
-    """The job itself (`self`): its status, and its `job-url`."""
-    return resolve(api_url, job.links.get("self"), _job(api_url, job))
+def workspace_page(api_url: str, workspace_id: str) -> str:
+    """Return the page on which a person sees the workspace."""
+    parts = urlsplit(api_url)
+    default_port = f":{_DEFAULT_PORTS[parts.scheme]}"
+    return f"{parts.scheme}://{parts.netloc.removesuffix(default_port)}/workspaces/{workspace_id}"
 
 
-def log_address(api_url: str, job: Job, sequence: int) -> str:
-    """The job's log (`logs`) from line `sequence` on, counted from 0."""
-    address = resolve(api_url, job.links.get("logs"), f"{_job(api_url, job)}/logs")
-    parts = urlsplit(address)
+def address(api_url: str, job: Job, relation: str) -> str:
+    """Return the address of one of the job's links, or the documented one if the link cannot be used."""
+    return resolve(api_url, job.links.get(relation), documented(api_url, job, relation))
+
+
+def documented(api_url: str, job: Job, relation: str) -> str:
+    """Return the address that the reference documents for a relation."""
+    return f"{api_url}/jobs/{quote(job.id, safe='')}{_PATHS[relation]}"
+
+
+def from_line(log_address: str, sequence: int) -> str:
+    """Return the address of a log from line `sequence` on, counted from 0."""
+    parts = urlsplit(log_address)
     query = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != "sequence"]
     return urlunsplit(parts._replace(query=urlencode([*query, ("sequence", str(sequence))]), fragment=""))
-
-
-def withdrawal_address(api_url: str, job: Job) -> str:
-    """Where the job is withdrawn (`withdraw job`)."""
-    return resolve(api_url, job.links.get("withdraw job"), f"{_job(api_url, job)}/stopped")
-
-
-def deletion_address(api_url: str, job: Job) -> str:
-    """Where the job is deleted (`delete job`)."""
-    return resolve(api_url, job.links.get("delete job"), _job(api_url, job))
-
-
-def _job(api_url: str, job: Job) -> str:
-    return f"{api_url}/jobs/{quote(job.id, safe='')}"

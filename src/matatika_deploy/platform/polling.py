@@ -1,104 +1,78 @@
-"""Following a job: looks at it at a pace, reports what changes, and shows its log as it is written."""
+"""Looking at a job until it is over: often at first, when most jobs end, then ever less."""
 
-from collections.abc import Callable
-from contextlib import suppress
-from math import ceil
+from collections.abc import Callable, Iterator
+from random import uniform
 
-from matatika_deploy.errors import PlatformError
-from matatika_deploy.github.console import Console
-from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.job import Job
-from matatika_deploy.platform.jobs import look
-from matatika_deploy.platform.log import LogReader
-from matatika_deploy.platform.pace import Pace
-from matatika_deploy.runtime.cancellation import DeadlineExceeded, Errand, ErrandTimeout
 
-# With nothing else in the log for so long (seconds), a line says that the step is alive.
-_LONGEST_SILENCE = 60.0
-# How often to see, while the rest of the log is read, whether the reader needs a new token.
-_TOKEN_CHECK = 0.25
+# So many times as long do pauses become whenever the platform asks to wait, up to a limit.
+_STRAIN, _MOST_STRAIN = 4.0, 10.0
+# After so many pauses in which it asked for nothing, they are halved.
+_PAUSES_TO_RECOVER = 10
+# Between two readings of what is left of the log, once the job has ended, in seconds.
+_CLOSING = 0.1
+# Until the platform has recovered, the log is read only after every third look.
+_LOOKS_PER_READING = 3
 
 
-class LogFollower:
-    """The job's log on its way to the console, in a thread beside the one that watches the job."""
+def poll(get: Callable[[Job], Job], job: Job, sleep: Callable[[], None]) -> Iterator[Job]:
+    """Yield a job's states, one for each look, up to the one in which it is over.
 
-    def __init__(self, reader: LogReader, console: Console, client: Client) -> None:
-        self._reader = reader
-        self._console = console
-        self._client = client
-        self._errand: Errand[bool] | None = None
+    `get` looks at the job, `sleep` makes the pause before; what they raise ends the polling. Yields nothing for a job
+    that is over already.
+    """
+    while not job.is_over:
+        sleep()
+        job = get(job)
+        yield job
+
+
+class Pace:
+    """Pauses of 5 % of the time that has passed, within bounds; all in seconds but the fractions.
+
+    The pause that a job of any length ends in is then a small part of that length. The jitter keeps steps that were
+    started together from asking together.
+
+    A platform that asks to wait gets longer pauses: many steps that only repeat what was refused, as they are told,
+    keep a busy platform busy for ever. What makes room is that each asks for less, and does so at once.
+    """
+
+    def __init__(self, longest: float, shortest: float = 1.0, share: float = 0.05, jitter: float = 0.1) -> None:
+        self.longest = longest
+        self.shortest = shortest
+        self.share = share
+        self.jitter = jitter
+        self._strain = 1.0
+        self._calm = 0
+
+    def pause(self, elapsed: float) -> float:
+        """Return the pause to make `elapsed` seconds after the beginning."""
+        pause = min(max(elapsed * self.share, self.shortest) * self._strain, self.longest)
+        self._calm += 1
+        if self._calm == _PAUSES_TO_RECOVER:
+            self._strain, self._calm = max(self._strain / 2, 1.0), 0
+        return pause * uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311
+
+    def slow_down(self) -> None:
+        """Make longer pauses for a while: the platform has asked for it."""
+        self._strain, self._calm = min(self._strain * _STRAIN, _MOST_STRAIN, self.longest / self.shortest), 0
 
     @property
-    def tail(self) -> bytes:
-        """The end of what was read."""
-        return self._reader.tail
+    def is_slow(self) -> bool:
+        """Whether pauses are longer than they would be of themselves."""
+        return self._strain > 1
 
-    def start(self) -> None:
-        """Begin to read."""
-        self._errand = self._client.waiter.start(self._reader.run)
+    @property
+    def looks_per_reading(self) -> int:
+        """How many looks at the job there are to one reading of its log, while it is written."""
+        return _LOOKS_PER_READING if self.is_slow else 1
 
-    def job_was_seen(self) -> None:
-        """Tell the reader that the platform answers, so that failures are the log's alone."""
-        self._reader.job_was_seen()
+    @property
+    def apart(self) -> float:
+        """The pause between a look at the job and the reading of its log that follows."""
+        return self.shortest if self.is_slow else 0.0
 
-    def finish(self, seconds: float) -> bool:
-        """Read what is left, at most for `seconds`, and close the guard; says whether the log was read whole."""
-        self._reader.finish()
-        try:
-            with self._client.waiter.within(seconds):
-                return self._read_rest(ceil(seconds / _TOKEN_CHECK))
-        except (DeadlineExceeded, PlatformError):
-            return False
-        finally:
-            self._console.end_log(self._reader.leave())
-
-    def warn(self, why: str) -> None:
-        """Warn that the log is not shown whole, unless that was said already."""
-        self._reader.warn_once(why)
-
-    def _read_rest(self, checks: int) -> bool:
-        """Wait for the reader, which may need a new token once; the job itself is not looked at any more."""
-        may_renew = True
-        errand = self._errand or self._client.waiter.start(self._reader.run)
-        for _ in range(checks):
-            with suppress(ErrandTimeout):
-                return self._client.waiter.join(errand, _TOKEN_CHECK)
-            if self._reader.needs_token:
-                if not may_renew or not self._client.renew():
-                    break
-                may_renew = self._reader.needs_token = False
-        return False
-
-
-def watch(
-    client: Client,
-    api_url: str,
-    job: Job,
-    *,
-    pace: Pace,
-    triggered_at: float,
-    missing_until: float,
-    saw: Callable[[Job], None],
-    still: Callable[[], None],
-    activity: Callable[[], int],
-) -> Job:
-    """Look at a job until it is over, and give its end.
-
-    `saw` gets each state, `still` is called when nothing was printed for a while, as `activity` counts it. The moments
-    are those of the waiter's clock.
-
-    Raises:
-        PlatformError, Interrupted, DeadlineExceeded: as `Client.call` does.
-    """
-    waiter = client.waiter
-    quiet_since, printed = waiter.clock.monotonic(), activity()
-    while not job.is_final:
-        waiter.pause(pace.pause(waiter.clock.monotonic() - triggered_at))
-        job = look(client, api_url, job, missing_until=missing_until)
-        saw(job)
-        now = waiter.clock.monotonic()
-        if activity() == printed and now - quiet_since >= _LONGEST_SILENCE:
-            still()
-        if activity() != printed:
-            quiet_since, printed = now, activity()
-    return job
+    @property
+    def closing(self) -> float:
+        """The pause between two readings of what is left of the log, once the job has ended."""
+        return self.shortest if self.is_slow else _CLOSING

@@ -1,319 +1,358 @@
-"""Trigger once: one deployment for one step, whatever happens to the answer.
+"""Trigger once: one job for one step, whatever happens to the answer.
 
-A trigger cannot simply be repeated, since it may have been carried out although its answer was lost. So the answers
-fall into those that prove that nothing was queued, those that name the job, and those that leave it open: after one of
-these the workspace's jobs are listed, and a deployment that appeared since is taken for the one that was asked for.
+A trigger cannot simply be repeated, since it may have been carried out although its answer was lost. If an answer
+leaves that open, the list of jobs is compared with the list from before the trigger: a job that is new is the one that
+was asked for. Only if there is none is the request repeated.
 """
 
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from requests.auth import AuthBase
+from matatika_deploy.errors import DeploymentUnknown, PlatformError, RequestRejected
+from matatika_deploy.platform.client import Client, Exchange, web_page_error
+from matatika_deploy.platform.job import Job
+from matatika_deploy.platform.jobs import JobPage, Jobs
+from matatika_deploy.platform.polling import poll
+from matatika_deploy.platform.responses import InvalidResponse, Kind, Request, Response, Verdict, classify
+from matatika_deploy.platform.retry import TransientError
+from matatika_deploy.runtime.cancellation import DeadlineExceeded, Task
+from matatika_deploy.runtime.limits import Limits
 
-from matatika_deploy.errors import PlatformError
-from matatika_deploy.platform.client import Client, Refusal, passing, refusal
-from matatika_deploy.platform.http import Answer, Request
-from matatika_deploy.platform.job import WORKSPACE_DEPLOY, Job, Unreadable, parse_job
-from matatika_deploy.platform.jobs import look
-from matatika_deploy.platform.pace import Pace
-from matatika_deploy.platform.retry import Fault
-from matatika_deploy.runtime.cancellation import DeadlineExceeded, Errand, ErrandTimeout
-
-# A job that was just queued may take a moment to appear in the list.
-_LIST_AGAIN_AFTER = 2.0
-_PAGE_SIZE = 20
-_MOST_PAGES = 10
-
-_SIGNED_HINTS = dict.fromkeys(
-    (401, 403),
-    "Is `deployment-secret` the one in the workspace's settings? The platform compares signatures made with it.",
-)
+# A job that was created so long before the trigger, by the platform's clock, was not triggered by it (seconds).
+_MARGIN = 60.0
 
 
-class Deployment(NamedTuple):
-    """The job that the trigger queued. `is_ours` is False if it may be somebody else's; it is then never withdrawn."""
+class Target(NamedTuple):
+    """What is triggered: the request, the list in which its job shows, and what people call it.
+
+    `jobs_path` is a path below the API's root, or None if there is no token to read it with. `noun` is "deployment" or
+    the like.
+    """
+
+    request: Request
+    jobs_path: str | None
+    job_type: str
+    noun: str
+    conflict_hint: str = ""
+
+
+class TriggeredJob(NamedTuple):
+    """The job that a trigger queued. One that may be somebody else's is not `is_ours`, and is never withdrawn."""
 
     job: Job
     is_ours: bool = True
 
 
-class Deployments:
-    """The deployments of one workspace: triggers one, and finds it again if its answer was lost.
+class PendingTrigger(NamedTuple):
+    """A request on its way, or (`task` is None) one whose answer left open what it did.
 
-    `signature` triggers through the webhook; without it the client's token does. `can_list` says whether there is a
-    token to list jobs with.
+    `sent_at` is in seconds since 1970 by this machine's clock.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        api_url: str,
-        workspace_id: str,
-        *,
-        signature: AuthBase | None,
-        event: bytes,
-        can_list: bool,
-        pace: Pace,
-        say: Callable[[str], None],
-        warn: Callable[[str], None],
-    ) -> None:
-        self._client = client
-        self._api_url = api_url
-        self._workspace = f"{api_url}/workspaces/{workspace_id}"
-        self._can_list = can_list
-        self._pace = pace
-        self._say = say
-        self._warn = warn
-        if signature:
-            address = f"{self._workspace}/deployments/github-webhook"
-            self._request = Request(
-                "trigger the deployment", "POST", address, signature, body=event, hints=_SIGNED_HINTS
-            )
-        else:
-            json = {"Content-Type": "application/json"}
-            self._request = Request(
-                "trigger the deployment", "POST", f"{self._workspace}/deployments", client.access, json
-            )
-        self._errand: Errand[Answer] | None = None
-        self._sent_at = 0.0
-        self._unanswered_since: float | None = None
-        self._platform_ahead: float | None = None
-        self.may_be_queued = False
-        """Whether a deployment may have been queued that is not known."""
-        self.waits_for: Job | None = None
-        """Somebody else's deployment, whose end is waited for."""
+    sent_at: float
+    task: Task[Response] | None
 
-    def trigger(self) -> Deployment:
-        """Queue a deployment, or find the one that was queued.
+
+class KnownJobs(NamedTuple):
+    """The jobs of a list before the trigger: none of them is ours.
+
+    `since` is when the oldest of them was created, if older ones were left out, in seconds since 1970.
+    """
+
+    ids: frozenset[str]
+    since: float | None = None
+
+
+class Trigger:
+    """Triggers one job, and finds it again if the answer was lost."""
+
+    def __init__(self, client: Client, target: Target, limits: Limits) -> None:
+        self._client = client
+        self._jobs = Jobs(client)
+        self._target = target
+        self._request = target.request
+        self._limits = limits
+        self._may_renew = True
+        self._unanswered_since: float | None = None
+        self._clock_ahead: float | None = None
+        self.known: KnownJobs | None = None
+        """The jobs that were listed before the trigger; None if they could not be."""
+        self.pending: PendingTrigger | None = None
+        """A request that may have queued a job which is not known; None if there is none."""
+        self.waits_for = ""
+        """What is in the way while a conflict lasts, as a clause."""
+
+    def run(self) -> TriggeredJob:
+        """Queue a job, or find the one that was queued.
 
         Raises:
-            PlatformError: if there is none, or (`may_be_queued`) none that is known.
-            Interrupted, DeadlineExceeded: as the client's waiter does; `settle` tells what became of the trigger.
+            DeploymentUnknown: if a job may have been queued, and cannot be told.
+            PlatformError: if there is none.
+            Cancelled, DeadlineExceeded: as the scope does; `resolve_pending` tells what became of the request.
         """
-        was_refused = False
+        unexplained_since: float | None = None
         while True:
-            outcome = self._client.persist(self._attempt, self._request)
-            if isinstance(outcome, Deployment):
-                return outcome
-            other = self._running_deployment() if self._can_list else None
+            result = self._client.retry(self._attempt, self._request)
+            if isinstance(result, TriggeredJob):
+                return result
+            other = self._running_job()
             if other:
-                self._wait_for(other)
-            elif was_refused or not self._can_list:
-                # What is in the way may be what an earlier run has queued.
-                self.may_be_queued = not self._can_list
-                raise refusal(outcome, self._request, {409: "Another deployment may be queued or running already."})
+                self._wait_for(other, result)
+                unexplained_since = None
             else:
-                was_refused = True
-                self._client.waiter.rest(_LIST_AGAIN_AFTER)
+                unexplained_since = unexplained_since or self._now()
+                self._wait_unexplained(result, unexplained_since)
+            self._list_again(other)
 
-    def settle(self, *, answer_within: float, listings: int) -> Deployment | None:
-        """After an interruption, find out what became of the trigger that was under way.
+    def resolve_pending(self, *, answer_within: float, listings: int) -> TriggeredJob | None:
+        """After an interruption, find out what became of the request that was on its way.
 
-        Waits `answer_within` seconds for its answer; if that tells nothing, lists the jobs up to `listings` times.
+        Waits `answer_within` seconds for its answer; if that does not tell, lists the jobs up to `listings` times.
         """
-        try:
-            if self._errand:
-                outcome = self._judge(self._client.waiter.join(self._errand, answer_within))
-                return outcome if isinstance(outcome, Deployment) else None
-        except (Fault, PlatformError, ErrandTimeout, DeadlineExceeded):
-            # Either it is certain now that nothing was queued, or the list has to tell.
-            pass
-        if not self.may_be_queued or not self._can_list:
+        if self.pending is None:
             return None
-        self._unanswered_since = self._unanswered_since or self._sent_at
         try:
-            return self._find(listings)
+            if self.pending.task:
+                exchange = self._client.finish(self.pending.task, self._request, within=answer_within)
+                self.pending = self._pending_after(exchange.verdict, self.pending.sent_at)
+                result = self._judge(exchange)
+                return result if isinstance(result, TriggeredJob) else None
+        except (TransientError, PlatformError, DeadlineExceeded):
+            # `pending` says whether the list has to tell.
+            pass
+        if self.pending is None or self._target.jobs_path is None:
+            return None
+        try:
+            return self._find(listings, self._limits.listing_pause)
         except (PlatformError, DeadlineExceeded):
             return None
 
-    def _attempt(self) -> Deployment | Answer:
-        """Send the trigger: gives the deployment, or the answer that says that there is a conflict."""
+    def _attempt(self) -> TriggeredJob | Verdict:
+        """Send the request: returns the job, or the verdict of a conflict."""
         try:
-            outcome = self._judge(self._send())
-        except Fault as fault:
-            if not self.may_be_queued:
+            result = self._judge(self._send())
+        except TransientError as error:
+            if self.pending is None:
                 raise
-            if not self._can_list:
-                raise PlatformError(
-                    f"The answer to the trigger was lost ({fault.message}).", "Look before you run the workflow again."
-                ) from None
-            self._say(f"The answer to the trigger was lost ({fault.message}): looking for its job.")
-            self._unanswered_since = self._unanswered_since or self._sent_at
-            found = self._find(2)
-            if found is None:
-                self.may_be_queued = False
-                raise
-            return found
-        if isinstance(outcome, Answer) and self._unanswered_since is not None:
-            return self._find(1) or outcome
-        return outcome
-
-    def _send(self) -> Answer:
-        """Send the trigger; once more with a new token if its own has expired, for then nothing was queued."""
-        answer = self._exchange()
-        if answer.status == 401 and self._request.auth is self._client.access and self._client.renew():
-            answer = self._exchange()
-        return answer
-
-    def _exchange(self) -> Answer:
-        # A kept connection that went stale would look like a lost answer.
-        self._client.http.disconnect()
-        self._sent_at = self._client.waiter.clock.time()
-        self._errand = self._client.begin(self._request)
-        self.may_be_queued = True
-        try:
-            answer = self._client.finish(self._errand, self._request)
-        except (Fault, PlatformError) as error:
-            self._errand = None
-            self.may_be_queued = isinstance(error, Fault) and error.was_sent
+            is_first = self._unanswered_since is None
+            self._unanswered_since = self._unanswered_since or self.pending.sent_at
+            lost = f"The answer to the trigger was lost ({error.verdict})"
+            if self._target.jobs_path is None:
+                raise DeploymentUnknown(f"{lost}.", "Look before you run the workflow again.") from None
+            self._client.platform.reporter.info(f"{lost}: looking for its job.")
+            listings = 1 + int(self._limits.unlisted / self._limits.listing_pause)
+            found = self._find(listings, self._limits.unlisted / (listings - 1))
+            if found:
+                return found
+            self.pending = None
+            if is_first:
+                self._client.platform.reporter.warning(
+                    f"{lost}, and no list shows its job: the trigger is repeated. Two {self._target.noun}s of the "
+                    "same commit may run."
+                )
             raise
-        self._errand = None
-        self.may_be_queued = answer.status != 401
-        return answer
+        if isinstance(result, Verdict) and self._unanswered_since is not None:
+            # What is in the way may be what the request without an answer has queued.
+            return self._find(1, 0.0) or result
+        return result
 
-    def _judge(self, answer: Answer) -> Deployment | Answer:
-        """Say what an answer to the trigger means.
+    def _send(self) -> Exchange:
+        """Send the request; once more without the body if that is too large."""
+        exchange = self._perform()
+        if exchange.verdict.status == 413 and self._request.body not in (None, b"{}"):
+            self._request = self._request._replace(body=b"{}")
+            exchange = self._perform()
+        return exchange
 
-        Gives the deployment, or the answer itself if it is a conflict.
+    def _perform(self) -> Exchange:
+        exchange = self._client.perform(self._request, self._exchange, may_renew=self._may_renew)
+        self._may_renew = self._may_renew and not exchange.has_renewed
+        return exchange
+
+    def _exchange(self, request: Request) -> Exchange:
+        # A kept connection that the platform has closed would look like a lost answer.
+        self._client.http.disconnect()
+        sent_at = self._client.scope.clock.time()
+        task = self._client.start(request)
+        self.pending = PendingTrigger(sent_at, task)
+        exchange = self._client.finish(task, request)
+        self.pending = self._pending_after(exchange.verdict, sent_at)
+        return exchange
+
+    def _pending_after(self, verdict: Verdict, sent_at: float) -> PendingTrigger | None:
+        """What is pending once there is an answer: nothing, unless it may name a job that is not known yet."""
+        is_open = verdict.kind in (Kind.OK, Kind.AMBIGUOUS)
+        # A conflict may be with a job that an earlier run has queued, which nobody can look up without a list.
+        is_unexplained = verdict.kind is Kind.CONFLICT and self._target.jobs_path is None
+        return PendingTrigger(sent_at, None) if is_open or is_unexplained else None
+
+    def _judge(self, exchange: Exchange) -> TriggeredJob | Verdict:
+        """Say what the end of the request means: the job, or a conflict. Clears `pending` once the job is known.
 
         Raises:
-            Fault: if it leaves open what happened, or (then not `may_be_queued`) proves that nothing did, for now.
-            PlatformError: if it proves that nothing was queued, and nothing would be.
+            TransientError: if it is open (then `pending` is set), or if nothing was queued for now.
+            PlatformError: if nothing was queued, and nothing would be.
         """
-        self.may_be_queued = True
-        if 200 <= answer.status < 300:
+        verdict = exchange.verdict
+        if exchange.response and verdict.kind is Kind.OK:
             try:
-                job = parse_job(answer.json())
-            except Unreadable as error:
-                raise Fault(f"an answer that makes no sense ({error})") from None
-            self.may_be_queued = False
-            return Deployment(job)
-        fault = passing(answer, self._client.waiter.clock.time())
-        self.may_be_queued = fault is not None and not _proves_refusal(answer)
-        if fault:
-            raise fault
-        if answer.status == 409:
-            return answer
-        raise refusal(answer, self._request, self._client.hints)
+                job = self._jobs.parse(exchange.response.json())
+            except InvalidResponse as error:
+                raise TransientError(classify(error)) from None
+            self.pending = None
+            self._client.platform.contact.answered.add("api-url")
+            return TriggeredJob(job)
+        if verdict.may_be_web_app and "api-url" not in self._client.platform.contact.answered:
+            self.pending = None
+            if self._target.jobs_path is None:
+                raise web_page_error(self._request.action, self._request.url, "api-url")
+            raise TransientError(verdict)
+        if verdict.kind in (Kind.AMBIGUOUS, Kind.NOT_EXECUTED):
+            raise TransientError(verdict)
+        if verdict.kind is Kind.CONFLICT:
+            if self._target.jobs_path is None:
+                raise self._conflict(verdict)
+            return verdict
+        raise self._client.rejected(verdict, self._request)
 
-    def _find(self, listings: int) -> Deployment | None:
-        """Look for a deployment that was queued since the first trigger without an answer was sent."""
+    def _find(self, listings: int, pause: float) -> TriggeredJob | None:
+        """Look for a job that was queued since the first request without an answer was sent."""
         for listing in range(listings):
             if listing:
-                self._client.waiter.rest(_LIST_AGAIN_AFTER)
-            found, doubtful = self._queued_since()
-            if doubtful and not found:
-                raise PlatformError(
-                    "The answer to the trigger was lost, and the list of jobs does not tell whether job "
+                self._client.scope.sleep(pause)
+            ours, doubtful = self._new_jobs()
+            if doubtful and not ours:
+                raise DeploymentUnknown(
+                    f"The answer to the trigger was lost, and the list of jobs does not tell whether job "
                     f"{doubtful[0].id} is the one that it queued.",
                     "Look before you run the workflow again.",
                 )
-            if found:
-                self.may_be_queued = False
-                if len(found) > 1:
-                    self._warn(
-                        f"{len(found)} deployments were queued while the answer to the trigger was lost: the oldest is "
-                        "followed. Since it may be somebody else's, it will not be withdrawn."
+            if ours:
+                self.pending = None
+                if len(ours) > 1:
+                    self._client.platform.reporter.warning(
+                        f"{len(ours)} {self._target.noun}s were queued while the answer to the trigger was lost: the "
+                        "oldest is followed. Since it may be somebody else's, it will not be withdrawn."
                     )
-                oldest = min(found, key=lambda job: job.created.moment.timestamp() if job.created else 0.0)
-                return Deployment(oldest, is_ours=len(found) == 1)
+                oldest = min(ours, key=lambda job: job.created.moment.timestamp() if job.created else 0.0)
+                return TriggeredJob(oldest, is_ours=len(ours) == 1)
         return None
 
-    def _queued_since(self) -> tuple[list[Job], list[Job]]:
-        """List the deployments since the first unanswered trigger, and jobs that may be such for all that is told."""
-        found: list[Job] = []
+    def _new_jobs(self) -> tuple[list[Job], list[Job]]:
+        """List the jobs that were not there before the request: those that it queued, and those that it may have."""
+        ours: list[Job] = []
         doubtful: list[Job] = []
-        for page in self._pages():
-            recent = [job for job in page if job.type in (WORKSPACE_DEPLOY, None) and self._is_since(job) is not False]
-            found += [job for job in recent if job.type and self._is_since(job)]
-            doubtful += [job for job in recent if not (job.type and self._is_since(job)) and not job.is_final]
-            if self._is_past(page):
+        for page in self._jobs.pages(self._target.jobs_path or ""):
+            self._learn_clock(page)
+            for job in page.jobs:
+                if job.type not in (self._target.job_type, None) or self._is_known(job):
+                    continue
+                is_recent = self._is_recent(job)
+                if self.known is None and not is_recent:
+                    continue
+                is_ours = self.known is not None and job.type and is_recent
+                (ours if is_ours else doubtful).append(job)
+            if page.is_newest_first and (self.known is not None or not self._is_recent(page.jobs[-1])):
                 break
-        return found, doubtful
+        else:
+            if page.has_more and not ours:
+                raise DeploymentUnknown(
+                    "The answer to the trigger was lost, and the list of jobs is too long to find its job.",
+                    "Look before you run the workflow again.",
+                )
+        return ours, doubtful
 
-    def _is_past(self, page: list[Job]) -> bool:
-        """Whether what follows a page, newest first, is older still than the first unanswered trigger."""
-        first, last = page[0].created, page[-1].created
-        is_sorted = first is not None and last is not None and first.moment >= last.moment
-        return is_sorted and self._is_since(page[-1]) is False
+    def _is_known(self, job: Job) -> bool:
+        """Whether a job was there before the request."""
+        if self.known is None:
+            return False
+        is_older = (
+            self.known.since is not None
+            and job.created is not None
+            and job.created.moment.timestamp() < self.known.since
+        )
+        return job.id in self.known.ids or is_older
 
-    def _is_since(self, job: Job) -> bool | None:
-        """Whether a job was created since the first unanswered trigger was sent, by the platform's clock.
+    def _is_recent(self, job: Job) -> bool:
+        """Whether a job may have been created since the request, or in the minute before, by the platform's clock."""
+        since = self._unanswered_since or (self.pending.sent_at if self.pending else 0.0)
+        return job.created is None or job.created.moment.timestamp() >= since + (self._clock_ahead or 0.0) - _MARGIN
 
-        `Date` has whole seconds and was set before the answer arrived, so that the difference of the clocks is never
-        overestimated: the bound may be up to a second early, but never misses our own job. None if it is not told.
-        """
-        if job.created is None or self._unanswered_since is None:
-            return None
-        since = self._unanswered_since + (self._platform_ahead or 0.0)
-        return job.created.moment.timestamp() + job.created.resolution > since
+    def _learn_clock(self, page: JobPage) -> None:
+        if page.clock_ahead is not None:
+            ahead = self._clock_ahead
+            self._clock_ahead = page.clock_ahead if ahead is None else max(ahead, page.clock_ahead)
 
-    def _learn_time(self, answer: Answer) -> None:
-        """Learn how far the platform's clock is ahead; only from its own answers, since a gateway has a clock too."""
-        if answer.date is not None:
-            ahead = answer.date - answer.received_at
-            self._platform_ahead = ahead if self._platform_ahead is None else max(self._platform_ahead, ahead)
+    def _running_job(self) -> Job | None:
+        jobs = (job for page in self._jobs.pages(self._target.jobs_path or "") for job in page.jobs)
+        return next((job for job in jobs if job.type == self._target.job_type and not job.is_over), None)
 
-    def _pages(self) -> Iterator[list[Job]]:
-        """Give the workspace's jobs, newest first, page by page as they are taken; no page is empty."""
-        for number in range(_MOST_PAGES):
-            query = f"page={number}&size={_PAGE_SIZE}&sort=created,desc"
-            request = Request(
-                "list the workspace's jobs", "GET", f"{self._workspace}/jobs?{query}", self._client.access
+    def _wait_for(self, other: Job, conflict: Verdict) -> None:
+        """Wait until somebody else's job is over."""
+        reporter, scope = self._client.platform.reporter, self._client.scope
+        reporter.info(f"Another {self._target.noun} is {other.status} ({conflict}): waiting for job {other.id} to end.")
+        began = self._now()
+
+        def clause(job: Job) -> str:
+            return f"another {self._target.noun}, job {job.id}, was {job.status} ({conflict})"
+
+        self.waits_for = clause(other)
+        pace = self._client.platform.pace
+        try:
+            for other in poll(self._jobs.get, other, lambda: scope.sleep(pace.pause(self._now() - began))):  # noqa: B020
+                self.waits_for = clause(other)
+            reporter.info(f"Job {other.id} ended with {other.status}.")
+        except RequestRejected as rejected:
+            if rejected.status != 404:
+                raise
+            reporter.info(f"Job {other.id} is gone.")
+        self.waits_for = ""
+
+    def _wait_unexplained(self, conflict: Verdict, since: float) -> None:
+        """Wait a while, since a queued job may not be listed; raises if the conflict has lasted too long."""
+        elapsed = self._now() - since
+        if elapsed >= self._limits.conflict:
+            raise self._conflict(conflict)
+        if not elapsed:
+            self._client.platform.reporter.info(
+                f"The platform refuses for now ({conflict}), and lists no {self._target.noun} that runs: trying again "
+                f"for up to {self._limits.conflict / 60:.0f} minutes."
             )
-            jobs, has_more = self._client.call(request, self._read_page)
-            if jobs:
-                yield jobs
-            if not has_more:
-                return
+        self.waits_for = f"the platform refused ({conflict})"
+        pause = self._client.platform.pace.pause(elapsed)
+        self._client.scope.sleep(min(pause, max(self._limits.conflict - elapsed, 0.0)))
 
-    def _read_page(self, answer: Answer) -> tuple[list[Job], bool]:
-        """Read a page of jobs, and whether there are more. A list that cannot be read whole could hide our own job."""
-        self._learn_time(answer)
-        page = answer.json()
-        if not isinstance(page, dict) or not ("_embedded" in page or "page" in page):
-            raise Unreadable("expected a page of jobs")
-        embedded = page.get("_embedded") or {}
-        entries = embedded.get("jobs", []) if isinstance(embedded, dict) else None
-        if not isinstance(entries, list):
-            raise Unreadable("expected a page of jobs")
-        facts = page.get("page")
-        number, total = (facts.get("number"), facts.get("totalPages")) if isinstance(facts, dict) else (None, None)
-        has_more = isinstance(number, int) and isinstance(total, int) and number + 1 < total
-        return [parse_job(entry) for entry in entries], has_more and bool(entries)
-
-    def _running_deployment(self) -> Job | None:
-        jobs = (job for page in self._pages() for job in page)
-        return next((job for job in jobs if job.type == WORKSPACE_DEPLOY and not job.is_final), None)
-
-    def _wait_for(self, other: Job) -> None:
-        """Wait until somebody else's deployment is over."""
-        self._say(f"Another deployment of the workspace is {other.status}: waiting for job {other.id} to end.")
-        waiter = self._client.waiter
-        begin = waiter.clock.monotonic()
-        while not other.is_final:
-            self.waits_for = other
-            waiter.rest(self._pace.pause(waiter.clock.monotonic() - begin))
+    def _list_again(self, other: Job | None) -> None:
+        """Note the jobs that are there before the request is repeated; none of them is ours."""
+        if self._unanswered_since is None:
             try:
-                other = look(self._client, self._api_url, other)
-            except Refusal as gone:
-                if gone.status != 404:
-                    raise
-                break
-        self.waits_for = None
-        self._say(f"Job {other.id} ended with {other.status}." if other.is_final else f"Job {other.id} is gone.")
+                with self._client.scope.fail_after(self._limits.before_trigger):
+                    self.known = known_jobs(self._jobs, self._target.jobs_path or "")
+            except (PlatformError, DeadlineExceeded):
+                self._client.scope.checkpoint()
+                self.known = None
+        if other and self.known:
+            self.known = self.known._replace(ids=self.known.ids | {other.id})
+
+    def _conflict(self, conflict: Verdict) -> RequestRejected:
+        error = self._client.rejected(conflict, self._request)
+        error.title = "Another deployment is running"
+        error.hint = self._target.conflict_hint
+        return error
+
+    def _now(self) -> float:
+        return self._client.scope.clock.monotonic()
 
 
-def _proves_refusal(answer: Answer) -> bool:
-    """Whether an answer with a passing fault comes from the API itself, which did not take the request.
+def known_jobs(jobs: Jobs, path: str) -> KnownJobs:
+    """List the jobs before a trigger. Of a list that is sorted newest first, the first page is enough.
 
-    A gateway in front answers `503` too, after it may have handed the request on; only the API's error body has the
-    status in it.
+    Raises:
+        PlatformError, Cancelled, DeadlineExceeded: as `Jobs.pages` does.
     """
-    if answer.status in (425, 429):
-        return True
-    try:
-        body = answer.json() if answer.status == 503 else None
-    except Unreadable:
-        return False
-    return isinstance(body, dict) and body.get("status") == 503
+    ids: set[str] = set()
+    for page in jobs.pages(path):
+        ids.update(job.id for job in page.jobs)
+        if page.has_more and page.is_newest_first:
+            last = page.jobs[-1].created
+            return KnownJobs(frozenset(ids), last.moment.timestamp() if last else None)
+    return KnownJobs(frozenset(ids))

@@ -1,28 +1,37 @@
-"""The two signals that end a step, remembered and turned into something that the main thread can wait for."""
+"""SIGINT and SIGTERM, remembered and turned into something that the main thread can wait for."""
 
 import signal
+import time
 
 # The same as `queue.SimpleQueue`, without what `queue` imports besides: until the handlers stand, milliseconds count.
 from _queue import SimpleQueue
+from collections.abc import Callable
 from types import FrameType
 
-# What arrives in the inbox: None says "look up, something happened"; anything else is the ticket of an errand that is
-# done.
+# What a thread waits for: None means "look up, something happened"; anything else is a task that is done.
 Inbox = SimpleQueue[object]
+
+# The same request to stop may arrive twice: Ctrl-C in a terminal reaches the container through the process group and
+# through the runner. Seconds.
+_SAME_REQUEST = 1.0
 
 
 class Signals:
-    """SIGINT and SIGTERM: the first one is remembered, every one wakes whoever waits on `inbox`.
+    """Remembers the first signal, counts requests to stop, and wakes whoever waits at `inbox`.
 
-    A handler can strike between any two bytecodes, so it does nothing but assign and put to a `SimpleQueue`, which is
-    re-entrant (https://docs.python.org/3/library/queue.html#simplequeue-objects). Nothing is raised from it: the main
-    thread finds the signal at its next wait, and it never blocks on anything else.
+    A handler can run between any two bytecodes, so it only assigns, and puts to a `SimpleQueue`, which is re-entrant
+    (https://docs.python.org/3/library/queue.html#simplequeue-objects). It raises nothing: the main thread notices the
+    signal at its next wait, and blocks on nothing else.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """`now` gives seconds that only grow."""
         self.inbox: Inbox = SimpleQueue()
         self.first: int | None = None
         self.count = 0
+        """How many times a stop was requested; a signal within a second of the first is the same request."""
+        self._now = now
+        self._first_at = 0.0
 
     def catch(self) -> None:
         """Install the handlers; call it from the main thread."""
@@ -30,8 +39,11 @@ class Signals:
         signal.signal(signal.SIGTERM, self.receive)
 
     def receive(self, signum: int, _frame: FrameType | None = None) -> None:
-        """Note a signal; this is the handler."""
+        """Remember a signal; this is the handler."""
         if self.first is None:
+            self._first_at = self._now()
             self.first = signum
-        self.count += 1
+            self.count = 1
+        elif self._now() - self._first_at >= _SAME_REQUEST:
+            self.count += 1
         self.inbox.put(None)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from tests.support.peer import Behaviour, Exchange, answer, close, cut_body, drip, raw, reset, silence
 
-CALLS: Final = ("token", "trigger", "webhook", "jobs", "job", "logs", "withdraw", "delete")
+CALLS: Final = ("token", "known", "trigger", "webhook", "jobs", "job", "logs", "withdraw", "delete")
 
 HTML: Final = b"<!DOCTYPE html><html><body><h1>Bad Gateway</h1></body></html>"
 
@@ -29,6 +29,7 @@ class Kind(StrEnum):
     LATER = "busy for years"
     UNAUTHORISED = "`401`"
     REFUSED = "refused"
+    IN_FRONT = "refused by something in front"
     MISSING = "`404`"
     CONFLICT = "`409`"
     REDIRECTED = "redirected"
@@ -46,8 +47,8 @@ class Fault:
     kind: Kind
     make: Make
     calls: tuple[str, ...] = CALLS
-    lasts: bool = False
-    """Whether it is also tried with every request: one of each kind is enough, since that takes many requests."""
+    in_steps: bool = False
+    """Whether it is tried on whole steps; the others are known by the verdict that they share with such a fault."""
     pause: float | None = None
     """The seconds that the answer asks to wait."""
 
@@ -112,10 +113,15 @@ def _status(call: str) -> int:
 
 
 # An object that lacks what the call needs, and one in which that has a type which it never has.
-_LACKING: Final[Mapping[str, Any]] = {"token": {"token_type": "Bearer"}, "jobs": {"_links": {}}}
+_LACKING: Final[Mapping[str, Any]] = {
+    "token": {"token_type": "Bearer"},
+    "jobs": {"_links": {}},
+    "known": {"_links": {}},
+}
 _MISTYPED: Final[Mapping[str, Any]] = {
     "token": {"access_token": 5, "expires_in": "soon"},
     "jobs": {"_embedded": {"jobs": {"id": 1}}, "page": []},
+    "known": {"_embedded": {"jobs": {"id": 1}}, "page": []},
 }
 _A_JOB: Final = {"id": "7127b1d3-a114-4bec-b108-004f374f0b77", "status": "RUNNING"}
 
@@ -155,21 +161,21 @@ def _retry_after(value: str) -> Make:
 
 _HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\nContent-Ty"
 _READ = tuple(call for call in CALLS if call != "logs")
-_JOBS_ANSWERED = ("trigger", "webhook", "job")
+_JOBS_ANSWERED = ("trigger", "webhook")
 
 FAULTS: Final = (
     # `make` is not used: a connection is refused before anybody can misbehave.
-    Fault("connection refused", Kind.UNREACHABLE, _is(close), lasts=True),
-    Fault("reset before the answer", Kind.LOST, _is(reset), lasts=True),
+    Fault("connection refused", Kind.UNREACHABLE, _is(close), in_steps=True),
+    Fault("reset before the answer", Kind.LOST, _is(reset), in_steps=True),
     Fault("closed before the answer", Kind.LOST, _is(close)),
     Fault("reset inside the headers", Kind.LOST, _is(raw(_HALF_A_HEAD, reset))),
     Fault("reset inside the body", Kind.LOST, _half(reset)),
-    Fault("silence before the headers", Kind.SILENT, _is(silence(_SILENCE))),
+    Fault("silence before the headers", Kind.SILENT, _is(silence(_SILENCE)), in_steps=True),
     Fault("silence inside the body", Kind.SILENT, _half(silence(_SILENCE))),
     Fault("a byte every second", Kind.SILENT, _is(drip(_HALF_A_HEAD * 1000, _TOTAL)), _READ),
     Fault("`408`", Kind.LOST, _is(html(408))),
     Fault("`500`", Kind.LOST, _is(api_error(500))),
-    Fault("`502` with HTML", Kind.LOST, _is(html(502))),
+    Fault("`502` with HTML", Kind.LOST, _is(html(502)), in_steps=True),
     Fault("`503` with HTML", Kind.LOST, _is(html(503))),
     Fault("`504` with HTML", Kind.LOST, _is(html(504))),
     Fault("`200` with HTML", Kind.LOST, _is(html(200))),
@@ -181,7 +187,7 @@ FAULTS: Final = (
     ),
     Fault("a header of 100 KB", Kind.LOST, _is(answer(200, b"{}", headers={"X-Long": "x" * 100_000}))),
     Fault("50 MB", Kind.LOST, _is(answer(200, b" " * 50_000_000)), _READ),
-    Fault("truncated JSON", Kind.NONSENSE, lambda call: answer(_status(call), b'{"id": "71'), _READ, lasts=True),
+    Fault("truncated JSON", Kind.NONSENSE, lambda call: answer(_status(call), b'{"id": "71'), _READ, in_steps=True),
     Fault("too short a `Content-Length`", Kind.NONSENSE, _short_length, _READ),
     Fault("a JSON list", Kind.NONSENSE, _json([_A_JOB]), _READ),
     Fault("a JSON string", Kind.NONSENSE, _json("7127b1d3"), _READ),
@@ -193,22 +199,26 @@ FAULTS: Final = (
     Fault("an empty body", Kind.NONSENSE, lambda call: answer(_status(call)), _READ),
     Fault("`425`", Kind.BUSY, _is(html(425))),
     Fault("`429`", Kind.BUSY, _is(html(429))),
-    Fault("`429`, `Retry-After` in seconds", Kind.BUSY, _retry_after("3"), pause=3.0, lasts=True),
+    Fault("`429`, `Retry-After` in seconds", Kind.BUSY, _retry_after("3"), pause=3.0, in_steps=True),
     Fault("`429`, `Retry-After` with a date", Kind.BUSY, _retry_after("{date+3}"), pause=3.0),
     Fault("`429`, negative `Retry-After`", Kind.BUSY, _retry_after("-5")),
     Fault("`429`, `Retry-After` that is none", Kind.BUSY, _retry_after("in a while")),
+    Fault("`520` of Cloudflare", Kind.LOST, _is(html(520))),
     Fault("`503` of the API", Kind.BUSY, _is(api_error(503, "Try again later"))),
-    Fault("`429`, absurd `Retry-After`", Kind.LATER, _retry_after("999999999")),
-    Fault("`401`", Kind.UNAUTHORISED, _is(api_error(401, "The access token is expired or invalid")), lasts=True),
-    Fault("`400`", Kind.REFUSED, _is(api_error(400))),
-    Fault("`403`", Kind.REFUSED, _is(api_error(403))),
+    Fault("`429`, absurd `Retry-After`", Kind.LATER, _retry_after("999999999"), in_steps=True),
+    Fault("`401`", Kind.UNAUTHORISED, _is(api_error(401, "The access token is expired or invalid")), in_steps=True),
+    Fault("`400`", Kind.REFUSED, _is(api_error(400)), in_steps=True),
+    Fault("`422`", Kind.REFUSED, _is(api_error(422))),
     Fault("`405`", Kind.REFUSED, _is(api_error(405))),
-    Fault("`404`", Kind.MISSING, _is(api_error(404)), lasts=True),
-    Fault("`409`", Kind.CONFLICT, _is(api_error(409)), lasts=True),
+    Fault("`403` with a challenge page", Kind.IN_FRONT, _is(html(403)), in_steps=True),
+    Fault("`400` with HTML", Kind.IN_FRONT, _is(html(400))),
+    Fault("`418` without a body", Kind.IN_FRONT, _is(answer(418))),
+    Fault("`404`", Kind.MISSING, _is(api_error(404)), in_steps=True),
+    Fault("`409`", Kind.CONFLICT, _is(api_error(409)), in_steps=True),
     Fault("a redirect to the same origin", Kind.REDIRECTED, _redirect(301, "/api/elsewhere")),
-    Fault("a redirect to another origin", Kind.REDIRECTED, _is(_redirect_elsewhere)),
+    Fault("a redirect to another origin", Kind.REDIRECTED, _is(_redirect_elsewhere), in_steps=True),
     Fault("a redirect to itself", Kind.REDIRECTED, _is(_redirect_to_itself)),
     Fault("a redirect to nowhere", Kind.REDIRECTED, _redirect(302, None)),
-    Fault("gzip that nobody asked for", Kind.HARMLESS, _is(_zipped)),
-    Fault("an unknown job status", Kind.HARMLESS, _is(_unknown_status), _JOBS_ANSWERED),
+    Fault("gzip that nobody asked for", Kind.HARMLESS, _is(_zipped), in_steps=True),
+    Fault("an unknown job status", Kind.HARMLESS, _is(_unknown_status), _JOBS_ANSWERED, in_steps=True),
 )

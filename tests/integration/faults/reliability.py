@@ -20,9 +20,10 @@ _BEGIN: Final = "<!-- The tables are written by: python -m tests.integration.fau
 _END: Final = "<!-- The end of the tables. -->"
 _CALLS: Final[Mapping[str, str]] = {
     "token": "access token",
+    "known": "list of jobs before the trigger",
     "trigger": "trigger",
     "webhook": "trigger by webhook",
-    "jobs": "list of jobs",
+    "jobs": "list of jobs after a lost answer",
     "job": "job",
     "logs": "log",
     "withdraw": "withdrawal",

@@ -66,7 +66,8 @@ STORIES: Final[Mapping[str, Story]] = {
     "token": Story(_QUICK, _API_KEY),
     "trigger": Story(_QUICK, _API_KEY),
     "webhook": Story(_QUICK, {**_API_KEY, "deployment-secret": _DEPLOYMENT_SECRET}),
-    # The answer to the trigger is lost.
+    # The list before the trigger, and the one after its answer was lost.
+    "known": Story(_QUICK, _API_KEY),
     "jobs": Story(_QUICK, _API_KEY),
     "job": Story(_QUICK, _API_KEY),
     "logs": Story({**_SECRETS, "job": {"runs": "12s", "log": _LOG}}, {**_API_KEY, "logs": "stream"}),
@@ -127,8 +128,20 @@ def _safe_call(**failed: Any) -> Rules:
     for kind in (Kind.LOST, Kind.NONSENSE, Kind.BUSY):
         rules[kind, When.ONCE] = _after(2, "tried again", 0)
         rules[kind, When.ALWAYS] = _for_minutes(**failed)
-    for kind in (Kind.LATER, Kind.REFUSED, Kind.MISSING, Kind.CONFLICT, Kind.REDIRECTED):
+    for kind in (Kind.LATER, Kind.REFUSED, Kind.IN_FRONT, Kind.MISSING, Kind.CONFLICT, Kind.REDIRECTED):
         rules[kind, When.ONCE] = _after(1, "an error at once", 3, **failed)
+    return rules
+
+
+def _known() -> Rules:
+    """What holds for the list before the trigger: the step can do without, unless nothing else would succeed either."""
+    rules = _safe_call(jobs=0)
+    for kind in (Kind.UNREACHABLE, Kind.LOST, Kind.NONSENSE, Kind.BUSY):
+        rules.pop((kind, When.ALWAYS))
+    for kind in (Kind.LOST, Kind.NONSENSE, Kind.BUSY):
+        rules[kind, When.ALWAYS] = Expected("tried for 10 s, then done without", 0, (3, 40))
+    for kind in (Kind.SILENT, Kind.LATER, Kind.REFUSED, Kind.IN_FRONT, Kind.CONFLICT, Kind.REDIRECTED):
+        rules[kind, When.ONCE] = _after(1, "done without", 0)
     return rules
 
 
@@ -136,12 +149,15 @@ def _trigger() -> Rules:
     """What holds for the call that must not simply be repeated."""
     rules = _safe_call(jobs=0)
     for kind in (Kind.LOST, Kind.SILENT, Kind.NONSENSE):
-        rules[kind, When.ONCE] = _after(2, "tried again, since no list shows it", 0)
+        rules[kind, When.ONCE] = _after(2, "repeated after 15 s, if no list shows it", 0, warnings=1)
         rules[kind, When.ONCE_AFTER_EFFECT] = _after(1, "found in the list", 0)
     for kind in (Kind.LOST, Kind.NONSENSE):
         rules[kind, When.ALWAYS_AFTER_EFFECT] = _after(1, "found in the list", 0)
-    rules[Kind.CONFLICT, When.ONCE] = _after(2, "tried once more, since no list shows another", 0)
-    rules[Kind.CONFLICT, When.ALWAYS] = _after(2, "tried once more, since no list shows another", 3, jobs=0)
+        rules[kind, When.ALWAYS] = Expected("repeated for 5 minutes", 3, (8, 25), lasting=_GAVE_UP, jobs=0, warnings=1)
+    rules[Kind.CONFLICT, When.ONCE] = _after(2, "tried again, since no list shows another", 0)
+    rules[Kind.CONFLICT, When.ALWAYS] = Expected(
+        "tried for 2 minutes, since no list shows another", 3, (20, 110), lasting=(110, 140), jobs=0
+    )
     return rules
 
 
@@ -162,7 +178,7 @@ def _log() -> Rules:
         (Kind.MISSING, When.ALWAYS): Expected("a warning", **warned),
         (Kind.HARMLESS, When.ONCE): Expected("taken as it is", 0, (2, 60)),
     }
-    for kind in (Kind.LOST, Kind.BUSY):
+    for kind in (Kind.LOST, Kind.BUSY, Kind.IN_FRONT):
         rules[kind, When.ONCE] = Expected("read again", 0, (2, 60))
         rules[kind, When.ALWAYS] = Expected("a warning", **warned)
     for kind in (Kind.REFUSED, Kind.CONFLICT, Kind.REDIRECTED):
@@ -189,7 +205,7 @@ def _ending(done: str) -> Rules:
     for kind in (Kind.LOST, Kind.BUSY):
         rules[kind, When.ONCE] = _after(2, "tried again", **ended)
         rules[kind, When.ALWAYS] = Expected("tried until 10 s are over, and reported", requests=(1, 40), **left)
-    for kind in (Kind.LATER, Kind.REFUSED, Kind.MISSING, Kind.CONFLICT, Kind.REDIRECTED):
+    for kind in (Kind.LATER, Kind.REFUSED, Kind.IN_FRONT, Kind.MISSING, Kind.CONFLICT, Kind.REDIRECTED):
         rules[kind, When.ONCE] = _after(1, "reported", **left)
     return rules
 
@@ -199,16 +215,17 @@ _NO_TOKEN_TO_RENEW: Final[Rules] = {
     (Kind.UNAUTHORISED, When.ALWAYS): _after(1, "an error at once", 3, jobs=0),
 }
 _OF_A_JOB: Final[Rules] = {
+    (Kind.IN_FRONT, When.ONCE): _after(2, "tried again", 0),
+    (Kind.IN_FRONT, When.ALWAYS): _for_minutes(tells=("{job}", _RUNNING)),
     (Kind.MISSING, When.ONCE): _after(2, "tried again, in the first 10 s", 0),
     (Kind.MISSING, When.ALWAYS): Expected(
         "tried again, in the first 10 s", 3, (2, 60), tells=("{job}", _RUNNING), lasting=(10, 30)
     ),
-    # A status that is not known is not the end: one more look.
-    (Kind.HARMLESS, When.ONCE): Expected("taken as it is", 0, (1, 2)),
 }
 
 EXPECTED: Final[Mapping[str, Rules]] = {
     "token": _safe_call(jobs=0) | _NO_TOKEN_TO_RENEW,
+    "known": _known(),
     "trigger": _trigger(),
     "webhook": _trigger() | _NO_TOKEN_TO_RENEW,
     "jobs": _safe_call(tells=(_OPEN,)),
@@ -234,11 +251,11 @@ class Row:
 
 
 def rows() -> Iterator[Row]:
-    """Every fault of every call, at every request that makes a difference."""
+    """A fault of every verdict of every call, at every request that makes a difference."""
     for call, rules in EXPECTED.items():
         for fault in FAULTS:
-            if call not in fault.calls:
+            if call not in fault.calls or not fault.in_steps:
                 continue
             for (kind, when), expected in rules.items():
-                if kind is fault.kind and (fault.lasts or not when.is_always):
+                if kind is fault.kind:
                     yield Row(call, fault, when, expected)

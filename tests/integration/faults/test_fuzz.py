@@ -31,6 +31,8 @@ OUTCOMES: Final = {
     5: {"error"},
 }
 OUTPUTS: Final = {
+    "message",
+    "workspace-name",
     *("job-id", "job-url", "workspace-url", "status", "outcome", "exit-code", "commit-id"),
     *("created-at", "started-at", "ended-at", "duration"),
 }

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from matatika_deploy.checks import source
 from matatika_deploy.checks.source import Workspace
-from matatika_deploy.findings import Finding, Level
+from matatika_deploy.findings import Finding, Level, as_warnings
 
 SECRET = "s3cr3t-which-must-not-be-seen"
 
@@ -327,7 +327,7 @@ class TestCommit:
 
 def test_lowered_findings_have_warnings_for_errors() -> None:
     findings = [Finding(level, "x", "a.yml", 1, 2) for level in Level]
-    assert source.lowered(findings) == [
+    assert as_warnings(findings) == [
         Finding(Level.WARNING, "x", "a.yml", 1, 2),
         Finding(Level.WARNING, "x", "a.yml", 1, 2),
         Finding(Level.NOTICE, "x", "a.yml", 1, 2),

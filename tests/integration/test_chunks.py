@@ -1,4 +1,4 @@
-"""The body of an answer as it arrives: what is there is given at once, and many small chunks as one large piece."""
+"""The body of an answer as it arrives: what is there is handed on at once, and many small chunks as one large one."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -8,8 +8,9 @@ from queue import SimpleQueue
 
 import pytest
 
-from matatika_deploy.platform.http import Http, Limits, Request
-from matatika_deploy.platform.retry import Fault
+from matatika_deploy.platform.http import Http, HttpConfig
+from matatika_deploy.platform.responses import Failure, Request, TransportError
+from matatika_deploy.runtime.limits import HttpLimits
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 END = b"0\r\n\r\n"
@@ -20,8 +21,10 @@ def chunk(data: bytes) -> bytes:
 
 
 @contextmanager
-def pieces(serve: Callable[[socket.socket], None], limit: int = 1_000_000) -> Iterator[Iterator[bytes]]:
-    """The pieces of the answer that `serve` gives on the connection."""
+def chunks(
+    serve: Callable[[socket.socket], None], limit: int = 1_000_000, read_timeout: float = 5
+) -> Iterator[Iterator[bytes]]:
+    """The body of the answer that `serve` gives on the connection, as it is handed on."""
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as aside:
 
         def answer() -> None:
@@ -31,39 +34,39 @@ def pieces(serve: Callable[[socket.socket], None], limit: int = 1_000_000) -> It
                 serve(connection)
 
         answered = aside.submit(answer)
-        limits = Limits(connect=5, silence=5, piece=limit)
-        http = Http({}, user_agent="test/1", authorities=None, limits=limits, trace=lambda *_: None)
-        address = "http://{}:{}/".format(*listener.getsockname())
-        with http.open(Request("read", "GET", address)) as response:
-            yield http.pieces(response)
+        limits = HttpLimits(connect=5, read_timeout=read_timeout, chunk_size=limit)
+        http = Http(HttpConfig({}, "test/1", limits=limits))
+        url = "http://{}:{}/".format(*listener.getsockname())
+        with http.open(Request("read", "GET", url)) as opened:
+            yield http.chunks(opened)
         answered.result()
 
 
-def test_many_chunks_that_are_there_are_few_pieces() -> None:
+def test_many_chunks_that_are_there_are_handed_on_as_few() -> None:
     is_sent: SimpleQueue[None] = SimpleQueue()
 
     def serve(connection: socket.socket) -> None:
         connection.sendall(HEAD + b"".join(chunk(b"line %d\n" % n) for n in range(1000)) + END)
         is_sent.put(None)
 
-    with pieces(serve) as found:
+    with chunks(serve) as found:
         is_sent.get(timeout=5)
         given = list(found)
     assert b"".join(given) == b"".join(b"line %d\n" % n for n in range(1000))
     assert len(given) < 20
 
 
-def test_a_piece_is_not_much_larger_than_the_limit() -> None:
+def test_no_chunk_is_much_larger_than_the_limit() -> None:
     def serve(connection: socket.socket) -> None:
         connection.sendall(HEAD + chunk(b"x" * 1000) * 1000 + END)
 
-    with pieces(serve, limit=10_000) as found:
+    with chunks(serve, limit=10_000) as found:
         given = list(found)
     assert sum(map(len, given)) == 1_000_000
     assert max(map(len, given)) < 20_000
 
 
-def test_what_is_there_is_given_while_more_may_come() -> None:
+def test_bytes_that_are_there_are_handed_on_while_more_may_come() -> None:
     goes_on: SimpleQueue[None] = SimpleQueue()
 
     def serve(connection: socket.socket) -> None:
@@ -71,19 +74,20 @@ def test_what_is_there_is_given_while_more_may_come() -> None:
         goes_on.get(timeout=5)
         connection.sendall(chunk(b"two\n") + END)
 
-    with pieces(serve) as found:
+    with chunks(serve) as found:
         assert next(found) == b"one\n"
         goes_on.put(None)
         assert b"".join(found) == b"two\n"
 
 
-def test_what_came_before_the_connection_broke_is_given() -> None:
+def test_bytes_from_before_the_connection_broke_are_handed_on() -> None:
     def serve(connection: socket.socket) -> None:
         connection.sendall(HEAD + chunk(b"one\n") + chunk(b"two\n") + b"9\r\nth")
 
     given: list[bytes] = []
-    with pieces(serve) as found, pytest.raises(Fault, match="connection lost"):
+    with chunks(serve) as found, pytest.raises(TransportError, match="connection lost") as caught:
         given.extend(found)
+    assert caught.value.failure is Failure.BODY_LOST
     assert b"".join(given).startswith(b"one\ntwo\n")
 
 
@@ -92,6 +96,23 @@ def test_what_came_before_the_connection_broke_is_given() -> None:
     [b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", HEAD + END],
     ids=["204", "no length", "no chunk"],
 )
-def test_no_body_is_nothing(answer: bytes) -> None:
-    with pieces(lambda connection: connection.sendall(answer)) as found:
+def test_answer_without_a_body_is_empty(answer: bytes) -> None:
+    with chunks(lambda connection: connection.sendall(answer)) as found:
         assert b"".join(found) == b""
+
+
+def test_body_that_falls_silent_keeps_what_came() -> None:
+    """The reader of a log reads it anew then, from the line that it has."""
+    is_over: SimpleQueue[None] = SimpleQueue()
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(HEAD + chunk(b"one\n"))
+        is_over.get(timeout=5)
+
+    given: list[bytes] = []
+    with chunks(serve, read_timeout=0.1) as found:
+        with pytest.raises(TransportError) as caught:
+            given.extend(found)
+        is_over.put(None)
+    assert caught.value.failure is Failure.BODY_SILENT
+    assert b"".join(given) == b"one\n"

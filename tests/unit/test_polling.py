@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matatika_deploy.platform.pace import Pace
+from matatika_deploy.platform.polling import Pace
 
 
 @given(st.floats(0, 1e6), st.floats(1, 300))

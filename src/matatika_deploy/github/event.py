@@ -1,0 +1,15 @@
+"""The event that started the workflow."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def push_event(environ: Mapping[str, str]) -> bytes:
+    """Return the event's JSON, byte for byte, if it is a push; else `{}`."""
+    path = environ.get("GITHUB_EVENT_PATH")
+    if environ.get("GITHUB_EVENT_NAME") == "push" and path:
+        try:
+            return Path(path).read_bytes()
+        except OSError:
+            pass
+    return b"{}"
