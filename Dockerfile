@@ -9,10 +9,8 @@ RUN apt-get update \
 
 WORKDIR /build
 COPY requirements-build.txt requirements.txt ./
-# Without charset-normalizer, which the action keeps requests from importing (see runtime/bootstrap.py).
 RUN pip install --require-hashes --target backend --requirement requirements-build.txt \
-    && pip install --only-binary :all: --require-hashes --requirement requirements.txt \
-    && pip uninstall --yes charset-normalizer
+    && pip install --only-binary :all: --require-hashes --requirement requirements.txt
 
 COPY tools/image tools/image
 COPY LICENSE README.md pyproject.toml ./

@@ -27,6 +27,7 @@ APPLETS = ["cat", "chmod", "cp", "env", "find", "ls", "mkdir", "mv", "rm", "sh",
 # What nothing in the action comes to, though some import may lead there; what cannot do without goes as well.
 LEFT_OUT = (
     "asyncio",  # for tenacity's coroutines: the action has none
+    "charset_normalizer",  # for texts of an unknown encoding: see runtime/bootstrap.py
     "multiprocessing",  # for pools of processes: the action starts none
     "_multibytecodec",  # for the encodings of East Asia: the platform and YAML have UTF-8 and UTF-16
 )
@@ -134,15 +135,15 @@ def add_packages(image: Image, files: Iterable[Path]) -> None:
 
     Reference: https://github.com/GoogleContainerTools/distroless#debian-package-metadata
     """
-    texts = {package: debian.licence(package) for package in debian.packages(files)}
+    texts = debian.licences(debian.packages(files))
     common = {image.copy(file) for text in texts.values() for file in debian.common_licences(text)}
-    for package, owned in debian.packages([*files, *common]).items():
+    owners = debian.packages([*files, *common])
+    texts |= debian.licences(owners.keys() - texts.keys())
+    for package, owned in owners.items():
         name = package.partition(":")[0]
         image.write(f"var/lib/dpkg/status.d/{name}", debian.record(package))
         image.write(f"var/lib/dpkg/status.d/{name}.md5sums", debian.checksums(package, owned))
-        image.write(
-            f"{debian.DOCUMENTS.relative_to('/')}/{name}/copyright", texts.get(package) or debian.licence(package)
-        )
+        image.write(f"{debian.DOCUMENTS.relative_to('/')}/{name}/copyright", texts[package])
 
 
 def add_busybox(image: Image) -> Path:

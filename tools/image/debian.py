@@ -46,14 +46,15 @@ def checksums(package: str, files: Iterable[Path]) -> str:
     return "".join(line for line in lines if line.rstrip("\n").partition("  ")[2] in names)
 
 
-def licence(package: str) -> str:
-    """Give the text of a package's `copyright`.
+def licences(packages: Iterable[str]) -> dict[str, str]:
+    """Give the text of each package's `copyright`.
 
-    Base images without any documents exist: then the text comes from the package's archive.
+    Base images without any documents exist: then the texts come from the packages' archives.
     """
-    name = package.partition(":")[0]
-    installed = DOCUMENTS / name / "copyright"
-    return installed.read_text(encoding="utf-8") if installed.is_file() else _from_archive(name)
+    files = {package: DOCUMENTS / package.partition(":")[0] / "copyright" for package in packages}
+    missing = [package for package, file in files.items() if not file.is_file()]
+    installed = {package: file.read_text(encoding="utf-8") for package, file in files.items() if file.is_file()}
+    return installed | (_from_archives(missing) if missing else {})
 
 
 def common_licences(licence: str) -> set[Path]:
@@ -61,20 +62,27 @@ def common_licences(licence: str) -> set[Path]:
     return {Path(name) for name in _COMMON.findall(licence) if Path(name).is_file()}
 
 
-def _from_archive(name: str) -> str:
+def _from_archives(packages: list[str]) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder:
-        _run("apt-get", "download", "--quiet", name, folder=folder)
-        (archive,) = Path(folder).glob("*.deb")
-        content = subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], capture_output=True, check=True).stdout
+        _run("apt-get", "download", "--quiet", *packages, folder=folder)
+        found = {archive.name.partition("_")[0]: _documents(archive) for archive in Path(folder).glob("*.deb")}
+    return {package: _text(found[package.partition(":")[0]]) for package in packages}
+
+
+def _documents(archive: Path) -> str | Path:
+    """Give the text of an archive's `copyright`, or the folder of the package that has the documents of both."""
+    content = subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(content)) as files:
-        folder_name = f".{DOCUMENTS}/{name}"
-        # Some packages share the documents of another one.
-        if folder_name in files.getnames() and files.getmember(folder_name).issym():
-            return _from_archive(Path(files.getmember(folder_name).linkname).name)
-        file = files.extractfile(f"{folder_name}/copyright")
-        if file is None:
-            raise UnknownFileError(f"{folder_name}/copyright is no file.")
-        return file.read().decode()
+        folder = f".{DOCUMENTS}/{archive.name.partition('_')[0]}"
+        member = files.getmember(folder)
+        if member.issym():
+            return Path(member.linkname)
+        file = files.extractfile(f"{folder}/copyright")
+        return file.read().decode() if file else ""
+
+
+def _text(documents: str | Path) -> str:
+    return documents if isinstance(documents, str) else licences([documents.name])[documents.name]
 
 
 def _run(*command: str, folder: str | None = None) -> str:

@@ -34,12 +34,13 @@ def libraries(programs: Iterable[Path]) -> set[Path]:
 
 def _needed(files: list[Path]) -> Iterator[Path]:
     """Ask the loader itself, which takes its search path and the machine's architecture into account."""
-    for file in files:
-        answer = subprocess.run(["ldd", str(file)], capture_output=True, text=True)
-        for match in _LOADED.finditer(answer.stdout):
-            if match["path"] == "not found":
-                raise MissingLibraryError(f"{file} needs {match['name']}, which is not installed.")
-            yield Path(match["path"])
+    if not files:
+        return
+    printed = subprocess.run(["ldd", *map(str, files)], capture_output=True, text=True).stdout
+    for match in _LOADED.finditer(printed):
+        if match["path"] == "not found":
+            raise MissingLibraryError(f"{match['name']} is not installed, which one of the image's programs needs.")
+        yield Path(match["path"])
 
 
 def _named_in(library: Path) -> Iterator[Path]:

@@ -1,6 +1,7 @@
 """Which modules a program can import: found from the import statements of its source, the lazy ones included."""
 
 import ast
+import re
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
@@ -15,6 +16,7 @@ from importlib.machinery import (
 from pathlib import Path
 from typing import NamedTuple
 
+_PROVIDED = re.compile(rb"""\bmodules\[['"]([\w.]+)['"]\] = """)
 _KINDS = ("required", "lazy", "optional")
 # What an `except` has to name for the import above it to be an optional one.
 _CATCHES_IMPORT_ERROR = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -54,8 +56,7 @@ def scan(source: bytes, package: str, exists: Callable[[str], bool]) -> Imports:
         for name in _imported_by_calls(tree):
             found["lazy"] |= {name} - {""}
             computes_names |= not name
-    if b"modules[" in source:
-        found["provided"] |= _provided(tree)
+    found["provided"] |= {name.decode() for name in _PROVIDED.findall(source)}
     return Imports(**{kind: frozenset(names) for kind, names in found.items()}, computes_names=computes_names)
 
 
@@ -80,9 +81,7 @@ class _Statements(NamedTuple):
                 case ast.FunctionDef(body=body) | ast.AsyncFunctionDef(body=body):
                     yield from self.imports(body, _weaker(kind, "lazy"))
                 case ast.If():
-                    test = ast.unparse(node.test)
-                    # Neither a type checker nor `python FILE` is at work in the image.
-                    if test.removeprefix("typing.") != "TYPE_CHECKING" and not test.startswith("__name__ =="):
+                    if not _never_holds(node.test):
                         yield from self.imports(node.body, _weaker(kind, "lazy"))
                     yield from self.imports(node.orelse, _weaker(kind, "lazy"))
                 case ast.Try() | ast.TryStar():
@@ -113,6 +112,16 @@ class _Statements(NamedTuple):
         return ".".join([*above, *([node.module] if node.module else [])])
 
 
+def _never_holds(test: ast.expr) -> bool:
+    """Whether a condition is for type checkers, or for `python FILE`."""
+    match test:
+        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+            return True
+        case ast.Compare(left=ast.Name(id="__name__"), ops=[ast.Eq()]):
+            return True
+    return False
+
+
 def _weaker(one: str, other: str) -> str:
     return max(one, other, key=_KINDS.index)
 
@@ -137,20 +146,6 @@ def _imported_by_calls(tree: ast.Module) -> Iterator[str]:
                 if called in ("__import__", "import_module"):
                     is_absolute = isinstance(name, ast.Constant) and not str(name.value).startswith(".")
                     yield str(name.value) if isinstance(name, ast.Constant) and is_absolute else ""
-
-
-def _provided(tree: ast.Module) -> set[str]:
-    """Give the names of modules that are put into `sys.modules`."""
-    return {
-        str(target.slice.value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign)
-        for target in node.targets
-        if isinstance(target, ast.Subscript)
-        and isinstance(target.value, ast.Attribute)
-        and target.value.attr == "modules"
-        and isinstance(target.slice, ast.Constant)
-    }
 
 
 class Module(NamedTuple):
