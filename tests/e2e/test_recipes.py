@@ -133,9 +133,10 @@ def _run(
 
 
 def _repository(checkout: Path, example: str, simulator: Simulator, folder: Path) -> Path:
-    """A repository with an example among its workflows; `folder` has the simulator's certificate."""
+    """A workspace's repository, an example among its workflows; `folder` has the simulator's certificate."""
     repository = folder / "repository"
     shutil.copytree(checkout, repository)
+    (repository / "workspace.yml").write_text("version: workspaces/v0.2\nname: Orders\n", encoding="utf-8")
     (repository / "certificates").mkdir()
     shutil.copy(folder / "certificate.pem", repository / AUTHORITY)
     (repository / "stand-ins").mkdir()
