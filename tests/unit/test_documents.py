@@ -90,6 +90,9 @@ TITLES = [
 ]
 
 
+OF_OTHERS = ["Argument list too long", "Settings", "Webhooks"]
+
+
 @pytest.mark.parametrize("fact", FACTS)
 def test_fact_is_told(fact: str) -> None:
     name, pattern = FACTS[fact]
@@ -99,3 +102,16 @@ def test_fact_is_told(fact: str) -> None:
 
 def test_every_title_of_an_error_has_its_section() -> None:
     assert set(TITLES) <= set(headings(tokens("docs/troubleshooting.md")))
+
+
+def test_words_that_are_searched_for_are_the_errors_own() -> None:
+    """What stands in italics in an error's section is in the program's texts, with something variable for `…`."""
+    sources = (path.read_text(encoding="utf-8") for path in sorted((ROOT / "src/matatika_deploy").rglob("*.py")))
+    # Literals that stand side by side are one text; what is variable in it is `…`.
+    program = re.sub(r'\{[^{}"\n]*\}', "…", re.sub(r'"\s+f?"', "", "".join(sources)))
+    document = re.sub(r"\s+", " ", (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8"))
+    sections = document.partition("## Bad input")[2].partition("## Surprises")[0]
+    quoted = re.findall(r"\*([^*]+)\*", re.sub(r"\*\*.*?\*\*", "", sections))
+    quoted = [phrase for phrase in quoted if phrase not in OF_OTHERS]
+    assert len(quoted) > 20
+    assert [phrase for phrase in quoted if phrase not in program] == []
