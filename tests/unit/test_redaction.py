@@ -4,6 +4,7 @@ import base64
 import html
 import html.entities
 import json
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -175,6 +176,17 @@ def test_the_rest_of_the_text_stays_as_it_is() -> None:
     assert Redactor([TOKEN]).clean(text) == "é%20&amp;\\u0041 *** 日本語%41 ***\nnext"
 
 
+@given(st.text("ab", min_size=12, max_size=20), st.lists(st.text("ab", max_size=40), max_size=3))
+def test_every_beginning_is_found_in_text_that_is_much_like_the_secret(secret: str, parts: list[str]) -> None:
+    text = secret[:13].join(parts)
+    hidden = [False] * len(text)
+    for start in range(len(text)):
+        size = next((size for size in range(len(secret), 11, -1) if text.startswith(secret[:size], start)), 0)
+        hidden[start : start + size] = [True] * size
+    expected = "".join("*" if is_hidden else letter for letter, is_hidden in zip(text, hidden, strict=True))
+    assert Redactor([secret]).clean(text) == re.sub(r"\*+", "***", expected)
+
+
 @pytest.mark.parametrize("size", [11, 6, 5, 4])
 def test_a_short_secret_must_be_there_whole(size: int) -> None:
     secret = "k7Q-z9.Xw_2"[:size]
@@ -252,3 +264,18 @@ def test_time_grows_with_the_text_alone(name: str) -> None:
     # A time that grew with the square would be 32 times as long for each character.
     small = min(spent(8_192) for _ in range(3))
     assert spent(262_144) < 8 * small
+
+
+@pytest.mark.parametrize("period", ["a", "ab"])
+def test_text_that_repeats_the_beginning_of_a_secret_takes_little_longer_than_any_other(period: str) -> None:
+    """A beginning of `aaa…ab` stands at every place of `aaa…`."""
+    size = 100_000
+    redactor = Redactor([period * 40_000 + "c"])
+
+    def spent(text: str) -> float:
+        begin = time.process_time()
+        redactor.clean(text)
+        return time.process_time() - begin
+
+    spent(period * 100)
+    assert spent(period * size) < 50 * len(period) * min(spent(ORDINARY[2] * (size // 84)) for _ in range(3))

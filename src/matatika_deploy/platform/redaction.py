@@ -10,6 +10,7 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 
 # A shorter secret would blot out ordinary words; the runner's log masks no shorter one either.
 SHORTEST_SECRET = 4
@@ -72,12 +73,8 @@ class Redactor:
     def _spans(self, layer: bytes, origins: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Give where secrets stand in a layer, as positions in the original text."""
         for pattern in self._patterns:
-            head = pattern[:SHORTEST_BEGINNING]
-            start = layer.find(head)
-            while start >= 0:
-                yield origins[start], origins[start + _common_length(pattern, layer, start)]
-                # The next one may overlap: in `ababab…` a cut secret can stand before a whole one.
-                start = layer.find(head, start + 1)
+            for start, end in _beginnings(pattern, layer):
+                yield origins[start], origins[end]
 
 
 def _patterns(secret: str) -> dict[bytes, None]:
@@ -140,11 +137,50 @@ def _meaning(match: re.Match[bytes]) -> bytes:
             return value.encode("ascii")
 
 
-def _common_length(pattern: bytes, layer: bytes, start: int) -> int:
-    """Give how much of the pattern stands in the layer at `start`."""
-    if layer.startswith(pattern, start):
-        return len(pattern)
-    return bisect_left(range(len(pattern)), True, key=lambda size: not layer.startswith(pattern[: size + 1], start))
+def _beginnings(pattern: bytes, layer: bytes) -> Iterator[tuple[int, int]]:
+    """Give where the pattern stands in the layer, or a beginning of it that is long enough; they may overlap.
+
+    The search is that of Knuth, Morris and Pratt, so that its time grows with the layer alone: in `aaaa…`, a beginning
+    of `aaa…ab` stands everywhere.
+    """
+    head = pattern[:SHORTEST_BEGINNING]
+    start, size = layer.find(head), 0
+    while start >= 0:
+        size = _common_length(pattern, layer, start, max(size, len(head)))
+        end = start + size
+        yield start, end
+        if end == len(layer):
+            return
+        # The next one that goes beyond `end` begins with what the pattern ends and begins with, so far.
+        borders = _borders(pattern)
+        while size >= len(head) and (size == len(pattern) or layer[end] != pattern[size]):
+            size = borders[size]
+            start = end - size
+        if size < len(head):
+            start, size = layer.find(head, start), 0
+
+
+def _common_length(pattern: bytes, layer: bytes, start: int, least: int) -> int:
+    """Give how much of the pattern stands in the layer at `start`; its first `least` bytes do."""
+    size, step = least, 1
+    while size < len(pattern) and layer.startswith(pattern[size : size + step], start + size):
+        size = min(size + step, len(pattern))
+        step *= 2
+    rest = range(size, min(size + step, len(pattern)))
+    return size + bisect_left(rest, True, key=lambda end: not layer.startswith(pattern[size : end + 1], start + size))
+
+
+@cache
+def _borders(pattern: bytes) -> Sequence[int]:
+    """Give, for each of the pattern's beginnings by its size, how much of it is both its beginning and its end."""
+    borders = array("L", [0, 0])
+    size = 0
+    for byte in pattern[1:]:
+        while size and pattern[size] != byte:
+            size = borders[size]
+        size += pattern[size] == byte
+        borders.append(size)
+    return borders
 
 
 def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
