@@ -30,7 +30,7 @@ from matatika_deploy.platform.responses import Request
 from matatika_deploy.platform.trigger import KnownJobs, Target, Trigger, TriggeredJob, known_jobs
 from matatika_deploy.runtime.cancellation import CancelScope, Clock, DeadlineExceeded, Task
 from matatika_deploy.runtime.limits import Limits
-from matatika_deploy.text import one_line
+from matatika_deploy.text import lines_of, one_line
 from matatika_deploy.version import __version__
 
 if TYPE_CHECKING:
@@ -174,7 +174,8 @@ class Step:
         def read(client: Client) -> Workspace:
             url = f"{settings.api_url}{self.workspace_path}"
             request = Request("read the workspace", "GET", url, client.platform.token)
-            return client.call(request, lambda response: Workspace.from_json(response.json()))
+            clean = client.platform.redactor.clean
+            return client.call(request, lambda response: Workspace.from_json(response.json(), clean))
 
         if settings.dry_run or settings.verify_source is Strictness.ERROR:
             return read(self.client)
@@ -225,7 +226,7 @@ class Step:
         """Write the outputs that are new or have changed."""
         outputs = {"workspace-url": self.workspace_url}
         if self.workspace and self.workspace.name:
-            outputs["workspace-name"] = one_line(self.client.platform.redactor.clean(self.workspace.name))
+            outputs["workspace-name"] = one_line(self.workspace.name)
         if self.deployment:
             outputs |= job_outputs(self.deployment.job, self.deployment.url)
         if result:
@@ -249,7 +250,7 @@ class Step:
             result.title,
             result.message,
             result.hint,
-            log_tail=followed.log.reader.tail if followed and followed.log else b"",
+            log_tail=self._shown(followed.log.reader.tail) if followed and followed.log else b"",
             findings=self.findings,
             blob_url=base and f"{base}/blob/{sha}",
             workspace_name=(self.workspace and self.workspace.name) or self.settings.workspace_id,
@@ -262,6 +263,10 @@ class Step:
             duration=job.duration if job else None,
             job_id=job.id if job else "",
         )
+
+    def _shown(self, tail: bytes) -> bytes:
+        """Return the end of a log without what it repeats of credentials; nobody masks the summary."""
+        return self.client.platform.redactor.clean("\n".join(lines_of(tail))).encode("utf-8", "replace")
 
     def _target(self) -> Target:
         settings = self.settings

@@ -5,6 +5,7 @@ import html
 import html.entities
 import json
 import re
+import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from matatika_deploy.platform.redaction import Redactor
+from matatika_deploy.text import one_line
 
 TOKEN = "Tk-4f/9+Qz=7_x&B<y>\"'w;p%41~日🚀"
 JWT = ".".join(
@@ -118,6 +120,18 @@ def test_a_secret_in_base64_is_replaced(name: str, around: str, secret: str) -> 
     # What is left is what stands beside the secret, and the letters that the secret shares with it.
     assert len(before) <= len(ENCODERS[around](_base64("Authorization: Bearer ")))
     assert len(after) <= 5 * len("&#x00;")
+
+
+def test_characters_that_are_dropped_where_text_is_shown_part_no_secret() -> None:
+    """A text is cleaned first and shown on one line then, or the other way round."""
+    dropped = [chr(code) for code in range(sys.maxunicode + 1) if one_line(f"a{chr(code)}b", 3) == "ab"]
+    assert len(dropped) > 4000
+    redactor = Redactor([TOKEN])
+    size = len(TOKEN) - 1
+    for start in range(0, len(dropped), size):
+        parts = [*dropped[start : start + size], *size * [""]][:size]
+        text = "".join(letter + part for letter, part in zip(TOKEN, [*parts, ""], strict=True))
+        assert redactor.clean(f"<{text}>") == "<***>"
 
 
 @given(secrets, st.lists(encodings, min_size=1, max_size=3), surroundings, surroundings)

@@ -7,7 +7,7 @@ The variables are GitHub's: https://docs.github.com/en/actions/reference/workflo
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
@@ -16,7 +16,8 @@ from matatika_deploy.findings import Finding, Level
 
 _GITHUB = "https://github.com"
 _SHORTEST_COMMIT = 7
-_LONGEST_URL = 2000
+# Longer than any address, branch or folder, and short enough to be searched.
+_LONGEST_TEXT = 4000
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # host:Org/Repo.git, as ssh reads it. A single letter before the colon is a Windows drive.
 _SCP = re.compile(r"(?P<host>[^/:]{2,}):(?P<path>.+)")
@@ -40,7 +41,7 @@ class Repository(NamedTuple):
         Paths are cut to `Org/Repo`, as GitHub's are.
         """
         url = url.strip()
-        if len(url) > _LONGEST_URL or _CONTROL.search(url) or " " in url or "\\" in url:
+        if _CONTROL.search(url) or " " in url or "\\" in url:
             return None
         try:
             host, path, is_exact = _split_url(url) if "://" in url else _split_short(url)
@@ -95,15 +96,23 @@ class Workspace(NamedTuple):
     directory: str | None
 
     @classmethod
-    def from_json(cls, answer: object) -> Self:
-        """Read the decoded JSON of `GET /workspaces/{id}`, whatever its shape."""
-        fields = answer if isinstance(answer, dict) else {}
+    def from_json(cls, answer: object, clean: Callable[[str], str] = str) -> Self:
+        """Read the decoded JSON of `GET /workspaces/{id}`, whatever its shape.
+
+        Arguments:
+            clean: takes credentials that the answer may repeat out of its texts.
+        """
+
+        def text(key: str) -> str | None:
+            value = answer.get(key) if isinstance(answer, dict) else None
+            return clean(value[:_LONGEST_TEXT]) if isinstance(value, str) else None
+
         return cls(
-            name=_text(fields.get("name")),
-            status=_text(fields.get("status")),
-            repository=Repository.from_url(_text(fields.get("repositoryUrl")) or ""),
-            branch=_text(fields.get("repositoryBranch")),
-            directory=_folder(_text(fields.get("repositoryDirectory")) or ""),
+            name=text("name"),
+            status=text("status"),
+            repository=Repository.from_url(text("repositoryUrl") or ""),
+            branch=text("repositoryBranch"),
+            directory=_folder(text("repositoryDirectory") or ""),
         )
 
 
@@ -210,10 +219,6 @@ def _notice(message: str) -> Finding:
 def _repository(env: Mapping[str, str]) -> Repository | None:
     server = env.get("GITHUB_SERVER_URL", "").strip() or _GITHUB
     return Repository.from_url(f"{server}/{env.get('GITHUB_REPOSITORY', '')}")
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _folder(path: str) -> str | None:

@@ -30,9 +30,11 @@ _ENCODED = re.compile(
     | \\u\{(?P<braces>0{0,4}[0-9a-f]{1,5})\} | \\x(?P<byte>[0-9a-f]{2})
     | \\(?!%[0-9a-f]{2}|&\#?[0-9a-z]{1,32};)(?P<character>[!-/:-@\[-`{-~])
     | (?P<entity>&\#?[0-9a-z]{1,32};)
-    # Controls, and characters that do not show: they would part a secret that is whole again without them.
-    | \\[nrt] | [\x00-\x1f\x7f] | \xc2[\x80-\x9f\xad] | \xd8\x9c | \xe2\x80[\x8b-\x8f\xa8-\xae] | \xe2\x81[\xa0-\xaf]
-    | \xef\xbb\xbf
+    # Controls, characters that do not show, and halves of one: they would part a secret that is whole again without
+    # them. They are those of `text`, in UTF-8.
+    | \\[nrt] | [\x00-\x1f\x7f] | \xc2[\x80-\x9f\xad] | \xcd\x8f | \xd8\x9c | \xe1\x85[\x9f\xa0] | \xe1\x9e[\xb4\xb5]
+    | \xe1\xa0[\x8b-\x8f] | \xe2\x80[\x8b-\x8f\xa8-\xae] | \xe2\x81[\xa0-\xaf] | \xe3\x85\xa4
+    | \xed[\xa0-\xbf][\x80-\xbf] | \xef\xbb\xbf | \xef\xbe\xa0 | \xef\xbf[\xb0-\xbb] | \xf3\xa0[\x80-\xbf][\x80-\xbf]
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -14,6 +14,8 @@ from matatika_deploy.text import one_line
 
 _LONGEST_MESSAGE = 2000
 _MOST_FIELD_ERRORS = 3
+# Longer than any step: what is shown of it stays short (seconds).
+_LONGEST_RETRY_AFTER = 1e9
 
 
 class Request(NamedTuple):
@@ -238,7 +240,7 @@ def _retry_after(response: Response) -> float | None:
     """
     text = response.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdigit():
-        return float(text[:300]) or None
+        return min(float(text[:300]), _LONGEST_RETRY_AFTER) or None
     date, now = http_date(text), response.date or response.received_at
     return date - now if date is not None and date > now else None
 

@@ -1,0 +1,175 @@
+"""A platform that repeats a credential, however encoded, in each field of its answers: good ones and refusals.
+
+`Stage.run` searches all that a step leaves for each secret in its usual forms; what is searched for here besides is
+the form in which the platform repeated it.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from matatika_deploy.platform.redaction import Redactor
+from matatika_simulator import constants
+from tests.support import secrecy
+from tests.support.inprocess import PATIENT, run_main, stage
+from tests.support.peer import Behaviour, Exchange, answer
+from tests.support.step import Result
+from tests.unit.test_redaction import BASE64_ENCODERS, ENCODERS
+
+# Characters of every kind that an encoding changes, and that an secret may have.
+SECRET: Final = "Tk-4f/9+Qz=7_x&B<y>\"'w;p%41~end-of-the-secret"
+ENCODINGS: Final = [*ENCODERS.values(), *BASE64_ENCODERS.values()]
+KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": SECRET}
+ROUNDS: Final = range(len(ENCODINGS))
+MARK: Final = "it-was-shown"
+
+Fields = Callable[[int], str]
+
+
+def assert_nothing_shows(result: Result, *encoded: str) -> None:
+    said = "\n".join(line for line in result.log.own.splitlines() if not line.startswith("::add-mask::"))
+    redactor = Redactor([SECRET])
+    for text in (said, *result.outputs.values(), *result.state.values(), result.summary):
+        assert not redactor.holds(text)
+        assert not [form for form in encoded if form in text]
+
+
+def in_round(number: int) -> Fields:
+    """Give each field another encoding in each round: after all rounds, each field was written in each encoding."""
+    return lambda field: f"{MARK} {ENCODINGS[(number + field) % len(ENCODINGS)](SECRET)} {MARK}"
+
+
+def adding(fields: Mapping[str, Any], links: str = "") -> Behaviour:
+    """Pass the platform's answer on with further fields, and with `links` as the query of each of its links."""
+
+    def behave(exchange: Exchange) -> None:
+        head, _, body = exchange.platform_answer().partition(b"\r\n\r\n")
+        value = json.loads(body)
+        for link in value.get("_links", {}).values() if links else ():
+            link["href"] += f"?q={links}"
+        answer(int(head.split(b" ", 2)[1]), json.dumps({**value, **fields}).encode())(exchange)
+
+    return behave
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_good_answers(tmp_path: Path, number: int) -> None:
+    """Of a workspace and of a job, whose name, states, addresses and message all repeat the secret."""
+    said = in_round(number)
+    scenario = {"tokens": {"client-secret": SECRET}, "job": {"runs": "5s", "ends": "ERROR"}}
+    with stage(tmp_path, scenario, **KEY, verify_source="warn", preflight="warn") as staged:
+        staged.peer.on(
+            "workspace",
+            adding(
+                {
+                    "name": said(0),
+                    "status": said(1),
+                    "repositoryUrl": f"https://github.com/acme/{said(2).replace(' ', '-')}",
+                    "repositoryBranch": said(3),
+                    "repositoryDirectory": said(4),
+                }
+            ),
+        )
+        job = {"commitId": said(6), "message": said(7), "type": said(8), "created": said(9)}
+        link = said(10).replace(" ", "-")
+        staged.peer.on("trigger", adding({**job, "status": said(5)}, link))
+        staged.peer.on("job", adding({**job, "status": said(5)}, link), {1})
+        staged.peer.on("job", adding(job, link))
+        result = staged.run()
+    assert result.code == 1
+    assert "***" in result.outputs["workspace-name"]
+    assert MARK in result.log.said("error")[0]
+    assert "commit-id" not in result.outputs
+    assert "?" not in result.outputs["job-url"]
+    assert_nothing_shows(result, *(encode(SECRET) for encode in ENCODINGS if encode not in (str.upper, str.lower)))
+
+
+CALLS: Final = ("workspace", "trigger", "job", "withdraw", "jobs")
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_refusals(tmp_path: Path, number: int) -> None:
+    """Of each call in turn: its message, its field errors, and where it redirects to."""
+    said = in_round(number)
+    scenario = {"tokens": {"client-secret": SECRET}, "job": {"runs": "forever"}}
+    call = CALLS[number % len(CALLS)]
+    with stage(tmp_path, scenario, **KEY, verify_source="error", timeout="20s") as staged:
+        body = {
+            "status": 409 if call == "jobs" else 403,
+            "message": said(0),
+            "error": said(1),
+            "error_description": said(2),
+            "path": said(3),
+            "errors": [{"field": said(4), "message": said(5), "rejectedValue": said(6)}],
+        }
+        staged.peer.on(call, answer(403, json.dumps(body).encode()))
+        if call == "jobs":
+            staged.peer.on("trigger", answer(409, json.dumps(body).encode()))
+        result = staged.run()
+        assert staged.peer.count(call)
+    assert result.code in (3, 4)
+    assert MARK in result.log.said("error")[0]
+    assert_nothing_shows(result)
+
+
+@pytest.mark.parametrize("number", ROUNDS)
+def test_redirects(tmp_path: Path, number: int) -> None:
+    address = f"https://else.example/{in_round(number)(0)}".replace("\r\n", "%0D%0A").encode().decode("latin-1")
+    with stage(tmp_path, {"tokens": {"client-secret": SECRET}}, **KEY) as staged:
+        staged.peer.on("trigger", answer(302, headers={"Location": address}))
+        result = staged.run()
+    assert result.code == 3
+    assert "https://else.example/" in result.log.said("error")[0]
+    assert_nothing_shows(result)
+
+
+@pytest.mark.parametrize("key", ["id", "_links"])
+def test_id_that_is_a_secret_is_no_id(tmp_path: Path, key: str) -> None:
+    secret = "tk-4f9Qz7_x.By~w-p41-end-of-the-secret"
+    with stage(
+        tmp_path, {"tokens": {"client-secret": secret}, "job": {"runs": "5s"}}, **{**KEY, "client_secret": secret}
+    ) as staged:
+        value = secret if key == "id" else {"self": {"href": f"/api/jobs/{secret}"}}
+        staged.peer.on("trigger", adding({key: value}), {1})
+        result = staged.run()
+        assert staged.peer.count("trigger") == 1
+    assert result.code == 0
+    assert result.outputs["job-url"].endswith(result.outputs["job-id"])
+
+
+@pytest.mark.parametrize("encode", ENCODINGS)
+def test_end_of_the_log(tmp_path: Path, encode: Callable[[str], str]) -> None:
+    """The log itself is printed as it is, for the runner to mask; its copies in error and summary are not."""
+    line = f"ERROR {MARK} refused \x1b[31m{encode(SECRET)}\x1b[0m"
+    scenario = {
+        "tokens": {"client-secret": SECRET},
+        "job": {"runs": "5s", "ends": "ERROR", "log": [{"text": line.replace("\r\n", "\\r\\n")}]},
+    }
+    with stage(tmp_path, scenario, **KEY, logs="on-failure") as staged:
+        result = run_main(staged.step, staged.clock, PATIENT)
+    assert result.code == 1
+    assert MARK in result.log.said("error")[0]
+    assert MARK in result.summary
+    assert_nothing_shows(result)
+
+
+def test_token_that_was_fetched_and_then_refused(tmp_path: Path) -> None:
+    """Each was used, so none may show; the platform repeats it in its refusal."""
+
+    def refuse(exchange: Exchange) -> None:
+        said = exchange.request.headers["authorization"].replace("-", "\\u002d")
+        body = f'{{"status": 401, "message": "{MARK} {said}"}}'
+        answer(401, body.encode())(exchange)
+
+    key = {**KEY, "client_secret": constants.CLIENT_SECRET}
+    with stage(tmp_path, **key) as staged:
+        staged.peer.on("trigger", refuse)
+        result = staged.run()
+        tokens = staged.simulator.issued_tokens
+    assert len(tokens) == 2
+    assert result.code == 3
+    assert f"{MARK} Bearer ***" in result.log.said("error")[0]
+    secrecy.check(result, [constants.CLIENT_SECRET], tokens)
