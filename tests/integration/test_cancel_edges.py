@@ -394,12 +394,12 @@ def test_a_signal_at_any_moment_of_its_start(tmp_path: Path) -> None:
             assert set(jobs) <= {"STOPPED"}, delay
 
 
-@pytest.mark.parametrize("story", ["matatika_deploy.main", "matatika_deploy.post"])
-def test_signals_are_caught_before_anything_slow_is_imported(story: str) -> None:
+@pytest.mark.parametrize("module", ["matatika_deploy.main", "matatika_deploy.post"])
+def test_signals_are_caught_before_anything_slow_is_imported(module: str) -> None:
     """As the first process of its container, a program loses every signal that comes before that."""
     look = (
         "import os, sys; from matatika_deploy.runtime import bootstrap, signals; "
         "signals.Signals.catch = lambda self: os._exit('requests' in sys.modules or 'ssl' in sys.modules); "
-        f"bootstrap.run({story!r})"
+        f"bootstrap.run({module!r})"
     )
     assert subprocess.run([sys.executable, "-c", look]).returncode == 0

@@ -16,7 +16,7 @@ JOB: Final = "7127b1d3-a114-4bec-b108-004f374f0b77"
 CAUSE: Final = "No thread can be started here."
 
 
-def program(story: str, threads: int) -> tuple[str, ...]:
+def program(module: str, threads: int) -> tuple[str, ...]:
     """Return the command of a program in which so many threads can be started, and no more."""
     code = (
         "import threading\n"
@@ -28,7 +28,7 @@ def program(story: str, threads: int) -> tuple[str, ...]:
         "    start(thread)\n"
         "threading.Thread.start = refuse\n"
         "from matatika_deploy.runtime import bootstrap\n"
-        f"bootstrap.run({story!r})\n"
+        f"bootstrap.run({module!r})\n"
     )
     return (sys.executable, "-c", code)
 

@@ -1,4 +1,4 @@
-"""What happens before a step's story is imported: variables are dropped, and a post step may end at once."""
+"""What happens before a step's module is imported: variables are dropped, and a post step may end at once."""
 
 import json
 import subprocess
@@ -67,8 +67,8 @@ def test_post_as_a_module_says_nothing_when_main_has_finished(tmp_path: Path) ->
     assert (ran.stdout, ran.stderr) == (b"", b"")
 
 
-RUN = "from matatika_deploy.runtime.bootstrap import run; run('story')"
-STORY = """
+RUN = "from matatika_deploy.runtime.bootstrap import run; run('stand_in')"
+MODULE = """
 import json, os, sys
 def main(environ, signals, started):
     print(json.dumps([sorted(os.environ), "ssl" in sys.modules]), flush=True)
@@ -80,7 +80,7 @@ def main(environ, signals, started):
     "name", ["OPENSSL_CONF", "OPENSSL_CONF_INCLUDE", "OPENSSL_ENGINES", "OPENSSL_MODULES", "SSLKEYLOGFILE"]
 )
 def test_variables_that_openssl_obeys_are_gone_before_ssl_is_imported(tmp_path: Path, name: str) -> None:
-    (tmp_path / "story.py").write_text(STORY, encoding="utf-8")
+    (tmp_path / "stand_in.py").write_text(MODULE, encoding="utf-8")
     program = f"import sys; sys.path.append({str(tmp_path)!r}); {RUN}"
     environ = {name: str(tmp_path), "LEFT_ALONE": "x"}
     ran = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True)

@@ -20,12 +20,12 @@ STAGES_WITHOUT_POST = ("", "finished")
 _OPENSSL_VARIABLES = ("OPENSSL_CONF", "OPENSSL_CONF_INCLUDE", "OPENSSL_ENGINES", "OPENSSL_MODULES")
 
 
-def run(story: str) -> None:
-    """Run `story`, a module with `main(environ, signals, started) -> int`, and end the process with its exit code.
+def run(module: str) -> None:
+    """Run `main(environ, signals, started) -> int` of the named `module`, and end the process with its exit code.
 
     The post step runs after every main step: where main has finished, it ends here.
     """
-    if story.rpartition(".")[2] == POST and os.environ.get(STAGE_VARIABLE, "") in STAGES_WITHOUT_POST:
+    if module.rpartition(".")[2] == POST and os.environ.get(STAGE_VARIABLE, "") in STAGES_WITHOUT_POST:
         os._exit(0)
     _undo_path()
     from matatika_deploy.runtime.signals import Signals
@@ -37,7 +37,7 @@ def run(story: str) -> None:
 
     import importlib
 
-    code: int = importlib.import_module(story).main(os.environ, signals, STARTED)
+    code: int = importlib.import_module(module).main(os.environ, signals, STARTED)
     # Daemon threads may still wait for a silent server, or for a reader of standard output: nothing waits for them.
     os._exit(code)
 
