@@ -1,0 +1,100 @@
+"""The action without Docker: `pip install` of a release's archive, as GitHub makes one of a tag.
+
+It goes into an environment of its own, which finds what the action depends on, and what builds it, in that of the
+tests: nothing is downloaded.
+"""
+
+import json
+import os
+import subprocess
+import sysconfig
+import venv
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from matatika_deploy.version import __version__
+from matatika_simulator import Simulator
+from tests.support import runner, step
+from tests.support.step import ROOT, Step
+
+QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}}
+LOOK = """
+import json, importlib.metadata, importlib.util
+print(json.dumps([
+    importlib.metadata.version("matatika-deploy-action"),
+    *(getattr(importlib.util.find_spec(name), "origin", None) for name in ("matatika_deploy", "matatika_simulator")),
+]))
+"""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of a commit of the work tree."""
+    folder = tmp_path_factory.mktemp("archive")
+    file = folder / f"v{__version__}.tar.gz"
+    prefix = f"--prefix=matatika-deploy-action-{__version__}/"
+    for command in (
+        ("init", "--quiet", "--bare"),
+        ("add", "--all"),
+        ("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message=Work tree"),
+        ("archive", prefix, f"--output={file}", "HEAD"),
+    ):
+        environ = {**os.environ, "GIT_DIR": str(folder / "git")}
+        if command[0] != "init":
+            environ["GIT_WORK_TREE"] = str(ROOT)
+        subprocess.run(["git", *command], cwd=ROOT, env=environ, check=True)
+    return file
+
+
+@pytest.fixture(scope="module")
+def python(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The interpreter of an environment into which the archive is installed."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, symlinks=True)
+    variables = {"base": str(folder), "platbase": str(folder)}
+    Path(sysconfig.get_path("purelib", "venv", variables), "tests.pth").write_text(sysconfig.get_path("purelib"))
+    interpreter = Path(sysconfig.get_path("scripts", "venv", variables), "python")
+    options = ("--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", "--no-build-isolation")
+    subprocess.run([interpreter, "-m", "pip", "install", *options, archive], cwd=folder, check=True)
+    return str(interpreter)
+
+
+def _run(
+    python: str, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
+) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [python, *arguments], cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_the_action_alone_is_installed(python: str, tmp_path: Path) -> None:
+    version, action, simulator = json.loads(_run(python, tmp_path, "-c", LOOK).stdout)
+    assert version == __version__
+    assert Path(action).is_relative_to(Path(python).parents[1])
+    assert simulator is None
+
+
+def test_main_without_inputs_names_them(python: str, tmp_path: Path) -> None:
+    ran = _run(python, tmp_path, "-m", "matatika_deploy", environ={})
+    assert ran.returncode == 2
+    (error,) = runner.read(ran.stdout.encode()).of("error")
+    assert "`workspace-id`" in error.data
+    assert "Traceback" not in ran.stdout
+
+
+def test_post_without_inputs_does_nothing(python: str, tmp_path: Path) -> None:
+    ran = _run(python, tmp_path, "-m", "matatika_deploy.post", environ={})
+    assert (ran.returncode, ran.stdout) == (0, "")
+
+
+def test_it_deploys(python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step, "MAIN", (python, "-m", "matatika_deploy"))
+    monkeypatch.setattr(step, "POST", (python, "-m", "matatika_deploy.post"))
+    with Simulator(QUICK) as simulator:
+        here = Step(tmp_path, simulator)
+        result, post = here.run(), here.run_post()
+        assert [job.status for job in simulator.jobs] == ["COMPLETE"]
+    assert (result.code, result.log.job_log, result.outputs["outcome"]) == (0, b"INFO  Deployed\n", "success")
+    assert (post.code, post.printed) == (0, b"")
