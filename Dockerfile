@@ -1,5 +1,4 @@
 FROM python:3.13-slim-trixie AS build
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1 PIP_ROOT_USER_ACTION=ignore
 
 # busybox is for runners that look into the image, binutils for `strip`: most of PyYAML's compiled part is debug information.
 # The lists stay: a base image without licences gets them from the archive (see tools/image).
@@ -8,15 +7,13 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends binutils busybox-static
 
 WORKDIR /build
-COPY requirements-build.txt requirements.txt ./
-RUN pip install --require-hashes --target backend --requirement requirements-build.txt \
-    && pip install --only-binary :all: --require-hashes --requirement requirements.txt
+COPY requirements.txt ./
+RUN pip install --disable-pip-version-check --no-cache-dir --no-compile --root-user-action ignore \
+    --only-binary :all: --require-hashes --requirement requirements.txt
 
-COPY tools/image tools/image
-COPY LICENSE README.md pyproject.toml ./
-COPY src/matatika_deploy src/matatika_deploy
-RUN PYTHONPATH=backend pip install --no-build-isolation --no-deps --no-index . \
-    && python -m tools.image /image
+# Only what .dockerignore names.
+COPY . .
+RUN python -m tools.image /image
 
 
 FROM scratch

@@ -54,7 +54,6 @@ fmt: $(TOOLS) ## format the code, and mend what the linter can
 
 lock: $(TOOLS) ## write the lock files anew (UPGRADE=1: with the newest versions)
 	$(LOCK) --output-file requirements.txt pyproject.toml
-	$(LOCK) --output-file requirements-build.txt --group build
 	$(LOCK) --output-file requirements-demo.txt --group demo pyproject.toml --constraint requirements.txt
 	$(LOCK) --output-file requirements-test.txt --group test --constraint requirements-demo.txt
 	$(LOCK) --output-file requirements-client.txt --group client --no-deps

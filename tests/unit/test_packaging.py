@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WANTED: dict[str, list[str]] = {
     "requirements.txt": PROJECT["project"]["dependencies"],
-    "requirements-build.txt": PROJECT["build-system"]["requires"],
     "requirements-demo.txt": [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["demo"]],
     "requirements-test.txt": PROJECT["dependency-groups"]["test"],
     "requirements-client.txt": PROJECT["dependency-groups"]["client"],
@@ -54,12 +53,12 @@ def test_lock_names_no_index(name: str) -> None:
 def test_locks_agree_with_each_other() -> None:
     """One environment takes all of them, each without a look at what is there."""
     versions: dict[str, set[str]] = {}
-    for name in WANTED.keys() - {"requirements-build.txt"}:
+    for name in WANTED:
         for package, version in _locked(name).items():
             versions.setdefault(package, set()).add(version)
     assert {package: found for package, found in versions.items() if len(found) > 1} == {}
     assert _locked("requirements.txt").items() <= _locked("requirements-demo.txt").items()
 
 
-def test_build_is_locked_as_the_project_builds() -> None:
-    assert PROJECT["dependency-groups"]["build"] == PROJECT["build-system"]["requires"]
+def test_archive_is_built_with_what_is_locked() -> None:
+    assert set(PROJECT["build-system"]["requires"]) <= set(PROJECT["dependency-groups"]["test"])

@@ -1,22 +1,26 @@
 """Fills the folder that becomes the action's image: with what the action needs, and nothing else.
 
-Run by the Dockerfile, in the official image of Python, once the action and its dependencies are installed there.
+Run by the Dockerfile, in the official image of Python, once the action's dependencies are installed there.
 """
 
 import argparse
+import compileall
 import os
-import py_compile
+import runpy
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tomllib
 from collections.abc import Iterable
 from importlib.metadata import distributions
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from tools.image import debian, libraries
 from tools.image.modules import Finder, MissingModuleError, every_module, reachable
 
+ROOT = Path(__file__).parents[2]
 PACKAGE = "matatika_deploy"
 PYTHON = Path(sys.executable)
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
@@ -34,7 +38,7 @@ LEFT_OUT = (
 ENTRY_POINT = """\
 #!{python} -Iu
 from matatika_deploy.runtime.bootstrap import run
-run("matatika_deploy.{story}")
+run("matatika_deploy.{module}")
 """
 CONFIGURATION = {
     "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/sh\n",
@@ -89,17 +93,22 @@ def add_modules(image: Image, files: Iterable[Path]) -> None:
 
     Without a source beside it, bytecode is not checked against the source's time stamp.
     """
-    for file in files:
-        if file.suffix != ".py":
-            image.copy(file)
-            continue
-        py_compile.compile(
-            str(file),
-            str(image.path(file.with_suffix(".pyc"))),
-            doraise=True,
-            optimize=2,
-            invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        )
+    copies = [image.path(image.copy(file)) for file in files]
+    compiled = compileall.compile_dir(
+        image.path(STANDARD_LIBRARY),
+        quiet=1,
+        legacy=True,
+        optimize=2,
+        workers=0,
+        invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
+        stripdir=image.path(Path("/")),
+        prependdir="/",
+    )
+    if not compiled:
+        raise MissingModuleError("One of the modules cannot be compiled.")
+    for file in copies:
+        if file.suffix == ".py":
+            file.unlink()
 
 
 def add_distributions(image: Image, modules: Iterable[Path]) -> None:
@@ -113,6 +122,28 @@ def add_distributions(image: Image, modules: Iterable[Path]) -> None:
             is_data = file.parent in folders and file.suffix not in (".py", ".pyc", ".pyi", ".pyx", ".so", ".typed")
             if is_data or file.name == "METADATA" or "licenses" in file.parts:
                 image.copy(file)
+
+
+def add_own_metadata(image: Image) -> None:
+    """Add the metadata and the licence that an installation of the action would have: scanners read them.
+
+    Reference: https://packaging.python.org/specifications/core-metadata/
+    """
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version = runpy.run_path(str(SITE / PACKAGE / "version.py"))["__version__"]
+    folder = f"{SITE.relative_to('/')}/{project['name'].replace('-', '_')}-{version}.dist-info"
+    fields = [
+        ("Metadata-Version", "2.4"),
+        ("Name", project["name"]),
+        ("Version", version),
+        ("Summary", project["description"]),
+        ("License-Expression", project["license"]),
+        ("License-File", "LICENSE"),
+        ("Requires-Python", project["requires-python"]),
+        *(("Requires-Dist", requirement) for requirement in project["dependencies"]),
+    ]
+    image.write(f"{folder}/METADATA", "".join(f"{name}: {value}\n" for name, value in fields))
+    image.write(f"{folder}/licenses/LICENSE", (ROOT / "LICENSE").read_text(encoding="utf-8"))
 
 
 def add_libraries(image: Image, programs: Iterable[Path]) -> set[Path]:
@@ -157,9 +188,11 @@ def add_busybox(image: Image) -> Path:
 def main(root: Path) -> None:
     """Fill the folder."""
     image = Image(root)
+    shutil.copytree(ROOT / "src" / PACKAGE, SITE / PACKAGE)
     files = modules()
     add_modules(image, files)
     add_distributions(image, files)
+    add_own_metadata(image)
     image.copy(STANDARD_LIBRARY / "LICENSE.txt")
     programs = [image.copy(PYTHON), *(file for file in files if file.suffix != ".py")]
     libraries_of_debian = add_libraries(image, programs)
@@ -168,8 +201,8 @@ def main(root: Path) -> None:
     add_packages(image, {*libraries_of_debian, add_busybox(image), image.copy(Path("/etc/os-release"))})
     for name, content in CONFIGURATION.items():
         image.write(name, content)
-    for story in ("main", "post"):
-        image.write(f"opt/action/{story}", ENTRY_POINT.format(python=programs[0], story=story), mode=0o755)
+    for module in ("main", "post"):
+        image.write(f"opt/action/{module}", ENTRY_POINT.format(python=programs[0], module=module), mode=0o755)
     temporary = image.path(Path("/", "tmp"))
     temporary.mkdir()
     temporary.chmod(0o1777)
