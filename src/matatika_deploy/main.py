@@ -28,14 +28,18 @@ def main(
     limits: Limits = DEFAULT,
     descriptor: int = STANDARD_OUTPUT,
 ) -> int:
-    """Run the step that `environ` describes, and return its exit code; `started` is by the clock's `monotonic`."""
+    """Run the step that `environ` describes, and return its exit code; `started` is by the clock's `monotonic`.
+
+    Raises:
+        Exception: if even an error could not be told.
+    """
     console = Console(descriptor)
     commands = WorkflowCommands(environ, console)
-    for secret in read_secrets(environ):
-        commands.mask(secret)
     scope = CancelScope(clock, signals)
     step = None
     try:
+        for secret in read_secrets(environ):
+            commands.mask(secret)
         settings = read_settings(environ)
         scope.deadline = started + settings.timeout
         step = Step(settings, environ, commands, console, scope, limits)
@@ -50,9 +54,12 @@ def main(
     except Exception as error:
         # No summary: it may be what could not be written.
         result = shutdown.crashed(step, error)
-        commands.output("outcome", result.outcome)
-        announce(commands, result)
+        report_briefly(commands, result)
     flush(console, scope, limits.last_output, limits.grace_after_signal)
+    if console.error:
+        # The step's own error may be what was not printed: `bootstrap` has the last word.
+        commands.output("outcome", Outcome.ERROR)
+        raise console.error
     return result.exit_code
 
 
@@ -115,6 +122,13 @@ def report(environ: Mapping[str, str], commands: WorkflowCommands, step: Step | 
     page = summary.SummaryPage(result.outcome, result.title, result.message, result.hint)
     commands.summarize(summary.render(step.page(result) if step else page))
     announce(commands, result, help_page(environ, result))
+
+
+def report_briefly(commands: WorkflowCommands, result: StepResult) -> None:
+    """Hand on a result with as little as possible that could fail."""
+    commands.output("outcome", result.outcome)
+    commands.output("message", one_line(result.headline, _LONGEST_MESSAGE))
+    announce(commands, result)
 
 
 def help_page(environ: Mapping[str, str], result: StepResult) -> str:

@@ -205,6 +205,7 @@ class Step:
     def adopt(self, triggered: TriggeredJob) -> FollowedJob:
         """Take a job for this step's: from now on the next steps and the post step know it."""
         self.deployment = FollowedJob(triggered, self.client)
+        self.trigger.pending = None
         job = triggered.job
         stage = Stage.RUNNING if triggered.is_ours else Stage.FINISHED
         state.save(self.commands, stage, job_id=job.id, job_status=job.status)

@@ -373,15 +373,18 @@ class TestPending:
             trigger.run()
         workspace.scope.begin_shutdown(30.0, grace_after_signal=1, handled_signals=0)
 
-    def test_nothing_is_pending_before_the_trigger_and_after_its_answer(self, workspace: Workspace) -> None:
+    def test_nothing_is_pending_before_the_trigger(self, workspace: Workspace) -> None:
         trigger = workspace.make()
         assert trigger.pending is None
         assert trigger.resolve_pending(answer_within=0, listings=2) is None
+
+    def test_trigger_stays_pending_until_its_job_is_followed(self, workspace: Workspace) -> None:
+        trigger = workspace.make()
         workspace.triggers = [workspace.accept]
         trigger.run()
-        assert trigger.pending is None
+        assert trigger.pending
 
-    def test_lost_trigger_stays_pending_until_its_job_is_found(self, workspace: Workspace) -> None:
+    def test_job_of_a_lost_trigger_is_found_later(self, workspace: Workspace) -> None:
         trigger = workspace.make()
         self.interrupted(workspace, trigger, workspace.lose)
         assert trigger.pending
@@ -389,8 +392,6 @@ class TestPending:
         found = trigger.resolve_pending(answer_within=0, listings=2)
         assert found
         assert (found.job.id, len(workspace.sent)) == ("ours", 1)
-        is_pending = trigger.pending is not None
-        assert not is_pending
 
     def test_lost_trigger_that_no_list_shows_stays_pending(self, workspace: Workspace) -> None:
         trigger = workspace.make()

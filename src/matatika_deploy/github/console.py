@@ -31,6 +31,8 @@ class Console:
         self._queue: SimpleQueue[Callable[[], bytes] | None] = SimpleQueue()
         self._room = Semaphore(_MOST_PIECES_WAITING)
         self.activity = 0
+        self.error: Exception | None = None
+        """What kept something from being printed, if anything did; a reader who is gone is none."""
         self._thread: Thread | None = Thread(target=self._write_all, name="console", daemon=True)
         try:
             self._thread.start()
@@ -77,7 +79,11 @@ class Console:
 
     def _write_all(self) -> None:
         while (give := self._queue.get()) is not None:
-            self._write(give())
+            try:
+                self._write(give())
+            except Exception as error:
+                # What comes next is printed all the same: it may be what tells of this.
+                self.error = self.error or error
 
     def _write(self, data: bytes) -> None:
         left = memoryview(data)

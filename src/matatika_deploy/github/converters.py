@@ -19,7 +19,7 @@ _BOOLEANS = {
     **dict.fromkeys(("false", "no", "off", "0"), False),
 }
 _LOOPBACK = re.compile(r"localhost|127(?:\.\d{1,3}){3}|::1", re.ASCII)
-_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?|[0-9a-f:.]*:[0-9a-f:.]*", re.ASCII)
+_HOST = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_.])?|(?=[0-9a-f.]*:)[0-9a-f:.]+", re.ASCII)
 _CLOUDS = ("app.matatika.com", "app.meltano.com", "catalog.matatika.com")
 _QUOTES = ('""', "''", "``", "“”")
 # A variable of a shell, and an expression of a workflow, that nothing has replaced by its value.

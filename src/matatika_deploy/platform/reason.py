@@ -46,7 +46,7 @@ _STATEMENTS = re.compile(
 )
 # Lines that count errors, or report one that is tried again; others say what the error is.
 _VAGUE = re.compile(
-    r"\d+ of \d+ (?:ERROR|FAIL)\b|\bCompleted with [1-9]\d* (?:partial )?errors?\b|\bBlock run completed\b"
+    r"(?<!\d)\d+ of \d+ (?:ERROR|FAIL)\b|\bCompleted with [1-9]\d* (?:partial )?errors?\b|\bBlock run completed\b"
     r"|\bcould not be completed\b|^\s*npm (?:ERR!|error) (?:code|errno|syscall|path)\b"
     r"|\b(?i:backing off|retrying|will retry)\b"
 )

@@ -77,7 +77,7 @@ class Trigger:
         self.known: KnownJobs | None = None
         """The jobs that were listed before the trigger; None if they could not be."""
         self.pending: PendingTrigger | None = None
-        """A request that may have queued a job which is not known; None if there is none."""
+        """A request that may have queued a job, until whoever follows that job clears it; None if there is none."""
         self.waits_for = ""
         """What is in the way while a conflict lasts, as a clause."""
 
@@ -186,7 +186,7 @@ class Trigger:
         return PendingTrigger(sent_at, None) if is_open or is_unexplained else None
 
     def _judge(self, exchange: Exchange) -> TriggeredJob | Verdict:
-        """Say what the end of the request means: the job, or a conflict. Clears `pending` once the job is known.
+        """Say what the end of the request means: the job, or a conflict.
 
         Raises:
             TransientError: if it is open (then `pending` is set), or if nothing was queued for now.
@@ -198,7 +198,6 @@ class Trigger:
                 job = self._jobs.parse(exchange.response.json())
             except InvalidResponse as error:
                 raise TransientError(classify(error)) from None
-            self.pending = None
             self._client.platform.contact.answered.add("api-url")
             return TriggeredJob(job)
         if verdict.may_be_web_app and "api-url" not in self._client.platform.contact.answered:
@@ -227,7 +226,6 @@ class Trigger:
                     "Look before you run the workflow again.",
                 )
             if ours:
-                self.pending = None
                 if len(ours) > 1:
                     self._client.platform.reporter.warning(
                         f"{len(ours)} {self._target.noun}s were queued while the answer to the trigger was lost: the "

@@ -37,9 +37,29 @@ def run(module: str) -> None:
 
     import importlib
 
-    code: int = importlib.import_module(module).main(os.environ, signals, STARTED)
+    try:
+        code: int = importlib.import_module(module).main(os.environ, signals, STARTED)
+    except BaseException as error:
+        code = _tell(error, is_post=module.endswith(f".{POST}"))
     # Daemon threads may still wait for a silent server, or for a reader of standard output: nothing waits for them.
     os._exit(code)
+
+
+def _tell(error: BaseException, *, is_post: bool) -> int:
+    """Say that not even an error can be told in the ordinary way; its text is left out, since it may hold a secret."""
+    import traceback
+    from contextlib import suppress
+
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    level = "warning" if is_post else "error"
+    text = (
+        f"::{level} title=Internal error::Internal error: The action failed with {type(error).__name__} in "
+        f"{place.name}, line {place.lineno} of {place.filename}. This is a defect of the action, or of its "
+        "installation.\n"
+    )
+    with suppress(OSError):
+        os.write(1, text.encode("utf-8", "replace"))
+    return 0 if is_post else 3
 
 
 def _undo_path() -> None:
