@@ -8,6 +8,7 @@ DEMO := $(VENV)/.demo
 READY := $(VENV)/.ready
 TOOLS := $(VENV)/.tools
 E2E := $(VENV)/.e2e
+COVER := $(VENV)/.cover
 EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
 WORKFLOWS := $(wildcard .github/workflows/*.yml tests/e2e/workflows/*.yml) $(EXAMPLES)
 # The lock files are complete: nothing to resolve. Bytecode is made when a module is first imported.
@@ -17,7 +18,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test e2e bench check fmt lock pictures
+.PHONY: help demo test cover e2e bench check fmt lock pictures
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "make %-8s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +27,11 @@ demo: $(DEMO) ## run the action against a simulated platform (SCENARIO=failure a
 	@$(BIN)/python -m matatika_simulator.demo $(SCENARIO)
 
 test: $(READY) ## run the unit and integration tests: no network, no container engine
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses auto --dist loadfile
+
+cover: $(COVER) ## measure which branches of the action the tests take (of steps, those that run in the tests' own process)
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
 
 e2e: $(E2E) ## build the image and run it under docker and act (needs a container engine)
 	$(BIN)/pytest tests/e2e
@@ -58,6 +63,7 @@ lock: $(TOOLS) ## write the lock files anew (UPGRADE=1: with the newest versions
 	$(LOCK) --output-file requirements-test.txt --group test --constraint requirements-demo.txt
 	$(LOCK) --output-file requirements-client.txt --group client --no-deps
 	$(LOCK) --output-file requirements-tools.txt --group tools --constraint requirements-demo.txt --constraint requirements-test.txt
+	$(LOCK) --output-file requirements-cover.txt --group cover
 	$(LOCK) --output-file requirements-e2e.txt --group e2e
 
 pictures: $(READY) ## run the demo, and make the README's pictures of it (needs Chromium)
@@ -83,6 +89,10 @@ $(READY): $(DEMO) requirements-test.txt requirements-client.txt
 
 $(TOOLS): $(READY) requirements-tools.txt
 	@$(PIP) --requirement requirements-tools.txt
+	@touch $@
+
+$(COVER): $(READY) requirements-cover.txt
+	@$(PIP) --requirement requirements-cover.txt
 	@touch $@
 
 $(E2E): $(READY) requirements-e2e.txt

@@ -4,16 +4,26 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
-_POLL = 0.005  # seconds between two looks at a clock of which only the caller knows how fast it runs
+_POLL = 0.001  # seconds between two looks at a clock of which only the caller knows how fast it runs
+
+Held = Callable[[float], AbstractContextManager[None]]
+"""What surrounds each wait for a moment, so that a clock can know that a request is held."""
+
+
+def unnoticed(_until: float) -> AbstractContextManager[None]:
+    """Surround a wait of which no clock has to know."""
+    return nullcontext()
 
 
 class Clock:
     """Tells the time and waits for it, in simulated seconds since 1970."""
 
-    def __init__(self, now: Callable[[], float] | None = None) -> None:
+    def __init__(self, now: Callable[[], float] | None = None, held: Held = unnoticed) -> None:
         """Time is whatever `now()` says; without it, the real one."""
         self._is_real = now is None
+        self._held = held
         self.now = now or time.time
         self._changed: asyncio.Event | None = None
 
@@ -28,12 +38,13 @@ class Clock:
         if self._changed is None:
             self._changed = asyncio.Event()
         changed = self._changed
-        while not changed.is_set() and (left := until - self.now()) > 0:
-            real = None if math.isinf(left) else left
-            try:
-                await asyncio.wait_for(changed.wait(), real if self._is_real else _POLL)
-            except TimeoutError:
-                continue
+        with self._held(until):
+            while not changed.is_set() and (left := until - self.now()) > 0:
+                real = None if math.isinf(left) else left
+                try:
+                    await asyncio.wait_for(changed.wait(), real if self._is_real else _POLL)
+                except TimeoutError:
+                    continue
 
     async def sleep(self, seconds: float) -> None:
         """Return after so many simulated seconds, whatever happens meanwhile."""

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from matatika_simulator import scenario as scenarios
 from matatika_simulator.api import application
-from matatika_simulator.clock import Clock
+from matatika_simulator.clock import Clock, Held, unnoticed
 from matatika_simulator.jobs import JobState, state_of
 from matatika_simulator.journal import Entry, Journal
 from matatika_simulator.platform import Platform
@@ -104,17 +104,18 @@ class Simulator:
         port: int = 0,
         tls: tuple[Path, Path] | None = None,
         clock: Callable[[], float] | None = None,
+        held: Held = unnoticed,
     ) -> None:
         """Read the scenario: a name, a file, or the content of one.
 
         `host` is an IPv4 address. `tls` is a certificate and its key, as PEM files. `clock` gives seconds since 1970;
-        without it, time is the real one. Raises `ScenarioError`.
+        without it, time is the real one. `held(until)` surrounds each wait of a request. Raises `ScenarioError`.
         """
         self.scenario = scenarios.load(scenario)
         self._address = (host, port)
         self._journal = Journal()
         self._tls = tls
-        self._platform = Platform(self.scenario, Clock(clock))
+        self._platform = Platform(self.scenario, Clock(clock, held))
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:

@@ -15,9 +15,9 @@ LOG = {"lines": 30, "over": "30s", "text": "line {n}"}
 
 def play(folder: Path, fault: dict[str, Any], runs: int = 30, **inputs: str) -> tuple[Simulator, Result]:
     """Follow a job of so many seconds and its log to the end."""
-    clock = FakeClock(patience=0.3)
+    clock = FakeClock()
     scenario = {"job": {"runs": runs, "log": [LOG]}, "faults": [{**BUSY, **fault}]}
-    with Simulator(scenario, clock=clock.now) as simulator:
+    with Simulator(scenario, clock=clock.now, held=clock.held) as simulator:
         result = run_here(Step(folder, simulator, preflight="off", verify_source="off", **inputs), clock)
     assert result.code == 0
     assert result.log.job_log.count(b"line ") == 30

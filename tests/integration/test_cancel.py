@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM, one and both, at every point of a step.
+"""SIGINT, and SIGTERM with a second signal after it, at every point of a step; the other two orders where a job runs.
 
 The exit code alone would prove nothing, since the default action on a signal gives it too: what the platform was asked,
 the outputs, the summary and the one notice have to be there as well.
@@ -14,7 +14,6 @@ from tests.support.cancelling import (
     LATEST,
     QUEUED,
     RUNNING,
-    SIGNALS,
     SOON,
     Cancelled,
     Cases,
@@ -75,14 +74,14 @@ def cancelled(cases: Cases, point: str, signals: str) -> Cancelled:
     return shown(cases[point, signals].result())
 
 
-at_every_point = pytest.mark.parametrize("point", POINTS)
-before_the_trigger = pytest.mark.parametrize("point", BEFORE_THE_TRIGGER)
-with_a_job = pytest.mark.parametrize("point", WITH_A_JOB)
-with_every_signal = pytest.mark.parametrize("signals", SIGNALS)
+def at(points: Mapping[str, Point]) -> pytest.MarkDecorator:
+    """Have `cancelled` be a step that was signalled at each of these points."""
+    names = [(point, name) for point in points for name in ("SIGINT", "SIGTERM-SIGINT")]
+    more = [("running", "SIGTERM"), ("running", "SIGINT-SIGTERM")] if "running" in points else []
+    return pytest.mark.parametrize(("point", "signals"), names + more)
 
 
-@at_every_point
-@with_every_signal
+@at(POINTS)
 def test_the_step_ends_in_good_order(cancelled: Cancelled) -> None:
     assert cancelled.errors == ""
     assert cancelled.result.code == 128 + cancelled.numbers[0]
@@ -98,21 +97,18 @@ def test_the_step_ends_in_good_order(cancelled: Cancelled) -> None:
     assert constants.WORKSPACE_ID in cancelled.result.summary
 
 
-@at_every_point
-@with_every_signal
+@at(POINTS)
 def test_no_job_is_left_running(cancelled: Cancelled) -> None:
     assert {job.status for job in cancelled.jobs} <= {"STOPPED"}
     assert len(cancelled.calls("trigger")) <= 1
 
 
-@at_every_point
-@with_every_signal
+@at(POINTS)
 def test_the_post_step_has_nothing_to_do(cancelled: Cancelled) -> None:
     assert (cancelled.post, cancelled.asked_by_post) == ("", [])
 
 
-@before_the_trigger
-@with_every_signal
+@at(BEFORE_THE_TRIGGER)
 def test_nothing_is_deployed(cancelled: Cancelled) -> None:
     assert not cancelled.jobs
     assert not cancelled.calls("trigger")
@@ -120,15 +116,13 @@ def test_nothing_is_deployed(cancelled: Cancelled) -> None:
     assert "Nothing was deployed" in cancelled.result.summary
 
 
-@with_a_job
-@with_every_signal
+@at(WITH_A_JOB)
 def test_the_job_is_withdrawn_at_once(cancelled: Cancelled, point: str) -> None:
     known_at = cancelled.calls("trigger")[0].time + (LATE if point == "trigger" else 0)
     assert cancelled.calls("withdraw")[0].time - max(cancelled.signalled_at, known_at) < SOON
 
 
-@with_a_job
-@with_every_signal
+@at(WITH_A_JOB)
 def test_the_job_is_known_to_the_next_steps_and_named_to_the_user(cancelled: Cancelled) -> None:
     (job,) = cancelled.jobs
     assert cancelled.result.outputs["job-id"] == job.id
@@ -137,8 +131,7 @@ def test_the_job_is_known_to_the_next_steps_and_named_to_the_user(cancelled: Can
     assert job.id in cancelled.result.summary
 
 
-@with_a_job
-@with_every_signal
+@at(WITH_A_JOB)
 def test_a_job_is_deleted_only_if_its_withdrawal_is_refused(cancelled: Cancelled, point: str) -> None:
     asked = [(entry.call, entry.status) for entry in cancelled.calls("withdraw", "delete")]
     if point == "queued-and-not-to-be-withdrawn":

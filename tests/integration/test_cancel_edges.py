@@ -116,7 +116,7 @@ def assert_cancelled(cancelled: Cancelled, end: str) -> None:
     assert "Deployment cancelled" in cancelled.result.summary
 
 
-@at("trigger-never-answered", "SIGINT", "SIGTERM")
+@at("trigger-never-answered")
 def test_a_trigger_that_is_never_answered_is_found_in_the_list_and_withdrawn(cancelled: Cancelled) -> None:
     assert_cancelled(cancelled, "notice")
     (job,) = cancelled.jobs
@@ -125,7 +125,7 @@ def test_a_trigger_that_is_never_answered_is_found_in_the_list_and_withdrawn(can
     assert len(cancelled.calls("trigger")) == 1
 
 
-@at("trigger-never-answered", "SIGINT-SIGTERM", "SIGTERM-SIGINT")
+@at("trigger-never-answered", "SIGINT-SIGTERM")
 def test_a_second_signal_shortens_the_wait_for_the_trigger(cancelled: Cancelled) -> None:
     assert_cancelled(cancelled, "error")
     assert cancelled.took < 3.5
@@ -171,7 +171,7 @@ def test_a_job_that_there_is_no_token_to_withdraw_with_is_named(cancelled: Cance
     assert [entry.call for entry in cancelled.journal] == ["webhook"]
 
 
-@at("withdrawal-never-answered", "SIGINT", "SIGTERM", "SIGINT-SIGTERM", "SIGTERM-SIGINT")
+@at("withdrawal-never-answered", "SIGTERM", "SIGTERM-SIGINT")
 def test_a_withdrawal_that_is_never_answered_is_an_error_that_names_the_job(cancelled: Cancelled) -> None:
     assert_cancelled(cancelled, "error")
     (job,) = cancelled.jobs
@@ -202,7 +202,7 @@ def test_a_withdrawal_that_fails_is_tried_again_by_the_post_step_too(cancelled: 
     assert "withdraw" in cancelled.asked_by_post
 
 
-@at("left", "SIGINT", "SIGTERM", "SIGINT-SIGTERM")
+@at("left", "SIGINT-SIGTERM")
 def test_a_running_job_is_left(cancelled: Cancelled) -> None:
     assert_cancelled(cancelled, "notice")
     (job,) = cancelled.jobs
@@ -241,7 +241,7 @@ def test_a_job_that_is_over_before_its_withdrawal_has_its_own_result(cancelled: 
     assert (cancelled.post, cancelled.asked_by_post) == ("", [])
 
 
-@at("timed-out", "SIGINT", "SIGTERM")
+@at("timed-out", "SIGTERM")
 def test_a_signal_after_the_deadline_only_hastens_the_end(cancelled: Cancelled) -> None:
     assert cancelled.result.code == 4
     assert cancelled.took < 3
@@ -249,7 +249,7 @@ def test_a_signal_after_the_deadline_only_hastens_the_end(cancelled: Cancelled) 
     assert cancelled.jobs[0].id in cancelled.end.data
 
 
-@at("end-of-the-log", "SIGINT", "SIGTERM")
+@at("end-of-the-log", "SIGTERM")
 def test_a_signal_while_the_end_of_the_log_is_read_only_hastens_that(cancelled: Cancelled) -> None:
     assert cancelled.errors == ""
     assert cancelled.result.code == 0
@@ -259,7 +259,7 @@ def test_a_signal_while_the_end_of_the_log_is_read_only_hastens_that(cancelled: 
     assert not cancelled.calls("withdraw", "delete")
 
 
-@pytest.mark.parametrize("signals", ["SIGINT", "SIGTERM", "SIGTERM-SIGINT"])
+@pytest.mark.parametrize("signals", ["SIGINT", "SIGTERM-SIGINT"])
 @pytest.mark.parametrize("point", ["nobody-reads", "nobody-goes-on-reading"])
 def test_a_withdrawal_does_not_wait_for_whoever_reads_standard_output(cancelled: Cancelled) -> None:
     assert cancelled.errors == ""
@@ -346,7 +346,7 @@ def signal_in_the_summary(
         return running, result, text
 
 
-@pytest.mark.parametrize("then", [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)])
+@pytest.mark.parametrize("then", [(signal.SIGTERM,), (signal.SIGINT, signal.SIGTERM)])
 @pytest.mark.parametrize(("ends", "code", "outcome"), [("COMPLETE", 0, "success"), ("ERROR", 1, "failure")])
 def test_a_signal_after_the_end_changes_nothing(
     tmp_path: Path, ends: str, code: int, outcome: str, then: tuple[signal.Signals, ...]
@@ -360,10 +360,9 @@ def test_a_signal_after_the_end_changes_nothing(
     assert summary.partition("<pre>")[2].count("&lt;&amp;&gt;") == (50 * 400 if code else 0)
 
 
-@pytest.mark.parametrize("then", [(signal.SIGINT,), (signal.SIGTERM,)])
-def test_a_signal_in_the_summary_of_a_cancelled_step(tmp_path: Path, then: tuple[signal.Signals, ...]) -> None:
+def test_a_signal_in_the_summary_of_a_cancelled_step(tmp_path: Path) -> None:
     scenario = {"job": {"runs": "forever", "log": LONG_LINES}}
-    _, result, summary = signal_in_the_summary(tmp_path, scenario, (signal.SIGTERM,), then)
+    _, result, summary = signal_in_the_summary(tmp_path, scenario, (signal.SIGTERM,), (signal.SIGINT,))
     assert result.code == 143
     assert result.outputs["outcome"] == "cancelled"
     assert result.outputs["status"] == "STOPPED"

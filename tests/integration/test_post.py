@@ -193,7 +193,7 @@ def test_after_a_main_that_finished_it_is_silent(
     tmp_path: Path, scenario: dict[str, Any], inputs: dict[str, str], code: int
 ) -> None:
     clock = FakeClock()
-    with Simulator(scenario, clock=clock.now) as simulator:
+    with Simulator(scenario, clock=clock.now, held=clock.held) as simulator:
         step = Step(tmp_path / "step", simulator, **inputs)
         assert run_here(step, clock).code == code
         before = len(simulator.journal)

@@ -12,7 +12,7 @@ def test_a_redirect_of_the_log_that_repeats_the_token_is_a_warning_without_it(tm
     clock = FakeClock()
     address = f"https://elsewhere.example/{constants.TOKEN}/log"
     fault = {"calls": "logs", "status": 302, "headers": {"Location": address}}
-    with Simulator({"based-on": "success", "faults": [fault]}, clock=clock.now) as simulator:
+    with Simulator({"based-on": "success", "faults": [fault]}, clock=clock.now, held=clock.held) as simulator:
         result = run_here(Step(tmp_path, simulator), clock)
     assert result.code == 0
     (warning,) = [text for text in result.log.said("warning") if "log" in str(text)]

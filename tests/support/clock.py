@@ -1,39 +1,39 @@
 """A clock for tests in which a step runs at full speed: nothing is slept, and hours pass in milliseconds."""
 
 import threading
-import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import Empty
 
+from matatika_deploy.runtime.cancellation import TASK_THREAD
 from matatika_deploy.runtime.signals import Inbox
 
-# Real seconds. A thread that does something else than wait gets so long to come to its next wait (a request on loopback
-# takes a few milliseconds); after that it is taken to be held up by a peer that itself waits for time to pass. It could
-# be the machine that is slow, so that no more than a short step is made then.
-_PATIENCE = 0.01
-_STEP = 2.0
+# Between two looks at what the other threads do (real seconds).
 _LOOK_EVERY = 0.0005
+# A server that waits sees what happens within so many of the clock's seconds at once: it may be hundreds of lines.
+_TICK = 0.1
 
 
 class FakeClock:
-    """Time that stands still while a step works, and jumps to the next wake-up when all of its threads wait.
+    """Time that stands still while anything is done, and jumps to the next wake-up when everybody waits for it.
 
-    It is a `cancellation.Clock`. The threads of the step are those that ever asked it for the time, or
-    waited; a simulator gets `now`, which makes its thread none of them: `Simulator(…, clock=clock.now)`.
+    It is a `cancellation.Clock`. The threads of a step are those that ever asked it for the time, or waited, and every
+    task. Time passes when each of them waits here, or is a task whose request is `held` by a server that waits for
+    time itself:
+
+        with Simulator(…, clock=clock.now, held=clock.held) as simulator: …
     """
 
-    def __init__(self, start: float = 1_700_000_000.25, patience: float = _PATIENCE) -> None:
-        """`start` is in seconds since 1970. Where no peer ever waits for time to pass, `patience` may be long."""
+    def __init__(self, start: float = 1_700_000_000.25) -> None:
+        """`start` is in seconds since 1970."""
         self._start = start
-        self._patience = patience
         self._passed = 0.0
         self._lock = threading.Lock()
+        self._strangers = set(threading.enumerate())
         self._threads: set[threading.Thread] = set()
-        self._wake_ups: dict[threading.Thread, float] = {}
-        self._inboxes: dict[threading.Thread, Inbox] = {}
+        self._waits: dict[threading.Thread, tuple[float, Inbox]] = {}
+        self._held: list[float] = []
         self._timers: list[tuple[float, Callable[[], None]]] = []
-        self._last_change = time.monotonic()
 
     @property
     def passed(self) -> float:
@@ -46,36 +46,43 @@ class FakeClock:
 
     def monotonic(self) -> float:
         """Seconds since some moment."""
-        self._join()
+        self._threads.add(threading.current_thread())
         return self._passed
 
     def time(self) -> float:
         """Seconds since 1970."""
-        self._join()
-        return self.now()
+        return self._start + self.monotonic()
 
     def wait(self, inbox: Inbox, seconds: float) -> object:
         """Wait for the next thing in `inbox`; raises `queue.Empty` when `seconds` have passed without one."""
+        with suppress(Empty):
+            # Never at once with a timeout: see `SystemClock.wait`.
+            return inbox.get_nowait()
         thread = threading.current_thread()
+        end = self.monotonic() + seconds
         with self._lock:
-            self._threads.add(thread)
-            wake_up = self._wake_ups[thread] = self._passed + seconds
-            self._inboxes[thread] = inbox
-            self._last_change = time.monotonic()
+            self._waits[thread] = end, inbox
         try:
-            with suppress(Empty):
-                # Never at once with a timeout: see `SystemClock.wait`.
-                return inbox.get_nowait()
-            while not self._is_past(wake_up):
-                try:
+            while self._passed < end:
+                self._pass_if_all_wait()
+                with suppress(Empty):
                     return inbox.get(timeout=_LOOK_EVERY)
-                except Empty:
-                    continue
             raise Empty
         finally:
             with self._lock:
-                del self._wake_ups[thread], self._inboxes[thread]
-                self._last_change = time.monotonic()
+                del self._waits[thread]
+
+    @contextmanager
+    def held(self, until: float) -> Iterator[None]:
+        """Within the block, one request waits for a moment in seconds since 1970."""
+        moment = max(until - self._start, self._passed + _TICK)
+        with self._lock:
+            self._held.append(moment)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._held.remove(moment)
 
     def advance(self, seconds: float) -> None:
         """Let time pass, for a peer whose silence would have taken so long."""
@@ -91,27 +98,20 @@ class FakeClock:
         with self._lock:
             self._timers.append((self._passed + seconds, action))
 
-    def _join(self) -> None:
-        self._threads.add(threading.current_thread())
-
-    def _is_past(self, moment: float) -> bool:
-        """Whether a moment has come; lets time pass to the next wake-up if nobody has anything else to do."""
-        due: list[Callable[[], None]] = []
+    def _pass_if_all_wait(self) -> None:
+        """Let time pass to the next wake-up, if nobody has anything else to do."""
         with self._lock:
-            self._threads = {thread for thread in self._threads if thread.is_alive()}
-            wake_up = min(self._wake_ups.values())
-            if not all(inbox.empty() for inbox in self._inboxes.values()):
-                # Somebody is about to wake up.
-                self._last_change = time.monotonic()
-            elif self._threads <= self._wake_ups.keys():
-                due = self._pass_to(wake_up)
-            elif time.monotonic() - self._last_change > self._patience:
-                due = self._pass_to(min(wake_up, self._passed + _STEP))
-                self._last_change = time.monotonic()
-            is_past = self._passed >= moment
+            if not all(inbox.empty() for _, inbox in self._waits.values()):
+                return
+            alive = set(threading.enumerate())
+            tasks = {thread for thread in alive - self._strangers if thread.name == TASK_THREAD}
+            busy = (tasks | self._threads) & alive - self._waits.keys()
+            held = [moment for moment in self._held if moment > self._passed]
+            if not busy <= tasks or len(busy) > len(held):
+                return
+            due = self._pass_to(min([*(end for end, _ in self._waits.values()), *held]))
         for action in due:
             action()
-        return is_past
 
     def _pass_to(self, moment: float) -> list[Callable[[], None]]:
         """Let time pass to a moment, or to the first timer before it; gives what is due then."""

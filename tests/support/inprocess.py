@@ -79,7 +79,7 @@ class Stage:
 def stage(folder: Path, scenario: Mapping[str, Any] | str = "success", **inputs: str) -> Iterator[Stage]:
     """Set a stage in an empty folder, for one step with these inputs; by default it deploys and waits, no more."""
     clock = FakeClock()
-    with Simulator(scenario, clock=clock.now) as simulator, Peer(simulator, clock) as peer:
+    with Simulator(scenario, clock=clock.now, held=clock.held) as simulator, Peer(simulator, clock) as peer:
         addresses = {"api-url": peer.api_url, "auth-url": peer.auth_url}
         aside = {"verify-source": "off", "preflight": "off", "logs": "none"}
         given = {name.replace("_", "-"): value for name, value in inputs.items()}

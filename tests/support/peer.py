@@ -3,7 +3,7 @@
 The simulator behind it plays the platform, so that what really happened (was the job queued?) is never a guess; the
 peer passes requests on and, where a test says so, does something else with the answer, down to the last byte:
 
-    with Simulator(clock=clock.now) as simulator, Peer(simulator, clock) as peer:
+    with Simulator(clock=clock.now, held=clock.held) as simulator, Peer(simulator, clock) as peer:
         peer.on("trigger", after_effect(reset), numbers={1})
         peer.on("job", answer(502, b"<html>", content_type="text/html"), numbers=range(2, 4))
         ...

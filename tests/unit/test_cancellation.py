@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import inf
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 
@@ -30,12 +31,25 @@ def scope(clock: FakeClock, signals: Signals) -> CancelScope:
     return CancelScope(clock, signals, deadline=100)
 
 
+class Gate:
+    """Something for a task to wait for, while time passes: `wait` returns True once the gate is open."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._event = Event()
+        self.open = self._event.set
+
+    def wait(self) -> bool:
+        with self._clock.held(inf):
+            return self._event.wait(10)
+
+
 @pytest.fixture
-def gate() -> Iterator[Event]:
-    """Something for a task to wait for: `gate.wait` returns True once it is set, at the test's end if not before."""
-    gate = Event()
+def gate(clock: FakeClock) -> Iterator[Gate]:
+    """A gate that is opened at the test's end if not before."""
+    gate = Gate(clock)
     yield gate
-    gate.set()
+    gate.open()
 
 
 class TestSleep:
@@ -148,24 +162,17 @@ class TestDeadline:
         assert clock.passed == 50
 
 
-Wait = Callable[[CancelScope, Event], object]
+Wait = Callable[[CancelScope, Gate], object]
 
 
-def _sleep_within_fail_after(scope: CancelScope, _: Event) -> None:
+def _sleep_within_fail_after(scope: CancelScope, _: Gate) -> None:
     with scope.fail_after(20):
         scope.sleep(10)
 
 
-def _hold_a_lock_of_another_thread(scope: CancelScope, gate: Event) -> None:
-    lock, is_held = Lock(), Event()
-
-    def keep() -> None:
-        with lock:
-            is_held.set()
-            gate.wait(10)
-
-    Thread(target=keep, daemon=True).start()
-    is_held.wait(10)
+def _hold_a_lock_of_another_thread(scope: CancelScope, _: Gate) -> None:
+    lock = Lock()
+    lock.acquire()
     with scope.fail_after(20), scope.hold(lock):
         pass
 
@@ -181,21 +188,13 @@ WAITS: dict[str, Wait] = {
 every_wait = pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 
 
-def _soon(clock: FakeClock, action: Callable[[], None]) -> threading.Timer:
-    """Do something in 3 s of the clock for waits that let time pass, and soon for those that wait for a thread."""
-    clock.call_later(3, action)
-    timer = threading.Timer(0.02, action)
-    timer.start()
-    return timer
-
-
 @every_wait
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 class TestSignal:
     """The first signal ends whatever wait there is."""
 
     def test_signal_before_a_wait_ends_it(
-        self, scope: CancelScope, signals: Signals, gate: Event, wait: Wait, signum: int
+        self, scope: CancelScope, signals: Signals, gate: Gate, wait: Wait, signum: int
     ) -> None:
         signals.receive(signum)
         with pytest.raises(Cancelled) as caught:
@@ -203,28 +202,26 @@ class TestSignal:
         assert caught.value.signum == signum
 
     def test_signal_during_a_wait_ends_it(
-        self, scope: CancelScope, signals: Signals, clock: FakeClock, gate: Event, wait: Wait, signum: int
+        self, scope: CancelScope, signals: Signals, clock: FakeClock, gate: Gate, wait: Wait, signum: int
     ) -> None:
-        timer = _soon(clock, lambda: signals.receive(signum))
+        clock.call_later(3, lambda: signals.receive(signum))
         with pytest.raises(Cancelled) as caught:
             wait(scope, gate)
-        timer.join()
         assert caught.value.signum == signum
-        assert clock.passed <= 3
+        assert clock.passed == 3
 
 
 @every_wait
 @pytest.mark.parametrize("has_signals", [True, False])
 def test_cancel_by_another_thread_ends_every_wait(
-    clock: FakeClock, signals: Signals, gate: Event, wait: Wait, has_signals: bool
+    clock: FakeClock, signals: Signals, gate: Gate, wait: Wait, has_signals: bool
 ) -> None:
     scope = CancelScope(clock, signals if has_signals else None)
-    timer = _soon(clock, scope.cancel)
+    clock.call_later(3, scope.cancel)
     with pytest.raises(Cancelled) as caught:
         wait(scope, gate)
-    timer.join()
     assert caught.value.signum is None
-    assert clock.passed <= 3
+    assert clock.passed == 3
     with pytest.raises(Cancelled):
         scope.checkpoint()
 
@@ -304,17 +301,17 @@ class TestTasks:
         with pytest.raises(KeyError):
             scope.run(fail, 10)
 
-    def test_task_may_take_too_long(self, scope: CancelScope, gate: Event) -> None:
+    def test_task_may_take_too_long(self, scope: CancelScope, gate: Gate) -> None:
         with pytest.raises(TaskTimeout):
-            scope.run(gate.wait, 0.01)
+            scope.run(gate.wait, 10)
 
-    def test_task_can_be_joined_again_after_a_signal(self, scope: CancelScope, signals: Signals, gate: Event) -> None:
+    def test_task_can_be_joined_again_after_a_signal(self, scope: CancelScope, signals: Signals, gate: Gate) -> None:
         task = scope.start(gate.wait)
         signals.receive(signal.SIGINT)
         with pytest.raises(Cancelled):
             scope.join(task, 10)
         scope.begin_shutdown(100, grace_after_signal=1, handled_signals=1)
-        gate.set()
+        gate.open()
         assert scope.join(task, 10)
 
     def test_task_that_is_done_can_be_joined_after_the_deadline(self, scope: CancelScope, clock: FakeClock) -> None:
@@ -323,13 +320,15 @@ class TestTasks:
         clock.advance(1000)
         assert scope.join(task, 0) == "done"
 
-    def test_task_that_nobody_waits_for_disturbs_no_later_one(self, scope: CancelScope, gate: Event) -> None:
+    def test_task_that_nobody_waits_for_disturbs_no_later_one(
+        self, scope: CancelScope, clock: FakeClock, gate: Gate
+    ) -> None:
         with pytest.raises(TaskTimeout):
-            scope.run(gate.wait, 0.01)
-        later = Event()
-        second = scope.start(lambda: later.wait(10) and "second")
-        gate.set()
-        threading.Timer(0.02, later.set).start()
+            scope.run(gate.wait, 10)
+        later = Gate(clock)
+        second = scope.start(lambda: later.wait() and "second")
+        gate.open()
+        clock.call_later(3, later.open)
         assert scope.join(second, 10) == "second"
 
 

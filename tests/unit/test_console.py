@@ -8,9 +8,8 @@ from threading import Event, Thread
 import pytest
 
 from matatika_deploy.github.console import Console, flush
-from matatika_deploy.runtime.cancellation import CancelScope
+from matatika_deploy.runtime.cancellation import CancelScope, SystemClock
 from matatika_deploy.runtime.signals import Signals
-from tests.support.clock import FakeClock
 from tests.support.log import StepLog
 
 # More than any pipe holds.
@@ -174,7 +173,7 @@ class TestFlush:
     def test_flush_waits_for_the_reader(self, pipe: Pipe) -> None:
         console = Console(pipe.writing)
         console.say("x" * MUCH)
-        scope = CancelScope(FakeClock(), Signals(), deadline=0)
+        scope = CancelScope(SystemClock(), Signals(), deadline=0)
         thread = Thread(target=lambda: flush(console, scope, 30, 1))
         thread.start()
         assert pipe.read(MUCH + 1) == b"x" * MUCH + b"\n"
@@ -183,6 +182,6 @@ class TestFlush:
     def test_flush_does_not_wait_for_ever(self, pipe: Pipe) -> None:
         console = Console(pipe.writing)
         console.say("x" * MUCH)
-        flush(console, CancelScope(FakeClock(), Signals(), deadline=0), 0.05, 1)
+        flush(console, CancelScope(SystemClock(), Signals(), deadline=0), 0.05, 1)
         # What was not read is lost, and the program can end.
         assert len(os.read(pipe.reading, MUCH)) <= 65536

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from threading import Event, Thread
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from matatika_deploy.platform import log
 from matatika_deploy.platform.job import Job
 from matatika_deploy.platform.log import FollowedLog, LineBuffer, LogReader
 from matatika_deploy.platform.responses import Request, Response
-from matatika_deploy.runtime.cancellation import CancelScope
+from matatika_deploy.runtime.cancellation import CancelScope, SystemClock, Task
 from tests.support import platform
 from tests.support.clock import FakeClock
 
@@ -31,14 +31,24 @@ class Reading:
         self.requests: list[str] = []
         clock = FakeClock()
         self.scope = CancelScope(clock)
-        self.client = platform.make_client(platform.make_platform(clock, platform.Reports()), self.scope, self._answer)
+        """That of the test's own thread."""
+        made = platform.make_platform(clock, platform.Reports())
+        self.client = platform.make_client(made, CancelScope(clock), self._answer)
         self.reader = LogReader(self.client, Job("1", "RUNNING"), self._sink, lambda: None, missing_until=0)
-        self.thread = Thread(target=self.reader.run, daemon=True)
+        self._task: Task[bool] | None = None
 
     @property
     def http(self) -> platform.ScriptedHttp:
         assert isinstance(self.client.http, platform.ScriptedHttp)
         return self.client.http
+
+    def start(self) -> None:
+        self._task = self.scope.start(self.reader.run)
+
+    def wait(self) -> None:
+        """Wait for the reader's end."""
+        if self._task:
+            self.scope.join(self._task, 100 * PATIENCE)
 
     def give(self, *chunks: bytes | None) -> None:
         """Let chunks arrive; None ends a stream."""
@@ -65,9 +75,7 @@ class Reading:
         self.release_sink()
         self.reader.abandon()
         self.give(None)
-        if self.thread.ident:
-            self.thread.join(PATIENCE)
-            assert not self.thread.is_alive()
+        self.wait()
 
     def _answer(self, request: Request) -> Response:
         self.requests.append(request.url)
@@ -87,7 +95,7 @@ def reading() -> Iterator[Reading]:
 
 
 def test_abandoned_reader_gives_the_held_end_of_the_last_line(reading: Reading) -> None:
-    reading.thread.start()
+    reading.start()
     reading.give(b"one\ntw", b"o")
     reading.wait_until_taken()
     assert reading.reader.abandon() == b"two"
@@ -96,13 +104,12 @@ def test_abandoned_reader_gives_the_held_end_of_the_last_line(reading: Reading) 
 
 
 def test_chunk_after_the_end_reaches_neither_sink_nor_tail(reading: Reading) -> None:
-    reading.thread.start()
+    reading.start()
     reading.give(b"one\ntwo")
     reading.wait_until_taken()
     reading.reader.abandon()
     reading.give(b" and more\nthree\n", None)
-    reading.thread.join(PATIENCE)
-    assert not reading.thread.is_alive()
+    reading.wait()
     assert reading.printed == [b"one\n"]
     assert reading.reader.tail == b"one\ntwo"
 
@@ -110,15 +117,14 @@ def test_chunk_after_the_end_reaches_neither_sink_nor_tail(reading: Reading) -> 
 def test_reader_that_is_stopped_at_the_sink_leaves_no_gap_and_feeds_no_tail(reading: Reading) -> None:
     """The chunk that is on its way may never be printed: the line after it must not be, either."""
     reading.block_sink()
-    reading.thread.start()
+    reading.start()
     reading.give(b"one\ntwo\nthr")
     assert reading.sink_was_entered.wait(PATIENCE)
     assert reading.reader.abandon() == b""
     tail = reading.reader.tail
     reading.give(b"ee\nfour\n", None)
     reading.release_sink()
-    reading.thread.join(PATIENCE)
-    assert not reading.thread.is_alive()
+    reading.wait()
     assert reading.printed == [b"one\ntwo\n"]
     assert reading.reader.tail == tail
 
@@ -139,7 +145,7 @@ def test_chunk_that_arrives_while_the_reader_is_abandoned_leaves_no_gap(monkeypa
     monkeypatch.setattr(log, "LineBuffer", SwitchingBuffer)
     reading = Reading()
     readings.append(reading)
-    reading.thread.start()
+    reading.start()
     try:
         reading.give(b"zero\no")
         reading.wait_until_taken()
@@ -149,7 +155,7 @@ def test_chunk_that_arrives_while_the_reader_is_abandoned_leaves_no_gap(monkeypa
         shown = b"".join(reading.printed) + rest
         reading.release_sink()
         reading.give(None)
-        reading.thread.join(PATIENCE)
+        reading.wait()
         assert b"zero\none\ntwo\nthr".startswith(shown)
         assert shown == b"zero\no"
         assert reading.reader.tail == tail == shown
@@ -165,7 +171,7 @@ def test_chunk_that_arrives_while_the_reader_is_abandoned_leaves_no_gap(monkeypa
 def test_whatever_is_shown_is_a_beginning_of_the_log(chunks: list[bytes], free: int) -> None:
     """The sink takes as many chunks as it likes, and then nothing more until the reader was abandoned."""
     reading = Reading()
-    reading.thread.start()
+    reading.start()
     try:
         reading.give(*chunks[:free])
         reading.wait_until_taken()
@@ -183,17 +189,17 @@ def test_whatever_is_shown_is_a_beginning_of_the_log(chunks: list[bytes], free: 
 
 def test_reader_resumes_at_the_line_that_it_has_not_handed_on(reading: Reading) -> None:
     reading.reader.finish(PATIENCE)
-    reading.thread.start()
+    reading.start()
     reading.give(b"one\ntwo\nthr", None)
     reading.give(b"three\n", None, None, None)
-    reading.thread.join(PATIENCE)
+    reading.wait()
     assert b"".join(reading.printed) == b"one\ntwo\nthree\n"
     starts = [int(url.rpartition("=")[2]) for url in reading.requests]
     assert starts == [0, 2, 3, 3]
 
 
 def test_log_that_starts_over_is_shown_from_its_beginning(reading: Reading) -> None:
-    reading.thread.start()
+    reading.start()
     reading.give(b"one\ntwo\nunfinished")
     reading.wait_until_taken()
     reading.reader.start_over()
@@ -201,15 +207,14 @@ def test_log_that_starts_over_is_shown_from_its_beginning(reading: Reading) -> N
     reading.give(b" line")
     reading.reader.finish(PATIENCE)
     reading.give(b"one\n", None, None, None)
-    reading.thread.join(PATIENCE)
-    assert not reading.thread.is_alive()
+    reading.wait()
     assert b"".join(reading.printed) == b"one\ntwo\nunfinished lineone\n"
     assert [int(url.rpartition("=")[2]) for url in reading.requests] == [0, 0, 1, 1]
 
 
 def test_end_of_a_followed_log_comes_once_and_last(reading: Reading) -> None:
     ends: list[bytes] = []
-    followed = FollowedLog(reading.reader, CancelScope(FakeClock()), ends.append)
+    followed = FollowedLog(reading.reader, reading.scope, ends.append)
     followed.start()
     reading.give(b"one\ntwo", *[None, b"two"] * 9)
     assert followed.finish(PATIENCE)
@@ -218,7 +223,7 @@ def test_end_of_a_followed_log_comes_once_and_last(reading: Reading) -> None:
 
 def test_log_whose_end_does_not_come_is_ended_all_the_same(reading: Reading) -> None:
     ends: list[bytes] = []
-    followed = FollowedLog(reading.reader, CancelScope(FakeClock()), ends.append)
+    followed = FollowedLog(reading.reader, CancelScope(SystemClock()), ends.append)
     followed.start()
     reading.give(b"one\ntwo")
     reading.wait_until_taken()

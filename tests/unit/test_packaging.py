@@ -16,6 +16,7 @@ WANTED: dict[str, list[str]] = {
     "requirements-test.txt": PROJECT["dependency-groups"]["test"],
     "requirements-client.txt": PROJECT["dependency-groups"]["client"],
     "requirements-tools.txt": PROJECT["dependency-groups"]["tools"],
+    "requirements-cover.txt": PROJECT["dependency-groups"]["cover"],
     "requirements-e2e.txt": PROJECT["dependency-groups"]["e2e"],
 }
 

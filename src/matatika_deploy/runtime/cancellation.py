@@ -24,6 +24,9 @@ _LONGEST_WAIT = 0.1
 # How often to try for a lock that another thread holds (seconds).
 _LOCK_PAUSE = 0.02
 
+TASK_THREAD = "task"
+"""The name of every task's thread."""
+
 
 class Cancelled(Exception):
     """The scope was cancelled: by a signal, `signum`, or (None) by another thread."""
@@ -89,7 +92,7 @@ class Task(Generic[T]):
         self._result: T | None = None
         self._error: BaseException | None = None
         self.is_done = False
-        Thread(target=self._run, daemon=True).start()
+        Thread(target=self._run, name=TASK_THREAD, daemon=True).start()
 
     def _run(self) -> None:
         try:
@@ -176,20 +179,20 @@ class CancelScope:
         return Task(work, self._inbox)
 
     def join(self, task: Task[T], seconds: float) -> T:
-        """Wait for a task's result, for `seconds` of real time: no other clock moves what a task waits for.
+        """Wait for a task's result, for at most `seconds`.
 
         Raises:
             TaskTimeout: when `seconds` have passed.
             Cancelled, DeadlineExceeded: see the class. The task goes on, and can be joined again.
         """
-        end = time.monotonic() + seconds
+        end = self.clock.monotonic() + seconds
         while not task.is_done:
             self.checkpoint()
-            left = end - time.monotonic()
+            left = end - self.clock.monotonic()
             if left <= 0:
                 raise TaskTimeout
             with suppress(Empty):
-                SYSTEM_CLOCK.wait(self._inbox, min(left, self.remaining, _LONGEST_WAIT))
+                self.clock.wait(self._inbox, min(left, self.remaining))
         return task.result()
 
     def run(self, work: Callable[[], T], seconds: float) -> T:

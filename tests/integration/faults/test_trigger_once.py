@@ -290,7 +290,7 @@ def test_trigger_has_a_connection_of_its_own(tmp_path: Path) -> None:
     # A kept connection that went stale would look like an answer that was lost. No peer: it would keep none.
     clock = FakeClock()
     key = {"token": "", "client-id": constants.CLIENT_ID, "client-secret": constants.CLIENT_SECRET}
-    with Simulator({"job": QUICK}, clock=clock.now) as simulator:
+    with Simulator({"job": QUICK}, clock=clock.now, held=clock.held) as simulator:
         run_here(Step(tmp_path, simulator, **key), clock)
         (trigger,) = simulator.calls("trigger")
         before = [entry for entry in simulator.journal if entry.number < trigger.number]
