@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -463,14 +464,14 @@ print(json.dumps([time.process_time() - began, [finding._asdict() for finding in
 """
 
 
-def seconds_of_check(root: Path) -> float:
-    """CPU seconds of a check in a process of its own."""
+def measured_check(root: Path) -> tuple[float, list[Any]]:
+    """CPU seconds of a check in a process of its own, and what it found."""
     done = subprocess.run(
         [sys.executable, "-c", CPU_OF_A_CHECK, str(root)], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    seconds: float = json.loads(done.stdout)[0]
-    return seconds
+    seconds, findings = json.loads(done.stdout)
+    return seconds, findings
 
 
 def _nearly(number: int) -> str:
@@ -528,20 +529,20 @@ class TestSmallFilesThatCostTime:
         ],
     )
     def test_the_check_ends_within_two_seconds(self, write: Write, repository: Mapping[str, Content]) -> None:
-        assert seconds_of_check(write(repository)) < 2
+        assert measured_check(write(repository))[0] < 2
 
     def test_chains_of_links_end_within_two_seconds(self, write: Write) -> None:
         root = write({"pipelines/0.yml": PIPELINE})
         for number in range(1, 2000):
             (root / f"pipelines/{number}.yml").symlink_to(f"{number - 1}.yml")
-        assert seconds_of_check(root) < 2
+        assert measured_check(root)[0] < 2
 
     def test_a_large_checkout_ends_within_ten_seconds_and_names_what_was_left_out(self, write: Write) -> None:
         values = "x:\n" + "- a\n" * 400_000
         root = write({f"pipelines/{n}.yml": PIPELINE + values for n in range(30)})
-        findings = preflight.check(root).findings
-        assert seconds_of_check(root) < 10
-        assert any("left out" in finding.message for finding in findings)
+        seconds, findings = measured_check(root)
+        assert seconds < 10
+        assert any("left out" in finding["message"] for finding in findings)
 
 
 def test_nothing_is_written(write: Write) -> None:

@@ -206,7 +206,7 @@ def workspaces(draw: st.DrawFn) -> dict[str, str]:
     return files
 
 
-@settings(derandomize=True, deadline=None, max_examples=500, suppress_health_check=list(HealthCheck))
+@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(workspaces())
 def test_generated_workspaces_of_the_platform_have_no_finding(files: dict[str, str]) -> None:
     with TemporaryDirectory() as folder:

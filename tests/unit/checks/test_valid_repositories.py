@@ -229,7 +229,7 @@ def repositories(draw: st.DrawFn) -> dict[str, bytes]:
     return {name: (text.replace("\n", "\r\n") if windows else text).encode() for name, text in written.items()}
 
 
-@settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(derandomize=True, deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(repositories())
 def test_repositories_that_deploy_have_no_errors(repository: dict[str, bytes]) -> None:
     with TemporaryDirectory() as folder:
