@@ -142,11 +142,11 @@ def test_log_that_cannot_be_printed_is_no_success(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    ("story", "level", "code"),
+    ("module", "level", "code"),
     [("matatika_deploy.nowhere", "error", 3), ("matatika_deploy.nowhere.post", "warning", 0)],
 )
-def test_process_has_the_last_word(story: str, level: str, code: int) -> None:
-    program = f"from matatika_deploy.runtime import bootstrap; bootstrap.run({story!r})"
+def test_process_has_the_last_word(module: str, level: str, code: int) -> None:
+    program = f"from matatika_deploy.runtime import bootstrap; bootstrap.run({module!r})"
     environ = {"STATE_deployment": "running"}
     ran = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
     assert (ran.returncode, ran.stderr) == (code, "")

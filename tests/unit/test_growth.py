@@ -1,0 +1,193 @@
+"""The time for text from elsewhere grows no faster than the text: no small input keeps a step busy for minutes."""
+
+import importlib
+import pkgutil
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+import matatika_deploy
+from matatika_deploy.findings import Finding, Level
+from matatika_deploy.github import converters
+from matatika_deploy.github.commands import _assignment
+from matatika_deploy.github.log_guard import Guard
+from matatika_deploy.github.summary import SummaryPage, render
+from matatika_deploy.platform import links, proxies
+from matatika_deploy.platform.job import parse_timestamp
+from matatika_deploy.platform.log import LineBuffer
+from matatika_deploy.platform.reason import reason
+from matatika_deploy.platform.responses import http_date
+from matatika_deploy.text import lines_of, one_line
+
+# Text that patterns of this program go back and forth over, if they do; each is repeated, and ends in something else.
+PARTS: Final = (
+    *(" ", "\t", "\n", "\r\n", "a", "A", "0", "_", "-", ".", "/", ":", "@", "|", "[", "\\", "$", "{", "%", "*", "日"),
+    *(
+        "a:",
+        "a.",
+        "a/",
+        "a b",
+        "1:",
+        "1.",
+        "0h",
+        "12:34:56",
+        "\x1b[",
+        "\x1b]",
+        "\\u0000",
+        "&#",
+        "##[",
+        "::",
+        "{{",
+        "...",
+    ),
+    *(
+        "Exception in thread ",
+        "at ",
+        "ERROR ",
+        "Error",
+        "error in ",
+        "a.exc.",
+        "a | ",
+        "path = ",
+        " #",
+        "|\n ",
+        "d800-",
+    ),
+    *("workspace-", ".yml", "gh-readonly-queue/", "/pr-1-", "1 of ", "2023-03-23T", "Tunnel connection failed: "),
+)
+ENDS: Final = ("", "!")
+METHODS: Final = ("match", "fullmatch", "search", "finditer", "findall", "split", "sub")
+SMALL: Final = 1_000
+LARGE: Final = 16 * SMALL
+
+
+def patterns() -> Iterator[tuple[str, "re.Pattern[Any]", set[str]]]:
+    """Yield every pattern of the program with the methods that the program calls on it."""
+    source = "\n".join(path.read_text(encoding="utf-8") for path in Path(matatika_deploy.__path__[0]).rglob("*.py"))
+    for module in pkgutil.walk_packages(matatika_deploy.__path__, "matatika_deploy."):
+        if module.name.endswith("__main__"):
+            continue
+        imported = importlib.import_module(module.name)
+        owners = [imported, *(thing for thing in vars(imported).values() if isinstance(thing, type))]
+        for owner in owners:
+            for name, value in vars(owner).items():
+                if isinstance(value, re.Pattern):
+                    used = set(re.findall(rf"\b{name}\.(\w+)", source)) & {*METHODS}
+                    yield f"{module.name}.{name}", value, used or {"search"}
+
+
+def spent(work: Callable[[], object]) -> float:
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def apply(pattern: "re.Pattern[Any]", methods: set[str], text: str) -> None:
+    given: Any = text.encode() if isinstance(pattern.pattern, bytes) else text
+    for method in methods:
+        if method == "sub":
+            pattern.sub(given[:0], given)
+        elif method == "finditer":
+            list(pattern.finditer(given))
+        else:
+            getattr(pattern, method)(given)
+
+
+def assert_grows_slowly(work: Callable[[str], object], what: str, part: str, end: str) -> None:
+    """A time that grew with the square would be 256 times as long."""
+    large = f"{part * (LARGE // len(part))}{end}"
+    took = spent(lambda: work(large))
+    if took > 0.03:
+        small = min(spent(lambda: work(f"{part * (SMALL // len(part))}{end}")) for _ in range(3))
+        again = min(took, spent(lambda: work(large)))
+        assert again < 100 * max(small, 0.0005), (
+            f"{what} on {part!r} repeated, with {end!r} at its end: {small:.4f} s, {again:.4f} s"
+        )
+
+
+def test_patterns() -> None:
+    found = list(patterns())
+    assert len(found) > 40
+    for name, pattern, methods in found:
+        for part in PARTS:
+            for end in ENDS:
+                assert_grows_slowly(lambda text: apply(pattern, methods, text), name, part, end)  # noqa: B023
+
+
+def guard(text: str) -> None:
+    guarded = Guard("0123456789abcdef0123456789abcdef01234567")
+    for start in range(0, len(text), 100):
+        guarded.log(text[start : start + 100].encode())
+        guarded.say(b"a line\n")
+    guarded.end()
+
+
+def buffer(text: str) -> None:
+    buffered = LineBuffer()
+    for start in range(0, len(text), 10):
+        buffered.feed(text[start : start + 10].encode())
+    buffered.resume()
+    buffered.feed(text.encode())
+
+
+def convert(text: str) -> None:
+    duration = converters.duration(1, 300, "")
+    for converter in (
+        converters.uuid,
+        converters.token,
+        converters.boolean,
+        duration,
+        converters.url,
+        converters.folder,
+    ):
+        for form in (text, f"https://{text}", f"/workspaces/{text}", f"https://[{text}]/"):
+            try:
+                converters.check_spelling(form)
+                converter(form)
+            except ValueError:
+                continue
+
+
+def find_proxy(text: str) -> None:
+    environ = {"https_proxy": f"http://{text}", "no_proxy": text}
+    try:
+        used = proxies.for_url(environ, "https://app.example/api")
+    except ValueError:
+        return
+    proxies.is_usable(used)
+    proxies.name(used)
+
+
+def summarize(text: str) -> None:
+    finding = Finding(Level.ERROR, text, text, 1, 2)
+    render(SummaryPage("failure", text, text, text, (text,), text.encode(), findings=(finding,), commit_id=text))
+
+
+WORK: Final[dict[str, Callable[[str], object]]] = {
+    "one_line": one_line,
+    "lines_of": lambda text: lines_of(text.encode()),
+    "reason": lambda text: reason(text.encode()),
+    "reason of lines": lambda text: reason("\n".join(text[at : at + 320] for at in range(0, len(text), 320)).encode()),
+    "reason of JSON": lambda text: reason(f'{{"message": "x", "exc_info": {re.escape(text)!r}}}'.encode()),
+    "summary": summarize,
+    "guard": guard,
+    "buffer": buffer,
+    "timestamp": parse_timestamp,
+    "date": http_date,
+    "link": lambda text: links.resolve("https://app.example/api", text, ""),
+    "query of a link": lambda text: links.resolve("https://app.example/api", f"/jobs?{text}", ""),
+    "line of a log": lambda text: links.from_line(f"https://app.example/api/logs?{text}", 1),
+    "proxy": find_proxy,
+    "inputs": convert,
+    "output": lambda text: _assignment("name", text),
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_work(name: str) -> None:
+    for part in PARTS:
+        assert_grows_slowly(WORK[name], name, part, "!")
