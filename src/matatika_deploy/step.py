@@ -126,7 +126,7 @@ class Step:
         except NotTheApi:
             raise
         except RequestRejected as rejected:
-            if rejected.status in (None, 401, 404):
+            if rejected.status in (None, 401, 404, 407):
                 raise
             return rejected
         except PlatformError as error:
