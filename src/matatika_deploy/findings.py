@@ -27,6 +27,11 @@ class Finding(NamedTuple):
     line: int | None = None
     column: int | None = None
 
+    @property
+    def place(self) -> str:
+        """Where it is: "pipelines/a.yml:5:11", or "" if it is not about a file."""
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
 
 def as_warnings(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings with warnings in place of errors."""

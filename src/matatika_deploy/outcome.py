@@ -7,7 +7,8 @@ from typing import NamedTuple, Self
 
 from matatika_deploy.errors import DeployError
 from matatika_deploy.platform.job import Job, JobStatus
-from matatika_deploy.text import sentence
+from matatika_deploy.text import format_duration, sentence
+from matatika_deploy.version import __version__
 
 RAISE_TIMEOUT = "If deployments take that long, raise the input `timeout`."
 
@@ -53,24 +54,29 @@ class StepResult(NamedTuple):
         return self._replace(message=f"{self.message} {sentence}".strip())
 
 
-def ended(job: Job, reason: str = "") -> StepResult:
-    """The result of a job that was followed to its end; `reason` says why it failed, if that is known."""
-    spent = "" if job.duration is None else f" after {job.duration} s"
+def ended(job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
+    """The result of a job that was followed to its end.
+
+    `reason` says why it failed, if that is known; else the hint is `where_to_look`.
+    """
+    spent = "" if job.duration is None else f" after {format_duration(job.duration)}"
     code = "" if job.exit_code is None else f" (exit code {job.exit_code})"
     if job.status == JobStatus.COMPLETE:
         return StepResult(Outcome.SUCCESS, 0, "Deployed", f"Job {job.id} is {job.status}{spent}.")
     end = f"Job {job.id} ended with {job.status}{code}{spent}."
     if job.status == JobStatus.STOPPED:
-        why = reason or "Somebody stopped it, or it ran out of the platform's own time."
+        why = (job.message and reason) or "Somebody stopped it, or it reached the platform's own limit."
+        # What the log says last is no reason to stop a job, but tells where it was.
+        last = f" At the end of its log: {sentence(reason)}" if reason and not job.message else ""
         return StepResult(
             Outcome.STOPPED,
             1,
             "Deployment stopped",
-            f"{sentence(why)} {end}",
-            "Run the workflow again if that was not meant to be.",
+            f"{sentence(why)} {end}{last}",
+            "Run the workflow again if that was not intended.",
         )
-    hint = "" if reason else "The job's log says why: with `logs: on-failure`, it is shown here."
-    return StepResult(Outcome.FAILURE, 1, "Deployment failed", f"{sentence(reason)} {end}" if reason else end, hint)
+    said = f"{sentence(reason)} {end}" if reason else end
+    return StepResult(Outcome.FAILURE, 1, "Deployment failed", said, "" if reason else where_to_look)
 
 
 def submitted(job: Job) -> StepResult:
@@ -81,7 +87,7 @@ def submitted(job: Job) -> StepResult:
 
 def checked() -> StepResult:
     """The result of a dry run."""
-    return StepResult(Outcome.CHECKED, 0, "Checked", "Nothing was deployed: this was a dry run.")
+    return StepResult(Outcome.CHECKED, 0, "Checked", "Nothing was deployed, since this was a dry run.")
 
 
 def timed_out(message: str, hint: str = RAISE_TIMEOUT) -> StepResult:
@@ -112,7 +118,13 @@ def crashed(error: Exception) -> StepResult:
         return StepResult(Outcome.ERROR, 3, "Internal error", message, hint)
     place = traceback.extract_tb(error.__traceback__)[-1]
     message = f"The action failed with {type(error).__name__} in {place.name}, line {place.lineno} of {place.filename}."
-    return StepResult(Outcome.ERROR, 3, "Internal error", message, "This is a defect of the action: please report it.")
+    return StepResult(
+        Outcome.ERROR,
+        3,
+        "Internal error",
+        message,
+        f"This is a defect of the action, version {__version__}: please report it.",
+    )
 
 
 def job_outputs(job: Job, job_url: str) -> dict[str, str]:

@@ -17,7 +17,13 @@ from matatika_deploy.runtime.cancellation import DeadlineExceeded
 from matatika_deploy.step import Step
 from matatika_deploy.text import format_duration
 
-_STOP_IT = "Stop it in the app if it must not go on."
+_MAY_BE_QUEUED = "A deployment may have been queued."
+_QUEUE = (
+    "Let the workflow's deployments of one workspace wait for each other with `concurrency`, or raise the input "
+    "`timeout`."
+)
+_IS_IT_UP = "Is the platform up, and are its addresses right?"
+_SHOW_LOG = "The job's log says why: with `logs: on-failure`, it is shown here."
 
 
 def over(step: Step, followed: FollowedJob) -> StepResult:
@@ -31,7 +37,8 @@ def over(step: Step, followed: FollowedJob) -> StepResult:
         followed.log.reader.warn_once("its end did not come in time.")
     if job.status == JobStatus.COMPLETE:
         step.annotate(checks.after_deployment(step.settings, job.commit_id, step.environ))
-    result = outcome.ended(job, _reason(step, followed) if has_failed else "")
+    where = _SHOW_LOG if logs is Logs.NONE else f"Neither the platform nor the log says why: {_look(step)}"
+    result = outcome.ended(job, _reason(step, followed) if has_failed else "", where)
     if result.outcome is Outcome.SUCCESS and job.exit_code:
         step.commands.warning(f"The deployment succeeded, although its exit code is {job.exit_code}.")
     return result
@@ -63,8 +70,9 @@ def cancelled(step: Step, signum: int) -> StepResult:
             found = step.trigger.resolve_pending(answer_within=step.limits.cancel_answer, listings=1)
         if found is None:
             state.save(step.commands, Stage.FINISHED)
-            unknown = _may_be_queued(step)
-            return outcome.cancelled(signum, unknown or "Nothing was deployed.", may_run_on=bool(unknown))
+            if step.trigger.pending:
+                return outcome.cancelled(signum, _MAY_BE_QUEUED, _look_first(step), may_run_on=True)
+            return outcome.cancelled(signum, "Nothing was deployed.", may_run_on=False)
         followed = FollowedJob(found, step.client)
     end = _end_job(step, followed, step.settings.on_cancel, "on-cancel")
     if found:
@@ -79,7 +87,7 @@ def cancelled(step: Step, signum: int) -> StepResult:
 def timed_out(step: Step) -> StepResult:
     """End a step whose deadline has passed: the job is looked at once more before that counts."""
     trouble = _trouble(step)
-    hint = timeout_hint(step.environ) or outcome.RAISE_TIMEOUT
+    hint = timeout_hint(step.environ) or _out_of_time(step)
     _begin(step, step.limits.after_deadline, handled_signals=0)
     timeout = format_duration(step.settings.timeout)
     if step.deployment is None:
@@ -91,8 +99,8 @@ def timed_out(step: Step) -> StepResult:
     if followed is None:
         state.save(step.commands, Stage.FINISHED)
         because = f": {trouble}" if trouble else ""
-        said = f"No deployment could be triggered within {timeout}{because}. {_may_be_queued(step)}"
-        return outcome.timed_out(said.strip(), hint)
+        said = f"No deployment could be triggered within {timeout}{because}."
+        return _naming_job(step, outcome.timed_out(said, hint))
     try:
         with step.scope.fail_after(step.limits.last_look):
             followed.saw(followed.jobs.get(followed.job))
@@ -150,12 +158,13 @@ def _end_job(step: Step, followed: FollowedJob, policy: JobPolicy, option: str) 
     if not followed.is_ours:
         return _JobEnd(job, "runs on, since it may be somebody else's", may_run_on=True)
     if not step.settings.can_sign_in:
-        said = f"could not be withdrawn, since that takes a token: {followed.url}"
-        return _JobEnd(job, said, hint=_STOP_IT, may_run_on=True)
+        said = f"could not be withdrawn, and may be running still: {followed.url} (that takes a token or an API key)"
+        return _JobEnd(job, said, hint=_stop_it(step), may_run_on=True)
     withdrawal = followed.jobs.withdraw(job)
     if withdrawal.ended is Ended.FAILED:
-        said = f"could not be withdrawn, and may be running still: {followed.url} ({withdrawal.reason.rstrip('.')})"
-        return _JobEnd(withdrawal.job, said, withdrawal.ended, _STOP_IT, may_run_on=True)
+        why = withdrawal.reason.removeprefix("Could not withdraw the job: ").rstrip(".")
+        said = f"could not be withdrawn, and may be running still: {followed.url} ({why[:1].lower()}{why[1:]})"
+        return _JobEnd(withdrawal.job, said, withdrawal.ended, _stop_it(step), may_run_on=True)
     said = "was still queued, and was deleted" if withdrawal.ended is Ended.DELETED else "was withdrawn"
     return _JobEnd(withdrawal.job, said, withdrawal.ended)
 
@@ -202,20 +211,36 @@ def _trouble(step: Step) -> str:
     return f"the step {step.client.trouble}" if step.client.trouble else ""
 
 
+def _out_of_time(step: Step) -> str:
+    """What to do about it, if time alone was missing, or what took it."""
+    if step.trigger.waits_for:
+        return _QUEUE
+    return _IS_IT_UP if step.client.trouble else outcome.RAISE_TIMEOUT
+
+
 def _naming_job(step: Step, result: StepResult) -> StepResult:
     """Name the job that may be running when the step gives up."""
     followed = step.deployment
-    if followed is None:
-        return result.adding(_may_be_queued(step))
-    return (
-        result if followed.job.is_over else result.adding(f"Job {followed.job.id} may be running still: {followed.url}")
-    )
+    if followed is None and step.trigger.pending:
+        result = result.adding(_MAY_BE_QUEUED)
+    elif followed and not followed.job.is_over:
+        result = result.adding(f"Job {followed.job.id} may be running still.")
+    else:
+        return result
+    return result._replace(hint=f"{result.hint} {_look_first(step)}".strip())
 
 
-def _may_be_queued(step: Step) -> str:
-    if step.trigger.pending is None:
-        return ""
-    return f"A deployment may have been queued: look at {step.workspace_url}"
+def _look_first(step: Step) -> str:
+    return f"Before you run the workflow again, {_look(step)}"
+
+
+def _stop_it(step: Step) -> str:
+    return f"If it must not go on, stop it in the app: {step.workspace_url}"
+
+
+def _look(step: Step) -> str:
+    """Where a person sees how jobs are; the address comes last, so that nothing is read as a part of it."""
+    return f"look at the workspace: {step.workspace_url}"
 
 
 def _begin(step: Step, seconds: float, *, handled_signals: int) -> None:

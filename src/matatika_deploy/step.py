@@ -126,7 +126,7 @@ class Step:
         except NotTheApi:
             raise
         except RequestRejected as rejected:
-            if rejected.status in (None, 401, 404, 407):
+            if rejected.status in (None, 401, 404):
                 raise
             return rejected
         except PlatformError as error:
@@ -151,11 +151,7 @@ class Step:
         self.annotate(checked.findings)
         self._finish_listing(listing)
         if checked.refusing:
-            count = "one error was" if checked.refusing == 1 else f"{checked.refusing} errors were"
-            raise CheckFailed(
-                f"Nothing was deployed: {count} found before the trigger.",
-                "Fix what the annotations name, or set the check to `warn`.",
-            )
+            raise CheckFailed(checked.refusal, "Fix what the annotations name, or set the check to `warn`.")
 
     def annotate(self, findings: list[Finding]) -> None:
         """Show findings as annotations, and keep them for the summary."""
@@ -285,7 +281,8 @@ class Step:
             f"{self.workspace_path}/jobs" if settings.can_sign_in else None,
             WORKSPACE_DEPLOY,
             "deployment",
-            "Another deployment may be queued or running already.",
+            "The platform deploys a workspace once at a time: let the workflow's deployments wait for each other with "
+            "`concurrency`.",
         )
 
     def _log(self, followed: FollowedJob, missing_until: float) -> FollowedLog:

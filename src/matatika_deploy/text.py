@@ -37,11 +37,11 @@ def sentence(text: str) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Give a duration for people: `42 s`, `3 min 5 s`, `1 h 2 min`."""
+    """Give a duration for people in its two largest units, without zeros: `42 s`, `3 min 5 s`, `1 h 2 min`, `2 h`."""
     minutes, rest = divmod(round(seconds), 60)
-    if minutes >= 60:
-        return f"{minutes // 60} h {minutes % 60} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (0 if hours else rest, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"
 
 
 def lines_of(log: bytes) -> list[str]:

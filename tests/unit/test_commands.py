@@ -245,7 +245,9 @@ class TestFindings:
     def test_a_finding_is_shown_at_its_place(self, runner: Runner) -> None:
         runner.commands.annotate(self.findings(Level.WARNING, 1))
         (command,) = runner.read().commands
-        assert command == Command("warning", "Finding 0", {"file": "pipelines/a, b:c.yml", "line": "1", "col": "5"})
+        assert command == Command(
+            "warning", "pipelines/a, b:c.yml:1:5: Finding 0", {"file": "pipelines/a, b:c.yml", "line": "1", "col": "5"}
+        )
 
     def test_a_finding_needs_no_place(self, runner: Runner) -> None:
         runner.commands.annotate([Finding(Level.NOTICE, "Just so")])
@@ -255,8 +257,8 @@ class TestFindings:
     def test_nine_findings_of_each_level_leave_room_for_the_result(self, runner: Runner, count: int) -> None:
         runner.commands.annotate(self.findings(Level.ERROR, count) + self.findings(Level.WARNING, 3))
         log = runner.read()
-        assert log.said("error") == [f"Finding {n}" for n in range(9)]
-        assert log.said("warning") == [f"Finding {n}" for n in range(3)]
+        assert log.said("error") == [f"pipelines/a, b:c.yml:{n + 1}:5: Finding {n}" for n in range(9)]
+        assert len(log.said("warning")) == 3
         more = [line for line in log.lines if not line.startswith("::")]
         assert len(more) == (count > 9)
         assert all(f"{count - 9} more" in line for line in more)

@@ -52,18 +52,32 @@ def test_every_other_end_has_its_exit_code(found: StepResult, result: Outcome, c
     assert found.title
 
 
-@pytest.mark.parametrize("status", ["ERROR", "STOPPED"])
-def test_reason_comes_first_in_the_message(status: str) -> None:
-    found = outcome.ended(JOB._replace(status=status), "The disk is full")
+def test_reason_of_a_failure_comes_first_in_the_message() -> None:
+    failed = JOB._replace(status="ERROR")
+    found = outcome.ended(failed, "The disk is full")
     assert found.message.startswith("The disk is full. Job 7127b1d3 ended")
-    assert found.headline.startswith("Deployment ")
-    assert "The disk is full" in found.headline
-    assert outcome.ended(JOB._replace(status=status), "Is it full?").message.startswith("Is it full? Job")
+    assert found.headline.startswith("Deployment failed: The disk is full. ")
+    assert outcome.ended(failed, "Is it full?").message.startswith("Is it full? Job")
 
 
-def test_failure_without_a_reason_leads_to_the_log() -> None:
-    assert "logs: on-failure" in outcome.ended(JOB._replace(status="ERROR")).hint
-    assert outcome.ended(JOB._replace(status="ERROR"), "The disk is full").hint == ""
+def test_end_of_the_log_is_no_reason_to_stop_and_comes_last() -> None:
+    found = outcome.ended(JOB._replace(status="STOPPED"), "Waiting for the lock")
+    assert found.message.startswith("Somebody stopped it, or it reached the platform's own limit.")
+    assert found.message.endswith("At the end of its log: Waiting for the lock.")
+    told = outcome.ended(JOB._replace(status="STOPPED", message="Out of time"), "Out of time")
+    assert told.message.startswith("Out of time. Job 7127b1d3 ended with STOPPED.")
+    assert "log" not in told.message
+
+
+def test_failure_without_a_reason_says_where_to_look() -> None:
+    failed = JOB._replace(status="ERROR")
+    assert outcome.ended(failed, where_to_look="Look there.").hint == "Look there."
+    assert outcome.ended(failed, "The disk is full", "Look there.").hint == ""
+
+
+def test_duration_is_written_for_people() -> None:
+    started, over = parse_timestamp("2024-05-01T10:00:00Z"), parse_timestamp("2024-05-01T11:02:03Z")
+    assert "after 1 h 2 min" in outcome.ended(JOB._replace(started=started, ended=over)).message
 
 
 def test_unknown_final_status_is_a_failure_that_names_it() -> None:

@@ -22,6 +22,14 @@ class Checked(NamedTuple):
     findings: list[Finding]
     refusing: int
 
+    @property
+    def refusal(self) -> str:
+        """The first error with its place, and how many there are."""
+        first = next(finding for finding in self.findings if finding.level is Level.ERROR)
+        place = f"{first.place}: " if first.place else ""
+        count = "one error was" if self.refusing == 1 else f"{self.refusing} errors were"
+        return f"{place}{first.message} Nothing was deployed: {count} found before the trigger."
+
 
 def before_trigger(settings: Settings, workspace: Workspace | None, environ: Mapping[str, str]) -> Checked:
     """Run the checks that the settings ask for.

@@ -67,11 +67,15 @@ class WorkflowCommands:
         self._command(Level.ERROR, text, **properties)
 
     def annotate(self, findings: list[Finding]) -> None:
-        """Annotate the files that findings are about: 9 of each level, which leaves one for the step's own result."""
+        """Annotate the files that findings are about: 9 of each level, which leaves one for the step's own result.
+
+        The runner's log shows no file of an annotation, so the message begins with the place.
+        """
         for level in Level:
             of_level = [finding for finding in findings if finding.level is level]
             for finding in of_level[: MOST_ANNOTATIONS - 1]:
-                self._command(level, finding.message, file=finding.file, line=finding.line, col=finding.column)
+                text = f"{finding.place}: {finding.message}" if finding.place else finding.message
+                self._command(level, text, file=finding.file, line=finding.line, col=finding.column)
             if more := len(of_level[MOST_ANNOTATIONS - 1 :]):
                 self.info(f"... and {more} more of level {level}: the step's summary has the table.")
 
@@ -105,10 +109,10 @@ class WorkflowCommands:
         try:
             with Path(path).open("ab") as file:
                 file.write(text.encode("utf-8", "replace"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
             if variable not in self._failed_files:
                 self._failed_files.add(variable)
-                self.warning(f"{variable} could not be written: {getattr(error, 'strerror', 'its path is none')}.")
+                self.warning(f"{variable} could not be written: {error.strerror}.")
 
 
 def _escape_data(text: str) -> str:

@@ -126,11 +126,11 @@ def url(value: str) -> str:
         parts = urlsplit(value)
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise ValueError("must be a URL, like https://app.matatika.com/api") from None
+        raise ValueError("must be a URL, like `https://app.matatika.com/api`") from None
     if re.match(r"[a-z0-9-]+(?:\.[a-z0-9-]+)+(?:[:/]|$)|localhost(?:[:/]|$)", value, re.IGNORECASE):
         raise ValueError("must begin with `https://`: add it")
     if parts.scheme not in ("https", "http") or not _HOST.fullmatch(host) or port == 0:
-        raise ValueError(_hinting("must be an https URL, like https://app.matatika.com/api", value))
+        raise ValueError(_hinting("must be an https URL, like `https://app.matatika.com/api`", value))
     if "@" in parts.netloc:
         raise ValueError("must not hold credentials: use the inputs for them")
     if "?" in value or "#" in value:

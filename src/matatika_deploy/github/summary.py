@@ -142,12 +142,11 @@ def _findings(findings: Sequence[Finding], blob_url: str) -> str:
 
 def _place(finding: Finding, blob_url: str) -> str:
     """Give where a finding is, linked to its line."""
-    where = [str(part) for part in (finding.file, finding.line, finding.column) if part is not None]
     if not finding.file or not blob_url or len(finding.file) > _LONGEST_PATH_OF_LINK:
-        return _code(":".join(where))
+        return _code(finding.place)
     path = quote(finding.file, errors="replace")
     line = f"#L{finding.line}" if finding.line else ""
-    return _link(f"{blob_url}/{path}{line}", _code(":".join(where)))
+    return _link(f"{blob_url}/{path}{line}", _code(finding.place))
 
 
 def _facts(page: SummaryPage) -> str:

@@ -16,8 +16,8 @@ from matatika_deploy.platform.responses import InvalidResponse, Request, Respons
 from matatika_deploy.runtime.cancellation import CancelScope
 
 _KEY_HINT = (
-    "Check `client-id`, `client-secret` and `audience` (by default `api-url`): the API key must be one of this "
-    "platform's."
+    "Check `client-id` and `client-secret`: are they of one API key, whole, and of the cloud that `auth-url` and "
+    "`audience` (by default `api-url`) belong to?"
 )
 
 
@@ -104,7 +104,7 @@ def token_request(auth_url: str, audience: str, client_id: str, client_secret: s
         url=auth_url,
         headers={"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
         body=urlencode(form).encode(),
-        hints={**dict.fromkeys((401, 403), _KEY_HINT), 404: "Check `auth-url`."},
+        hints={**dict.fromkeys((401, 403), _KEY_HINT), 404: "Check `auth-url`: nothing is there that issues tokens."},
     )
 
 

@@ -30,21 +30,28 @@ T = TypeVar("T")
 _REPORT_EVERY = 60.0
 
 _HINTS: Mapping[int, str] = {
-    401: "Is `token` still valid? It lasts two hours, and ends when its owner signs out. The tokens of an API key "
-    "(`client-id`, `client-secret`) renew themselves.",
-    403: "The credentials are valid, but lack the permission: check their role in the workspace.",
-    404: "Check `workspace-id` and `api-url`.",
+    401: "A `token` lasts two hours, and ends when its owner signs out. Use an API key (`client-id`, `client-secret`) "
+    "instead: its tokens renew themselves.",
+    403: "The credentials are valid, but lack the permission: an API key acts as the person who made it, who has to be "
+    "an admin or owner of the workspace.",
+    404: "Check `workspace-id` and `api-url`: is it the id of a workspace in this cloud, and one that the owner of the "
+    "credentials can see?",
+    405: "Check `api-url`: what answers there does not know this call.",
 }
+_OTHER_HINT = "The answer would be the same again: look at the workspace in the app."
 _RENEWED_HINT = "A token that was just issued is not accepted: check `audience` and `api-url`."
 _TITLES: Mapping[int, str] = {401: "Sign-in failed", 403: "No permission", 404: "Not found"}
-_IN_FRONT = "Something in front of the platform refused the request: a firewall, a proxy or bot protection."
+_IN_FRONT = (
+    "Something in front of the platform refused the request: a firewall, a proxy or bot protection. Ask whoever runs "
+    "it to let the runner through, or use a self-hosted runner."
+)
 _TRANSPORT_HINTS: Mapping[Failure, str] = {
     Failure.CERTIFICATE_NOT_TRUSTED: "If the platform is behind an authority of your own, give its certificate as "
     "`ca-bundle`.",
     Failure.WRONG_HOST_NAME: "Check the host's name in `api-url` and `auth-url`.",
     Failure.PROXY_REFUSED: "Check the user and password in `HTTPS_PROXY` or `HTTP_PROXY`.",
     Failure.PROXY_INVALID: "Correct `HTTPS_PROXY`, `HTTP_PROXY` or `NO_PROXY`: a proxy's address is like "
-    "http://proxy.example.com:3128. SOCKS proxies are not supported.",
+    "`http://proxy.example.com:3128`. SOCKS proxies are not supported.",
 }
 
 
@@ -266,7 +273,7 @@ class Client:
     def _hint(self, request: Request, status: int) -> str:
         if status == 401 and self.platform.token.can_renew and status not in request.hints:
             return _RENEWED_HINT
-        return request.hints.get(status) or _HINTS.get(status, "")
+        return request.hints.get(status) or _HINTS.get(status, _OTHER_HINT)
 
     def _renew(self, refused: str) -> None:
         self.platform.token.renew(refused, lambda request: self.call(request, parse_token), self.scope)
@@ -323,7 +330,7 @@ class _Patience:
         self._client.trouble = ""
         if self._last:
             spent = format_duration(self._now() - self._began)
-            self._client.platform.reporter.info(f"Could {self._request.action} after all, {spent} later.")
+            self._client.platform.reporter.info(f"Could {self._request.action}, after {spent} of trying.")
 
     def error(self) -> PlatformError:
         """Say why the call was given up."""
@@ -331,15 +338,17 @@ class _Patience:
         if verdict is None:
             raise RuntimeError("nothing has failed")
         if self._is_asked_too_much and verdict.retry_after:
-            asked = f"the platform asks to wait {verdict.retry_after:.0f} s, longer than this step may take"
+            wait = format_duration(verdict.retry_after)
+            asked = f"the platform asks to wait {wait}, longer than this step may take"
             return PlatformError(f"Could not {action} ({verdict}): {asked}.", "Run the workflow again later.")
         service = self._client.service(self._request)
         if self._web_pages_since is not None and self._limit < self._policy.outage:
             return web_page_error(action, self._request.url, service)
         is_outage = self._limit == self._policy.outage
         waited = format_duration(self._policy.outage if is_outage else self._policy.unresolved_name)
-        hint = f"Is the platform up, and `{service}` right? If so, run the workflow again."
-        return PlatformError(f"Could not {action}: no good answer for {waited}, the last: {verdict}.", hint)
+        hint = f"Is the platform up, and `{service}` right?"
+        host = urlsplit(self._request.url).netloc
+        return PlatformError(f"Could not {action}: no good answer for {waited} from {host} (at last: {verdict}).", hint)
 
     def _limit_for(self, verdict: Verdict) -> float:
         """The seconds, from the first failure on, after which a failure of this kind is given up."""
@@ -364,8 +373,8 @@ class _Patience:
 
 def web_page_error(action: str, url: str, service: str) -> NotTheApi:
     """Say that the address in the input `service` leads to a web site instead of the API."""
-    lacks = " The API's address usually ends with `/api`." if service == "api-url" else ""
+    why = "the API's address usually ends with `/api`" if service == "api-url" else "a page issues no tokens"
     return NotTheApi(
         f"Could not {action}: {url.partition('?')[0]} answers with a web page, not as an API does.",
-        f"Check `{service}`.{lacks}",
+        f"Check `{service}`: {why}.",
     )

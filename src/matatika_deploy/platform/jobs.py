@@ -16,7 +16,7 @@ from matatika_deploy.runtime.cancellation import DeadlineExceeded
 _PAGE_SIZE = 20
 _MOST_PAGES = 50
 
-_GONE: Mapping[int, str] = MappingProxyType({404: "Was the job deleted? Look at the workspace's jobs in the app."})
+_GONE: Mapping[int, str] = MappingProxyType({404: "Was the job deleted?"})
 
 
 class Ended(StrEnum):

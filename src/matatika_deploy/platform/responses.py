@@ -86,7 +86,8 @@ class TransportError(Exception):
     """An exchange without an answer; `detail` completes the failure's phrase."""
 
     def __init__(self, failure: Failure, detail: str = "") -> None:
-        super().__init__(failure.phrase.format(detail))
+        # Without a detail, one blank is enough.
+        super().__init__(failure.phrase.format(detail).replace("  ", " "))
         self.failure = failure
 
 
@@ -175,9 +176,11 @@ class Verdict(NamedTuple):
         return self.is_web_page and (200 <= status < 300 or status in (404, 405))
 
     def __str__(self) -> str:
-        """Phrase and message in one: "403 Forbidden: Not permitted"."""
+        """Phrase and message in one, without saying the same twice: "403 Forbidden: Not permitted"."""
         message = self.message.rstrip(". ")
-        return f"{self.phrase}: {message}" if message else self.phrase
+        phrase = self.phrase.casefold()
+        is_new = message.casefold() not in ("", phrase, phrase.partition(" ")[2])
+        return f"{self.phrase}: {message}" if is_new else self.phrase
 
 
 def classify(exchange: Response | TransportError | InvalidResponse) -> Verdict:
@@ -193,7 +196,7 @@ def classify(exchange: Response | TransportError | InvalidResponse) -> Verdict:
     if 200 <= exchange.status < 300 and not exchange.is_web_page:
         return Verdict(Kind.OK, exchange.phrase, status=exchange.status, is_from_api=True)
     if exchange.status == 407:
-        return classify(TransportError(Failure.PROXY_REFUSED, "in front of the platform"))._replace(status=407)
+        return classify(TransportError(Failure.PROXY_REFUSED))._replace(status=407)
     error = exchange.error_body
     is_ok = 200 <= exchange.status < 300
     return Verdict(
@@ -242,7 +245,7 @@ def _retry_after(response: Response) -> float | None:
     if text.isascii() and text.isdigit():
         return min(float(text[:300]), _LONGEST_RETRY_AFTER) or None
     date, now = http_date(text), response.date or response.received_at
-    return min(date - now, _LONGEST_RETRY_AFTER) if date is not None and date > now else None
+    return date - now if date is not None and date > now else None
 
 
 def http_date(value: str | None) -> float | None:

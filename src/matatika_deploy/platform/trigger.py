@@ -137,7 +137,7 @@ class Trigger:
             self._unanswered_since = self._unanswered_since or self.pending.sent_at
             lost = f"The answer to the trigger was lost ({error.verdict})"
             if self._target.jobs_path is None:
-                raise DeploymentUnknown(f"{lost}.", "Look before you run the workflow again.") from None
+                raise DeploymentUnknown(f"{lost}.") from None
             self._client.platform.reporter.info(f"{lost}: looking for its job.")
             listings = 1 + int(self._limits.unlisted / self._limits.listing_pause)
             found = self._find(listings, self._limits.unlisted / (listings - 1))
@@ -223,7 +223,6 @@ class Trigger:
                 raise DeploymentUnknown(
                     f"The answer to the trigger was lost, and the list of jobs does not tell whether job "
                     f"{doubtful[0].id} is the one that it queued.",
-                    "Look before you run the workflow again.",
                 )
             if ours:
                 if len(ours) > 1:
@@ -255,7 +254,6 @@ class Trigger:
             if page.has_more and not ours:
                 raise DeploymentUnknown(
                     "The answer to the trigger was lost, and the list of jobs is too long to find its job.",
-                    "Look before you run the workflow again.",
                 )
         return ours, doubtful
 
@@ -291,7 +289,8 @@ class Trigger:
         began = self._now()
 
         def clause(job: Job) -> str:
-            return f"another {self._target.noun}, job {job.id}, was {job.status} ({conflict})"
+            created = f" (created {job.created})" if job.created else ""
+            return f"another {self._target.noun}, job {job.id}{created}, was {job.status} ({conflict})"
 
         self.waits_for = clause(other)
         pace = self._client.platform.pace
@@ -335,6 +334,8 @@ class Trigger:
         error = self._client.rejected(conflict, self._request)
         error.title = "Another deployment is running"
         error.hint = self._target.conflict_hint
+        if self._target.jobs_path is None:
+            error.hint += " With a token or an API key as well, the step waits by itself."
         return error
 
     def _now(self) -> float:
