@@ -46,3 +46,15 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def image(engine: Engine, checkout: Path) -> str:
     """The action's image, built from the Dockerfile."""
     return engine.build(checkout, "matatika-deploy-action:e2e")
+
+
+@pytest.fixture(scope="session")
+def released(checkout: Path, image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkout as a release has it: `action.yml` names an image that is built already."""
+    copy = tmp_path_factory.mktemp("released") / "checkout"
+    shutil.copytree(checkout, copy)
+    action = copy / "action.yml"
+    text = action.read_text(encoding="utf-8")
+    assert text.count("image: Dockerfile\n") == 1
+    action.write_text(text.replace("image: Dockerfile\n", f"image: docker://{image}\n"), encoding="utf-8")
+    return copy

@@ -13,7 +13,6 @@ from tests.e2e.workflow_run import WorkflowRun, run_workflow
 DEPLOY = "Deploy the workspace"
 QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}}
 FAILING = {"job": {"runs": "0.5s", "ends": "ERROR", "log": [{"text": "ERROR No such data component"}]}}
-LONG = {"job": {"runs": "forever"}}
 HOSTILE_LINES = [
     "::set-output name=stolen::from-the-log",
     "::set-env name=STOLEN::from-the-log",
@@ -31,16 +30,15 @@ HOSTILE_LINES = [
 
 
 def _run(
-    engine: Engine, checkout: Path, simulator: Simulator, workflow: str = "deploy.yml", wait: str = "", **secrets: str
+    engine: Engine, released: Path, simulator: Simulator, workflow: str = "deploy.yml", **secrets: str
 ) -> WorkflowRun:
     variables = {
         "WORKSPACE_ID": constants.WORKSPACE_ID,
         "API_URL": simulator.api_url,
         "AUTH_URL": simulator.auth_url,
-        "WAIT": wait,
         "CLIENT_ID": constants.CLIENT_ID if "CLIENT_SECRET" in secrets else "",
     }
-    return run_workflow(engine, checkout, f"tests/e2e/workflows/{workflow}", variables, secrets)
+    return run_workflow(engine, released, f"tests/e2e/workflows/{workflow}", variables, secrets)
 
 
 def _outputs(run: WorkflowRun) -> Any:
@@ -49,10 +47,10 @@ def _outputs(run: WorkflowRun) -> Any:
     return json.loads(text.removeprefix("outputs "))
 
 
-def test_success(engine: Engine, checkout: Path) -> None:
+def test_success(engine: Engine, released: Path) -> None:
     with Simulator(QUICK) as simulator:
-        run = _run(engine, checkout, simulator, TOKEN=constants.TOKEN)
-        (job,) = simulator.jobs
+        run = _run(engine, released, simulator, CLIENT_SECRET=constants.CLIENT_SECRET)
+        (job,), (token,) = simulator.jobs, simulator.issued_tokens
     assert run.code == 0
     assert run.result_of(DEPLOY) == "success"
     assert run.result_of("Clean up after a failure") is None
@@ -65,11 +63,13 @@ def test_success(engine: Engine, checkout: Path) -> None:
     assert outputs["commit-id"] == constants.COMMIT_ID
     assert outputs["exit-code"] == "0"
     assert "INFO  Deployed" in run.printed_by(DEPLOY)
+    assert run.commands_of(DEPLOY).count("add-mask") == len(["client-secret", "access token"])
+    assert not [entry for entry in run.log if token in entry["msg"]]
 
 
-def test_failure_reaches_the_next_step(engine: Engine, checkout: Path) -> None:
+def test_failure_reaches_the_next_step(engine: Engine, released: Path) -> None:
     with Simulator(FAILING) as simulator:
-        run = _run(engine, checkout, simulator, TOKEN=constants.TOKEN)
+        run = _run(engine, released, simulator, TOKEN=constants.TOKEN)
     assert run.code == 1
     assert run.result_of(DEPLOY) == "failure"
     assert run.printed_by("Clean up after a failure") == ["cleaning up after failure ERROR"]
@@ -78,43 +78,12 @@ def test_failure_reaches_the_next_step(engine: Engine, checkout: Path) -> None:
     assert "ERROR No such data component" in run.printed_by(DEPLOY)
 
 
-def test_without_waiting(engine: Engine, checkout: Path) -> None:
-    with Simulator(LONG) as simulator:
-        run = _run(engine, checkout, simulator, wait="false", TOKEN=constants.TOKEN)
-        (job,) = simulator.jobs
-    assert run.code == 0
-    assert _outputs(run)["outcome"] == "submitted"
-    assert _outputs(run)["job-id"] == job.id
-    assert job.status == "RUNNING"
-
-
-def test_webhook(engine: Engine, checkout: Path) -> None:
-    with Simulator(QUICK) as simulator:
-        run = _run(engine, checkout, simulator, DEPLOYMENT_SECRET=constants.DEPLOYMENT_SECRET)
-        (trigger,) = simulator.journal
-    assert run.code == 0
-    assert _outputs(run)["outcome"] == "submitted"
-    assert (trigger.call, trigger.signed, trigger.authorised, trigger.status) == ("webhook", True, True, 202)
-    assert any("followed" in notice for notice in run.said(DEPLOY, "notice"))
-
-
-def test_api_key(engine: Engine, checkout: Path) -> None:
-    with Simulator(QUICK) as simulator:
-        run = _run(engine, checkout, simulator, CLIENT_SECRET=constants.CLIENT_SECRET)
-        tokens = simulator.issued_tokens
-    assert run.code == 0
-    assert _outputs(run)["outcome"] == "success"
-    assert len(tokens) == 1
-    assert not [entry for entry in run.log if tokens[0] in entry["msg"]]
-    assert run.commands_of(DEPLOY).count("add-mask") == len(["client-id", "client-secret", "access token"])
-
-
 @pytest.mark.parametrize("stream", ["ends", "held"])
-def test_log_has_no_effect(engine: Engine, checkout: Path, stream: str) -> None:
+def test_log_has_no_effect(engine: Engine, released: Path, stream: str) -> None:
     log = [{"text": line} for line in HOSTILE_LINES]
     scenario = {"job": {"runs": "1s", "log": log}, "logs": {"stream": stream}}
     with Simulator(scenario) as simulator:
-        run = _run(engine, checkout, simulator, "hostile.yml", TOKEN=constants.TOKEN)
+        run = _run(engine, released, simulator, "hostile.yml", TOKEN=constants.TOKEN)
     assert run.code == 0
     assert run.commands_of("Print unguarded") == ["set-output"]
     deploy, unguarded = _outputs(run)
@@ -130,9 +99,9 @@ def test_log_has_no_effect(engine: Engine, checkout: Path, stream: str) -> None:
     assert not {"set-env", "add-path", "error", "warning", "save-state", "x"} & set(commands)
 
 
-def test_preflight_annotates_the_files_and_deploys_nothing(engine: Engine, checkout: Path) -> None:
+def test_preflight_annotates_the_files_and_deploys_nothing(engine: Engine, released: Path) -> None:
     with Simulator(QUICK) as simulator:
-        run = _run(engine, checkout, simulator, "preflight.yml", TOKEN=constants.TOKEN)
+        run = _run(engine, released, simulator, "preflight.yml", TOKEN=constants.TOKEN)
         assert not simulator.calls("trigger")
         assert not simulator.jobs
     assert run.result_of(DEPLOY) == "failure"
@@ -142,7 +111,7 @@ def test_preflight_annotates_the_files_and_deploys_nothing(engine: Engine, check
         ("warning", f"{folder}/pipelines/publish-reports.yml", "schedule:"),
         ("error", f"{folder}/analyze/datasets/orders-by-month.yml", "visualisation:"),
     ):
-        assert run.annotated(DEPLOY, level) == {(name, _line_of(checkout / name, key))}
+        assert run.annotated(DEPLOY, level) == {(name, _line_of(released / name, key))}
 
 
 def _line_of(file: Path, text: str) -> str:

@@ -67,7 +67,7 @@ def test_success(engine: Engine, image: str, tmp_path: Path) -> None:
     assert result.log.job_log == "INFO  Déployé\n".encode()
     assert step.files.outputs["outcome"] == "success"
     assert step.files.outputs["job-id"] == job.id
-    assert step.files.outputs.keys() <= yaml.safe_load(ACTION.read_text(encoding="utf-8"))["outputs"].keys()
+    assert step.files.outputs.keys() == yaml.safe_load(ACTION.read_text(encoding="utf-8"))["outputs"].keys()
     assert job.id in step.files.summary
 
 
@@ -133,6 +133,16 @@ def test_user_without_a_name_or_rights(engine: Engine, image: str, tmp_path: Pat
     assert result.code == 0
     assert step.files.outputs["outcome"] == "success"
     assert [entry.call for entry in simulator.calls("token")] == ["token"]
+
+
+def test_without_waiting(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(LONG) as simulator:
+        step = Step(engine, image, tmp_path, simulator, wait="false")
+        result = step.run()
+        (job,) = simulator.jobs
+    assert (result.code, job.status) == (0, "RUNNING")
+    assert step.files.outputs["outcome"] == "submitted"
+    assert step.files.outputs["job-id"] == job.id
 
 
 def test_webhook_with_the_event_of_a_push(engine: Engine, image: str, tmp_path: Path) -> None:

@@ -21,10 +21,10 @@ DEPLOY = "Deploy the workspace"
 
 
 @pytest.fixture(scope="module")
-def fleet(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fleet(released: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose reusable workflow uses the action beside it instead of a released one."""
     copy = tmp_path_factory.mktemp("fleet") / "checkout"
-    shutil.copytree(checkout, copy)
+    shutil.copytree(released, copy)
     text = (copy / FLEETS).read_text(encoding="utf-8")
     assert text.count("uses: OWNER/matatika-deploy-action@v1") == 1
     (copy / FLEETS).write_text(text.replace("uses: OWNER/matatika-deploy-action@v1", "uses: ./"), encoding="utf-8")

@@ -15,7 +15,7 @@ import yaml
 
 from matatika_simulator import Simulator, constants
 from tests.e2e.containers import Engine
-from tests.e2e.workflow_run import LOCAL_RUNNER, PUBLIC_RUNNER, WorkflowRun, run_workflow
+from tests.e2e.workflow_run import WorkflowRun, run_workflow, runner_image
 from tests.support.readme import DOCKER, GITLAB, NAME, WORKFLOWS, load
 from tests.support.tls import make_certificate
 
@@ -75,9 +75,9 @@ def test_every_example_is_run() -> None:
 
 @pytest.mark.parametrize("expected", RUNS, ids=lambda run: f"{run.example}-{run.event}")
 def test_example(
-    engine: Engine, checkout: Path, workspaces: list[str], simulator: Simulator, tmp_path: Path, expected: Run
+    engine: Engine, released: Path, workspaces: list[str], simulator: Simulator, tmp_path: Path, expected: Run
 ) -> None:
-    repository = _repository(checkout, expected.example, simulator, tmp_path)
+    repository = _repository(released, expected.example, simulator, tmp_path)
     run = _run(engine, repository, expected, _VARIABLES, _SECRETS)
     assert run.code == 0
     assert {call: len(simulator.calls(call)) for call in expected.calls} == expected.calls
@@ -89,18 +89,18 @@ def test_example(
         assert run.printed_by("Show the result") == ["All workspaces -- success"]
 
 
-def test_pull_request_from_a_fork(engine: Engine, checkout: Path, simulator: Simulator, tmp_path: Path) -> None:
+def test_pull_request_from_a_fork(engine: Engine, released: Path, simulator: Simulator, tmp_path: Path) -> None:
     """It gets neither variables nor secrets."""
-    repository = _repository(checkout, "deploy.yml", simulator, tmp_path)
+    repository = _repository(released, "deploy.yml", simulator, tmp_path)
     run = _run(engine, repository, Run("deploy.yml", "pull_request"), {}, {})
     assert run.code == 0
     assert not simulator.journal
     assert "notice" in [entry.get("command") for entry in run.log]
 
 
-def test_notifications_of_a_deployment_that_fails(engine: Engine, checkout: Path, tmp_path: Path) -> None:
+def test_notifications_of_a_deployment_that_fails(engine: Engine, released: Path, tmp_path: Path) -> None:
     with Simulator({"job": {**JOB, "ends": "ERROR"}}, tls=make_certificate(tmp_path)) as simulator:
-        repository = _repository(checkout, "notify.yml", simulator, tmp_path)
+        repository = _repository(released, "notify.yml", simulator, tmp_path)
         run = _run(engine, repository, Run("notify.yml"), _VARIABLES, _SECRETS)
     assert run.code == 1
     (comment,) = run.printed_by("Comment on the commit")
@@ -126,16 +126,16 @@ _SECRETS = {
 def _run(
     engine: Engine, repository: Path, example: Run, variables: Mapping[str, str], secrets: Mapping[str, str]
 ) -> WorkflowRun:
-    runner = LOCAL_RUNNER if engine.has_image(LOCAL_RUNNER) else PUBLIC_RUNNER
+    runner = runner_image(engine)
     platforms = [option for label in ("self-hosted", "macos-latest") for option in ("--platform", f"{label}={runner}")]
     options = (*example.options, *platforms)
     return run_workflow(engine, repository, EXAMPLE, variables, secrets, *options, event=example.event)
 
 
-def _repository(checkout: Path, example: str, simulator: Simulator, folder: Path) -> Path:
+def _repository(released: Path, example: str, simulator: Simulator, folder: Path) -> Path:
     """A workspace's repository, an example among its workflows; `folder` has the simulator's certificate."""
     repository = folder / "repository"
-    shutil.copytree(checkout, repository)
+    shutil.copytree(released, repository)
     (repository / "workspace.yml").write_text("version: workspaces/v0.2\nname: Orders\n", encoding="utf-8")
     (repository / "certificates").mkdir()
     shutil.copy(folder / "certificate.pem", repository / AUTHORITY)

@@ -55,6 +55,11 @@ class WorkflowRun:
         return results[-1] if results else None
 
 
+def runner_image(engine: Engine) -> str:
+    """The image that jobs run in."""
+    return LOCAL_RUNNER if engine.has_image(LOCAL_RUNNER) else PUBLIC_RUNNER
+
+
 def run_workflow(
     engine: Engine,
     checkout: Path,
@@ -65,12 +70,12 @@ def run_workflow(
     event: str = "push",
 ) -> WorkflowRun:
     """Run a workflow for an event; `workflow` is its path in `checkout`, `options` are act's own."""
-    local = engine.has_image(LOCAL_RUNNER)
-    runner = LOCAL_RUNNER if local else PUBLIC_RUNNER
+    runner = runner_image(engine)
     arguments = [
         *(event, "--workflows", workflow, "--json", *options),
         *("--platform", f"ubuntu-latest={runner}", "--platform", f"ubuntu-24.04={runner}"),
-        f"--pull={str(not local).lower()}",
+        # Only what is not there.
+        "--pull=false",
         # The job needs no engine of its own.
         *("--container-daemon-socket", "-", "--rm"),
         *(argument for variable in variables.items() for argument in ("--var", "=".join(variable))),

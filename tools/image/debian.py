@@ -49,7 +49,8 @@ def checksums(package: str, files: Iterable[Path]) -> str:
 def licences(packages: Iterable[str]) -> dict[str, str]:
     """Give the text of each package's `copyright`.
 
-    Base images without any documents exist: then the texts come from the packages' archives.
+    The official slim images keep these files alone of all documents. For a base image without them, the texts come from
+    the packages' archives. Reference: https://github.com/debuerreotype/debuerreotype/blob/master/scripts/.slimify-includes
     """
     files = {package: DOCUMENTS / package.partition(":")[0] / "copyright" for package in packages}
     missing = [package for package, file in files.items() if not file.is_file()]
