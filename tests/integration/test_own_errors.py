@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,13 +21,13 @@ import matatika_deploy
 from matatika_simulator import constants
 from tests.support.inprocess import PATIENT, run_main, stage
 
-ERRORS: Final = (
-    RuntimeError("boom"),
-    OSError(5, "boom"),
-    MemoryError(),
-    UnicodeDecodeError("utf-8", b"x", 0, 1, "boom"),
-    KeyError("boom"),
-    RecursionError("boom"),
+ERRORS: Final[tuple[Callable[[], Exception], ...]] = (
+    lambda: RuntimeError("boom"),
+    lambda: OSError(5, "boom"),
+    MemoryError,
+    lambda: UnicodeDecodeError("utf-8", b"x", 0, 1, "boom"),
+    lambda: KeyError("boom"),
+    lambda: RecursionError("boom"),
 )
 _API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 _LOG: Final = [{"text": "a line"}, {"text": "ERROR: no such table"}]
@@ -40,7 +40,15 @@ STEPS: Final[Mapping[str, tuple[dict[str, Any], dict[str, str]]]] = {
     "times out": ({"job": {"runs": "forever", "log": _LOG}}, {"logs": "stream", "timeout": "10s"}),
 }
 # Without these nothing can be printed at all, or nothing is waited for: see `test_process_has_the_last_word`.
-LAST_WORD: Final = ("Task._run", "console.", "log_guard.", "main.main", "WorkflowCommands.__init__", "text.one_line")
+LAST_WORD: Final = (
+    "Task._run",
+    "Signals.__init__",
+    "console.",
+    "log_guard.",
+    "main.main",
+    "WorkflowCommands.__init__",
+    "text.one_line",
+)
 # A `ValueError` from these is what they say of a bad input.
 BAD_INPUT: Final = ("converters.", "inputs.")
 
@@ -108,7 +116,7 @@ def test_step_says_what_failed_and_names_its_job(tmp_path: Path, name: str) -> N
     for number, code in enumerate(chosen[4 * list(STEPS).index(name) :: 12]):
         what = functions()[code]
         call = 1 if number % 2 else counting.calls[code]
-        saboteur = Saboteur(code, call, ERRORS[number % len(ERRORS)])
+        saboteur = Saboteur(code, call, ERRORS[number % len(ERRORS)]())
         result, jobs = play(tmp_path / str(number), name, saboteur)
         assert b"Traceback" not in result.printed, what
         assert "boom" not in result.log.own or any(part in what for part in BAD_INPUT), what
