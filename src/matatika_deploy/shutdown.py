@@ -39,6 +39,9 @@ def over(step: Step, followed: FollowedJob) -> StepResult:
         step.annotate(checks.after_deployment(step.settings, job.commit_id, step.environ))
     where = _SHOW_LOG if logs is Logs.NONE else f"Neither the platform nor the log says why: {_look(step)}"
     result = outcome.ended(job, _reason(step, followed) if has_failed else "", where)
+    if result.outcome is Outcome.SUCCESS and step.tolerated:
+        count = "an error" if step.tolerated == 1 else f"{step.tolerated} errors"
+        result = result.adding(f"It was deployed although the checks had found {count}.")
     if result.outcome is Outcome.SUCCESS and job.exit_code:
         step.commands.warning(f"The deployment succeeded, although its exit code is {job.exit_code}.")
     return result

@@ -98,6 +98,8 @@ class Step:
         self.workspace: Workspace | None = None
         """What the platform says of it, once that was read."""
         self.findings: list[Finding] = []
+        self.tolerated = 0
+        """How many errors of the checks did not keep it from deploying."""
         self.deployment: FollowedJob | None = None
         """The job that this step queued, once it is known."""
         self._console = console
@@ -148,6 +150,7 @@ class Step:
         self.publish()
         # A task, so that a signal need not wait for ten thousand files.
         checked = self.scope.run(lambda: checks.before_trigger(self.settings, self.workspace, self.environ), inf)
+        self.tolerated = checked.tolerated
         self.annotate(checked.findings)
         self._finish_listing(listing)
         if checked.refusing:

@@ -120,7 +120,7 @@ def test_no_line_of_the_log_is_obeyed(tmp_path: Path, written: list[dict[str, An
     assert result.outputs["outcome"] == "failure"
 
 
-def test_so_it_is_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_a_process_of_its_own_guards_the_log(tmp_path: Path) -> None:
     job = {"runs": "1s", "log": [log_item(LOG[:1000]), log_item(LOG[1000:], at="0.5s")]}
     with Simulator({"job": job, "logs": {"stream": "held"}}) as simulator:
         result = Step(tmp_path / "step", simulator).run()
@@ -130,7 +130,7 @@ def test_so_it_is_in_a_process_of_its_own(tmp_path: Path) -> None:
     assert (result.code, result.outputs["outcome"]) == (0, "success")
 
 
-def test_so_it_is_when_the_log_is_printed_only_after_a_failure(tmp_path: Path) -> None:
+def test_a_log_that_is_printed_after_a_failure_is_guarded(tmp_path: Path) -> None:
     scenario = {"job": {"runs": "10s", "ends": "ERROR", "log": [log_item(LOG)]}}
     with stage(tmp_path, scenario, logs="on-failure") as staged:
         result = staged.run()
@@ -144,7 +144,7 @@ own_lines = st.sampled_from([b"Ours\n", b"::warning::Ours\n", b"::debug::Ours\n"
 
 
 @given(st.lists(st.tuples(st.just("log"), pieces) | st.tuples(st.just("say"), own_lines), max_size=30))
-def test_however_the_log_and_lines_of_our_own_come_the_runner_tells_them_apart(said: list[tuple[str, bytes]]) -> None:
+def test_the_runner_tells_the_log_from_the_actions_lines_in_any_order(said: list[tuple[str, bytes]]) -> None:
     guard = Guard(TOKEN[::-1])
     printed = b"".join(guard.log(data) if kind == "log" else guard.say(data) for kind, data in said) + guard.end()
     log = b"".join(data for kind, data in said if kind == "log")

@@ -627,7 +627,7 @@ TABLE = [
         "A check warns.",
         """
         Warning: pipelines/orders.yml:2:11: 'schedule' has 1 field; the platform's cron has 6, seconds first.
-        Deployed: Job JOB is COMPLETE after 40 s.
+        Deployed: Job JOB is COMPLETE after 40 s. It was deployed although the checks had found an error.
         """,
         inputs={"preflight": "warn"},
         arrange=WORKSPACE,
@@ -667,7 +667,7 @@ TABLE = [
         "The workspace deploys another repository.",
         """
         Warning: The workspace deploys simulated-org/simulated-workspace, but this workflow runs in acme/data.
-        Deployed: Job JOB is COMPLETE after 40 s.
+        Deployed: Job JOB is COMPLETE after 40 s. It was deployed although the checks had found an error.
         """,
         inputs={"verify_source": "warn"},
         arrange=environ(GITHUB_REPOSITORY="acme/data"),

@@ -21,6 +21,8 @@ class Checked(NamedTuple):
 
     findings: list[Finding]
     refusing: int
+    tolerated: int = 0
+    """How many errors are shown as warnings."""
 
     @property
     def refusal(self) -> str:
@@ -39,7 +41,7 @@ def before_trigger(settings: Settings, workspace: Workspace | None, environ: Map
         environ: the runner's variables.
     """
     findings: list[Finding] = []
-    refusing = 0
+    refusing = tolerated = 0
     if settings.preflight is not Strictness.OFF:
         from matatika_deploy.checks import preflight
 
@@ -49,12 +51,14 @@ def before_trigger(settings: Settings, workspace: Workspace | None, environ: Map
             workspace.directory if workspace else None,
             is_required=settings.preflight is Strictness.ERROR,
         )
-        refusing += _take(report.findings, settings.preflight, findings)
+        refused, shown = _take(report.findings, settings.preflight, findings)
+        refusing, tolerated = refusing + refused, tolerated + shown
     if settings.verify_source is not Strictness.OFF and workspace:
         from matatika_deploy.checks import source
 
-        refusing += _take(source.compare(workspace, environ), settings.verify_source, findings)
-    return Checked(findings, refusing)
+        refused, shown = _take(source.compare(workspace, environ), settings.verify_source, findings)
+        refusing, tolerated = refusing + refused, tolerated + shown
+    return Checked(findings, refusing, tolerated)
 
 
 def after_deployment(settings: Settings, commit_id: str | None, environ: Mapping[str, str]) -> list[Finding]:
@@ -66,10 +70,11 @@ def after_deployment(settings: Settings, commit_id: str | None, environ: Mapping
     return source.compare_commit(commit_id, environ)
 
 
-def _take(found: list[Finding], strictness: Strictness, findings: list[Finding]) -> int:
-    """Add what a check found; returns how many of it refuse the deployment. Under `warn`, errors are warnings."""
-    if strictness is not Strictness.ERROR:
-        findings += as_warnings(found)
-        return 0
-    findings += found
-    return sum(finding.level is Level.ERROR for finding in found)
+def _take(found: list[Finding], strictness: Strictness, findings: list[Finding]) -> tuple[int, int]:
+    """Add what a check found; returns how many errors refuse the deployment, and how many are shown as warnings."""
+    errors = sum(finding.level is Level.ERROR for finding in found)
+    if strictness is Strictness.ERROR:
+        findings += found
+        return errors, 0
+    findings += as_warnings(found)
+    return 0, errors
