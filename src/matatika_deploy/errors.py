@@ -69,6 +69,13 @@ class RequestRejected(PlatformError):
         self.is_repeated = False
 
 
+class PipelineFailed(DeployError):
+    """A pipeline that was to be run after the deployment did not succeed."""
+
+    exit_code = 1
+    title = "Pipeline failed"
+
+
 class CheckFailed(DeployError):
     """A check with the setting `error` found something."""
 

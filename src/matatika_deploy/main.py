@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from matatika_deploy import outcome, shutdown
+from matatika_deploy.checks.preparation import prepare
 from matatika_deploy.errors import DeployError
 from matatika_deploy.github import state
 from matatika_deploy.github.commands import WorkflowCommands
@@ -10,11 +11,12 @@ from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.github.inputs import read_secrets, read_settings
 from matatika_deploy.github.state import Stage
 from matatika_deploy.outcome import Outcome, StepResult
+from matatika_deploy.platform.job import JobStatus
 from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Cancelled, CancelScope, Clock, DeadlineExceeded
 from matatika_deploy.runtime.limits import DEFAULT, Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_deploy.step import Step
-from matatika_deploy.text import one_line
+from matatika_deploy.text import format_duration, one_line
 
 _LONGEST_MESSAGE = 500
 
@@ -87,7 +89,7 @@ def deploy(step: Step) -> StepResult:
     step.publish()
     step.announce()
     step.client.sign_in()
-    step.prepare()
+    prepare(step)
     if settings.dry_run:
         if not settings.can_sign_in:
             step.commands.notice(
@@ -106,7 +108,19 @@ def deploy(step: Step) -> StepResult:
         )
         return shutdown.submitted(step, deployment)
     step.follow(deployment)
-    return shutdown.over(step, deployment)
+    if not step.not_run or deployment.job.status != JobStatus.COMPLETE:
+        return shutdown.over(step, deployment)
+    result = shutdown.finish(step, deployment)
+    # One after the other, up to the first that does not succeed.
+    while step.not_run and result.is_good:
+        run = step.start_run(step.not_run[0])
+        step.follow(run)
+        is_last = not step.not_run or run.job.status != JobStatus.COMPLETE
+        result = (shutdown.over if is_last else shutdown.finish)(step, run)
+        if result.is_good:
+            spent = "" if run.job.duration is None else f" after {format_duration(run.job.duration)}"
+            step.commands.info(f"Pipeline '{run.pipeline}' succeeded{spent}.")
+    return result
 
 
 def report(environ: Mapping[str, str], commands: WorkflowCommands, step: Step | None, result: StepResult) -> None:

@@ -2,10 +2,12 @@
 
 import signal
 import traceback
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple, Self
 
 from matatika_deploy.errors import DeployError
+from matatika_deploy.platform.followed_job import FollowedJob
 from matatika_deploy.platform.job import Job, JobStatus
 from matatika_deploy.text import format_duration, sentence
 from matatika_deploy.version import __version__
@@ -79,6 +81,22 @@ def ended(job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
     return StepResult(Outcome.FAILURE, 1, "Deployment failed", said, "" if reason else where_to_look)
 
 
+def pipeline_ended(name: str, job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
+    """The result of a pipeline's run that did not succeed after the deployment."""
+    code = "" if job.exit_code is None else f" (exit code {job.exit_code})"
+    end = f"Job {job.id} ended with {job.status}{code}."
+    why = f"'{name}': {sentence(reason)} {end}" if reason else f"'{name}': {end}"
+    return StepResult(Outcome.FAILURE, 1, "Pipeline failed", why, "" if reason else where_to_look)
+
+
+def with_pipelines(result: StepResult, pipelines: Sequence[str]) -> StepResult:
+    """Return the result of a deployment with the pipelines that were run after it, and succeeded."""
+    if not pipelines:
+        return result
+    names = ", ".join(f"'{name}'" for name in pipelines)
+    return result.adding(f"Then {'pipeline' if len(pipelines) == 1 else 'pipelines'} {names} succeeded.")
+
+
 def submitted(job: Job) -> StepResult:
     """The result of a job that is not waited for."""
     message = f"Job {job.id} is {job.status} and is not waited for."
@@ -97,14 +115,23 @@ def timed_out(message: str, hint: str = RAISE_TIMEOUT) -> StepResult:
 
 def cancelled(signum: int, message: str, hint: str = "", *, may_run_on: bool) -> StepResult:
     """The result of a step that a signal ended; a job that `may_run_on` does so against the user's wish."""
+    name = signal.Signals(signum).name
     stop = "." if message.endswith(".") else ""
-    said = f"{message.removesuffix('.')} ({signal.Signals(signum).name}){stop}"
+    said = f"{message.removesuffix('.')} ({name}){stop}" if message else f"The step got {name}."
     return StepResult(Outcome.CANCELLED, 128 + signum, "Deployment cancelled", said, hint, is_notice=not may_run_on)
 
 
 def failed(error: DeployError) -> StepResult:
     """The result of a step that could not do its work."""
-    return StepResult(Outcome.ERROR, error.exit_code, error.title, error.message, error.hint)
+    kind = Outcome.FAILURE if error.exit_code == 1 else Outcome.ERROR
+    return StepResult(kind, error.exit_code, error.title, error.message, error.hint)
+
+
+def run_output(run: FollowedJob) -> dict[str, object]:
+    """Return what the output `pipeline-jobs` tells of a run; what is not known is left out."""
+    job = run.job
+    values = {"name": run.pipeline, "id": job.id, "url": run.url, "status": job.status, "duration": job.duration}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def crashed(error: Exception) -> StepResult:

@@ -18,7 +18,7 @@ from matatika_deploy.github import state
 from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.github.inputs import JobPolicy, Settings, read_secrets, read_settings
-from matatika_deploy.github.state import Stage
+from matatika_deploy.github.state import SavedState, Stage
 from matatika_deploy.platform import links
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.job import Job, parse_job
@@ -52,7 +52,7 @@ def main(
             return 0
         for secret in read_secrets(environ):
             commands.mask(secret)
-        clean_up(settings, _read_job(saved.job_id, saved.job_status), environ, commands, scope, limits)
+        clean_up(settings, saved, environ, commands, scope, limits)
     except BadInput as error:
         # They were good when main read them: a file that `ca-bundle` names may be gone since.
         _warn(commands, f"Job {saved.job_id}" if saved.job_id else "A job", error.message)
@@ -65,17 +65,25 @@ def main(
 
 def clean_up(
     settings: Settings,
-    job: Job | None,
+    saved: SavedState,
     environ: Mapping[str, str],
     commands: WorkflowCommands,
     scope: CancelScope,
     limits: Limits,
 ) -> None:
     """Withdraw the job that main left running, or warn that there may be one."""
+    # While a trigger is under way, a job that was saved before is an earlier one.
+    job = _read_job(saved.job_id, saved.job_status) if saved.stage is Stage.RUNNING else None
     if job is None:
+        is_run = saved.stage is Stage.TRIGGERING and bool(saved.job_id)
+        what = (
+            "its request to run a pipeline was under way: a run"
+            if is_run
+            else "its trigger was under way: a deployment"
+        )
         page = links.workspace_page(settings.api_url, settings.workspace_id)
         commands.warning(
-            f"The step was killed while its trigger was under way: a deployment may have been queued. Look at {page}",
+            f"The step was killed while {what} may have been queued. Look at {page}",
             title="Deployment unknown",
         )
         return

@@ -17,7 +17,6 @@ from matatika_deploy.runtime.cancellation import DeadlineExceeded
 from matatika_deploy.step import Step
 from matatika_deploy.text import format_duration
 
-_MAY_BE_QUEUED = "A deployment may have been queued."
 _QUEUE = (
     "Let the workflow's deployments of one workspace wait for each other with `concurrency`, or raise the input "
     "`timeout`."
@@ -27,24 +26,34 @@ _SHOW_LOG = "The job's log says why: with `logs: on-failure`, it is shown here."
 
 
 def over(step: Step, followed: FollowedJob) -> StepResult:
-    """End a step whose job is over: its result stands, whatever signal comes. The rest of its log is shown."""
+    """End a step whose last job is over: its result stands, whatever signal comes."""
     _begin(step, step.limits.log_end, handled_signals=0)
+    return finish(step, followed)
+
+
+def finish(step: Step, followed: FollowedJob) -> StepResult:
+    """Return the result of a job that is over, once the rest of its log is shown."""
+    step.following = None
     state.save(step.commands, Stage.FINISHED)
     job, logs = followed.job, step.settings.logs
     has_failed = outcome.ended(job).exit_code != 0
     is_wanted = logs is Logs.STREAM or has_failed
     if followed.log and is_wanted and not followed.log.finish(step.limits.log_end):
         followed.log.reader.warn_once("its end did not come in time.")
-    if job.status == JobStatus.COMPLETE:
+    if job.status == JobStatus.COMPLETE and not followed.pipeline:
         step.annotate(checks.after_deployment(step.settings, job.commit_id, step.environ))
     where = _SHOW_LOG if logs is Logs.NONE else f"Neither the platform nor the log says why: {_look(step)}"
-    result = outcome.ended(job, _reason(step, followed) if has_failed else "", where)
+    why = _reason(step, followed) if has_failed else ""
+    if job.status == JobStatus.COMPLETE and job.exit_code:
+        what = f"Pipeline '{followed.pipeline}'" if followed.pipeline else "The deployment"
+        step.commands.warning(f"{what} succeeded, although its exit code is {job.exit_code}.")
+    if has_failed and followed.pipeline:
+        return after_deployment(step, outcome.pipeline_ended(followed.pipeline, job, why, where))
+    result = outcome.ended(step.deployment.job if step.deployment else job, why, where)
     if result.outcome is Outcome.SUCCESS and step.tolerated:
         count = "an error" if step.tolerated == 1 else f"{step.tolerated} errors"
         result = result.adding(f"It was deployed although the checks had found {count}.")
-    if result.outcome is Outcome.SUCCESS and job.exit_code:
-        step.commands.warning(f"The deployment succeeded, although its exit code is {job.exit_code}.")
-    return result
+    return outcome.with_pipelines(result, [run.pipeline for run in step.runs])
 
 
 def _reason(step: Step, followed: FollowedJob) -> str:
@@ -67,24 +76,26 @@ def submitted(step: Step, followed: FollowedJob) -> StepResult:
 def cancelled(step: Step, signum: int) -> StepResult:
     """End a step that got a signal: the job is withdrawn first, and everything else has to be quick."""
     _begin(step, step.limits.cancel, handled_signals=1)
-    followed, found = step.deployment, None
+    followed, found = step.following, None
     if followed is None:
         with step.scope.fail_after(step.limits.cancel_answer + step.limits.cancel_listing):
             found = step.trigger.resolve_pending(answer_within=step.limits.cancel_answer, listings=1)
         if found is None:
             state.save(step.commands, Stage.FINISHED)
             if step.trigger.pending:
-                return outcome.cancelled(signum, _MAY_BE_QUEUED, _look_first(step), may_run_on=True)
-            return outcome.cancelled(signum, "Nothing was deployed.", may_run_on=False)
-        followed = FollowedJob(found, step.client)
+                unknown = outcome.cancelled(signum, _may_be_queued(step), _look_first(step), may_run_on=True)
+                return after_deployment(step, unknown)
+            said = "" if step.deployment else "Nothing was deployed."
+            return after_deployment(step, outcome.cancelled(signum, said, may_run_on=False))
+        followed = FollowedJob(found, step.client, step.trigger.target.pipeline)
     end = _end_job(step, followed, step.settings.on_cancel, "on-cancel")
     if found:
         followed = step.adopt(found)
     _note(step, followed, end)
     if end.ended is Ended.OVER:
-        return over(step, followed)
-    said = _await_end(step, followed, end, step.limits.confirm)
-    return outcome.cancelled(signum, f"Job {followed.job.id} {said}.", end.hint, may_run_on=end.may_run_on)
+        return _over_after_all(step, followed, outcome.cancelled(signum, "", may_run_on=False))
+    said = f"{followed.label} {_await_end(step, followed, end, step.limits.confirm)}."
+    return after_deployment(step, outcome.cancelled(signum, said, end.hint, may_run_on=end.may_run_on))
 
 
 def timed_out(step: Step) -> StepResult:
@@ -93,17 +104,20 @@ def timed_out(step: Step) -> StepResult:
     hint = timeout_hint(step.environ) or _out_of_time(step)
     _begin(step, step.limits.after_deadline, handled_signals=0)
     timeout = format_duration(step.settings.timeout)
-    if step.deployment is None:
+    if step.following is None:
         with step.scope.fail_after(step.limits.last_listing):
             triggered = step.trigger.resolve_pending(answer_within=0, listings=2)
         if triggered:
             step.adopt(triggered)
-    followed = step.deployment
+    followed = step.following
     if followed is None:
         state.save(step.commands, Stage.FINISHED)
         because = f": {trouble}" if trouble else ""
         said = f"No deployment could be triggered within {timeout}{because}."
-        return _naming_job(step, outcome.timed_out(said, hint))
+        if step.deployment and step.not_run:
+            pipeline = step.not_run[0].title
+            said = f"Pipeline '{pipeline}' could not be run within {timeout}{because}."
+        return after_deployment(step, _naming_job(step, outcome.timed_out(said, hint)))
     try:
         with step.scope.fail_after(step.limits.last_look):
             followed.saw(followed.jobs.get(followed.job))
@@ -111,17 +125,24 @@ def timed_out(step: Step) -> StepResult:
         trouble = ""
     except (PlatformError, DeadlineExceeded):
         trouble = trouble or _trouble(step)
+    out_of_time = outcome.timed_out(f"The step has taken {timeout}.", hint)
     if followed.job.is_over:
-        return over(step, followed)
+        return _over_after_all(step, followed, out_of_time)
     end = _end_job(step, followed, step.settings.on_timeout, "on-timeout")
     _note(step, followed, end)
     if end.ended is Ended.OVER:
-        return over(step, followed)
+        return _over_after_all(step, followed, out_of_time)
     said = _await_end(step, followed, end, step.limits.log_end)
-    message = f"Job {followed.job.id} was not over within {timeout}: it {said}."
+    message = f"{followed.label} was not over within {timeout}: it {said}."
     if trouble:
         message = f"{message} At the end, {trouble}."
-    return outcome.timed_out(message, end.hint or hint)
+    return after_deployment(step, outcome.timed_out(message, end.hint or hint))
+
+
+def _over_after_all(step: Step, followed: FollowedJob, result: StepResult) -> StepResult:
+    """End a step whose job turned out to be over: `result` counts only if pipelines are still to be run."""
+    ended = over(step, followed)
+    return after_deployment(step, result) if ended.is_good and step.not_run else ended
 
 
 def failed(step: Step, error: DeployError) -> StepResult:
@@ -129,15 +150,27 @@ def failed(step: Step, error: DeployError) -> StepResult:
     _begin(step, step.limits.after_deadline, handled_signals=0)
     result = outcome.failed(error)
     state.save(step.commands, Stage.FINISHED)
-    if step.deployment:
-        _leave_log(step, step.deployment)
-    return _naming_job(step, result)
+    if step.following:
+        _leave_log(step, step.following)
+    return after_deployment(step, _naming_job(step, result))
 
 
 def crashed(step: Step | None, error: Exception) -> StepResult:
     """End a step after an error of the program itself. The post step takes care of a job that may be running."""
     result = outcome.crashed(error)
-    return _naming_job(step, result) if step else result
+    return after_deployment(step, _naming_job(step, result)) if step else result
+
+
+def after_deployment(step: Step, result: StepResult) -> StepResult:
+    """Say that the deployment itself succeeded, and which pipelines were not run, if the step failed after it."""
+    if step.deployment is None or step.deployment is step.following or not step.settings.run_pipelines:
+        return result
+    result = result.adding("The deployment itself succeeded.")
+    # A run that may have been queued is told of as such.
+    names = [f"'{named.title}'" for named in step.not_run[1 if step.trigger.pending else 0 :]]
+    if not names:
+        return result
+    return result.adding(f"Not run: {', '.join(names)}.")
 
 
 class _JobEnd(NamedTuple):
@@ -209,8 +242,8 @@ def _leave_log(step: Step, followed: FollowedJob) -> None:
 
 def _trouble(step: Step) -> str:
     """What kept the step from going on when its time was over, as a clause; "" if nothing did but time."""
-    if step.trigger.waits_for:
-        return step.trigger.waits_for
+    if step.waits_for or step.trigger.waits_for:
+        return step.waits_for or step.trigger.waits_for
     return f"the step {step.client.trouble}" if step.client.trouble else ""
 
 
@@ -223,14 +256,18 @@ def _out_of_time(step: Step) -> str:
 
 def _naming_job(step: Step, result: StepResult) -> StepResult:
     """Name the job that may be running when the step gives up."""
-    followed = step.deployment
+    followed = step.following
     if followed is None and step.trigger.pending:
-        result = result.adding(_MAY_BE_QUEUED)
+        result = result.adding(_may_be_queued(step))
     elif followed and not followed.job.is_over:
         result = result.adding(f"Job {followed.job.id} may be running still.")
     else:
         return result
     return result._replace(hint=f"{result.hint} {_look_first(step)}".strip())
+
+
+def _may_be_queued(step: Step) -> str:
+    return f"A {step.trigger.target.noun} may have been queued."
 
 
 def _look_first(step: Step) -> str:

@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
-from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
-from matatika_deploy.checks import run as checks
-from matatika_deploy.errors import CheckFailed, NotTheApi, PlatformError, RequestRejected
+from matatika_deploy.errors import PlatformError
 from matatika_deploy.findings import Finding
 from matatika_deploy.github import state
 from matatika_deploy.github.commands import WorkflowCommands
 from matatika_deploy.github.console import Console
 from matatika_deploy.github.event import push_event
-from matatika_deploy.github.inputs import Logs, Settings, Strictness
+from matatika_deploy.github.inputs import Logs, Settings
 from matatika_deploy.github.state import Stage
-from matatika_deploy.outcome import StepResult, job_outputs
+from matatika_deploy.outcome import StepResult, job_outputs, run_output
 from matatika_deploy.platform import links
 from matatika_deploy.platform.auth import AccessToken, WebhookSignature, token_request
 from matatika_deploy.platform.client import Client, Contact, Platform
 from matatika_deploy.platform.followed_job import FollowedJob
 from matatika_deploy.platform.http import HttpConfig
-from matatika_deploy.platform.job import WORKSPACE_DEPLOY
+from matatika_deploy.platform.job import WORKSPACE_DEPLOY, JobStatus
 from matatika_deploy.platform.jobs import Jobs
 from matatika_deploy.platform.log import FollowedLog, LogReader
+from matatika_deploy.platform.pipelines import Named, Pipeline, await_ready, list_pipelines, run_target
 from matatika_deploy.platform.polling import Pace
+from matatika_deploy.platform.reading import Reading
 from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.platform.responses import Request
 from matatika_deploy.platform.trigger import KnownJobs, Target, Trigger, TriggeredJob, known_jobs
-from matatika_deploy.runtime.cancellation import CancelScope, Clock, DeadlineExceeded, Task
+from matatika_deploy.runtime.cancellation import CancelScope, Clock
 from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.text import lines_of, one_line
 from matatika_deploy.version import __version__
 
 if TYPE_CHECKING:
+    from matatika_deploy.checks.plan import Plan
     from matatika_deploy.checks.source import Workspace
     from matatika_deploy.github.summary import SummaryPage
 
@@ -100,8 +102,22 @@ class Step:
         self.findings: list[Finding] = []
         self.tolerated = 0
         """How many errors of the checks did not keep it from deploying."""
+        self.plan: Plan | None = None
+        """What the deployment does to pipelines, if that is known."""
+        self.directory = settings.workspace_directory or ""
+        """The workspace's folder in the repository."""
+        self.files: Mapping[str, int] = {}
+        """How many files of each kind were checked."""
+        self.not_run: list[Named] = []
+        """The pipelines that are still to be run."""
         self.deployment: FollowedJob | None = None
-        """The job that this step queued, once it is known."""
+        """The deployment, once its job is known."""
+        self.runs: list[FollowedJob] = []
+        """The runs of pipelines so far."""
+        self.following: FollowedJob | None = None
+        """The job that is followed now: the deployment, or a pipeline's run."""
+        self.waits_for = ""
+        """What keeps a pipeline from being run, as a clause."""
         self._console = console
         self._outputs: dict[str, str] = {}
 
@@ -110,107 +126,86 @@ class Step:
         action = "Checking, without deploying," if self.settings.dry_run else "Deploying"
         self.commands.info(f"{action} workspace {self.settings.workspace_id} at {self.settings.api_url}")
 
-    def start_reading(self, read: Callable[[Client], T]) -> Task[T]:
-        """Start to read something that the step can do without, for a few seconds, beside whatever else is done."""
-        scope = CancelScope(self.scope.clock, deadline=self.scope.clock.monotonic() + self.limits.before_trigger)
-        client = Client(self.client.platform, scope)
-        return self.scope.start(lambda: read(client))
+    def clean(self, text: str) -> str:
+        """Return text of the platform as one line without credentials."""
+        return one_line(self.client.platform.redactor.clean(text))
 
-    def finish_reading(self, task: Task[T], what: str) -> T | PlatformError:
-        """Wait for the end of a reading: returns what was read, or why it could not be.
-
-        Raises:
-            PlatformError: if nothing that the step could still do would succeed: the token, the workspace's id, the
-                address or the connection is wrong.
-        """
-        try:
-            return self.scope.join(task, inf)
-        except NotTheApi:
-            raise
-        except RequestRejected as rejected:
-            if rejected.status in (None, 401, 404):
-                raise
-            return rejected
-        except PlatformError as error:
-            return error
-        except DeadlineExceeded:
-            self.scope.checkpoint()
-            return PlatformError(f"Could not {what} within {self.limits.before_trigger:.0f} s.")
-
-    def prepare(self) -> None:
-        """Read what the trigger and the checks need to know, run the checks, and annotate what they find.
-
-        Raises:
-            CheckFailed: if a check that is set to `error` found something of that level.
-            PlatformError: if the workspace must be read and cannot be, or nothing after it could succeed.
-            Cancelled, DeadlineExceeded: as the scope does.
-        """
-        listing = self._start_listing()
-        self.workspace = self._read_workspace()
-        self.publish()
-        # A task, so that a signal need not wait for ten thousand files.
-        checked = self.scope.run(lambda: checks.before_trigger(self.settings, self.workspace, self.environ), inf)
-        self.tolerated = checked.tolerated
-        self.annotate(checked.findings)
-        self._finish_listing(listing)
-        if checked.refusing:
-            raise CheckFailed(checked.refusal, "Fix what the annotations name, or set the check to `warn`.")
+    def plan_rows(self) -> list[tuple[str, str, str]]:
+        """Return a sign, a name and a description for each pipeline that the deployment changes."""
+        return [
+            (sign, self.clean(name), self.clean(what)) for sign, name, what in (self.plan.rows() if self.plan else ())
+        ]
 
     def annotate(self, findings: list[Finding]) -> None:
         """Show findings as annotations, and keep them for the summary."""
         self.findings += findings
         self.commands.annotate(findings)
 
-    def _read_workspace(self) -> Workspace | None:
-        """Read what the checks need to know of the workspace; a warning if that is all that depends on it."""
-        settings = self.settings
-        wants_directory = settings.preflight is not Strictness.OFF and settings.workspace_directory is None
-        is_wanted = settings.dry_run or wants_directory or settings.verify_source is not Strictness.OFF
-        if not settings.can_sign_in or not is_wanted:
-            return None
-        from matatika_deploy.checks.source import Workspace
+    def read(self, action: str, read: Callable[[Client], T]) -> Reading[T]:
+        """Start to read something that the step can do without, for a few seconds, beside whatever else is done."""
+        return Reading(self.client, action, read, self.limits.before_trigger)
 
-        def read(client: Client) -> Workspace:
-            url = f"{settings.api_url}{self.workspace_path}"
-            request = Request("read the workspace", "GET", url, client.platform.token)
-            clean = client.platform.redactor.clean
-            return client.call(request, lambda response: Workspace.from_json(response.json(), clean))
+    def list_jobs(self) -> Reading[KnownJobs]:
+        """Start to list the jobs that there are before the next trigger: none of them will be its own."""
+        path = self.trigger.target.jobs_path or ""
+        return self.read("list the jobs", lambda client: known_jobs(Jobs(client), path))
 
-        if settings.dry_run or settings.verify_source is Strictness.ERROR:
-            return read(self.client)
-        found = self.finish_reading(self.start_reading(read), "read the workspace")
-        if isinstance(found, PlatformError):
-            text = f"{found.message} It is not known what it deploys."
-            self.commands.warning(text, title="Workspace not checked")
-            return None
-        return found
-
-    def _start_listing(self) -> Task[KnownJobs] | None:
-        """Start to list the workspace's jobs, which tells them from the one that will be triggered."""
-        if self.settings.dry_run or not self.settings.can_sign_in:
-            return None
-        return self.start_reading(lambda client: known_jobs(Jobs(client), f"{self.workspace_path}/jobs"))
-
-    def _finish_listing(self, task: Task[KnownJobs] | None) -> None:
+    def know_jobs(self, listing: Reading[KnownJobs]) -> None:
         """Wait for the list of jobs; without one, a trigger whose answer is lost cannot be told from others' jobs.
 
         Raises:
-            PlatformError: see `finish_reading`.
+            PlatformError, Cancelled, DeadlineExceeded: as `Reading.result_or_error` does.
         """
-        if task:
-            listed = self.finish_reading(task, "list the jobs")
-            self.trigger.known = None if isinstance(listed, PlatformError) else listed
+        known = listing.result_or_error()
+        self.trigger.known = None if isinstance(known, PlatformError) else known
+
+    def start_run(self, named: Named) -> FollowedJob:
+        """Run a pipeline, once it is ready.
+
+        Raises:
+            PipelineFailed: if it cannot become ready.
+            PlatformError, Cancelled, DeadlineExceeded: as `Trigger.run` does.
+        """
+        pace, clock = self.client.platform.pace, self.scope.clock
+        began = clock.monotonic()
+
+        def wait(clause: str) -> None:
+            if clause != self.waits_for:
+                self.commands.info(f"{clause[0].upper()}{clause[1:]}: waiting for it.")
+            self.waits_for = clause
+            self.scope.sleep(pace.pause(clock.monotonic() - began))
+
+        pipeline = await_ready(named, lambda: list_pipelines(self.client, self.workspace_path), wait, self.directory)
+        self.waits_for = ""
+        if pipeline.runs_after_deployments and not (named.before and named.before.runs_after_deployments):
+            self.notice_second_run(pipeline)
+        self.trigger = Trigger(self.client, run_target(self.client, pipeline), self.limits)
+        self.know_jobs(self.list_jobs())
+        state.save(self.commands, Stage.TRIGGERING)
+        return self.adopt(self.trigger.run())
+
+    def notice_second_run(self, pipeline: Pipeline) -> None:
+        """Say that a pipeline that is to be run also runs by itself."""
+        self.commands.notice(
+            f"Pipeline '{pipeline.title}' is triggered by deployments: besides the run that `run-pipelines` asks for, "
+            "each deployment runs it."
+        )
 
     def adopt(self, triggered: TriggeredJob) -> FollowedJob:
         """Take a job for this step's: from now on the next steps and the post step know it."""
-        self.deployment = FollowedJob(triggered, self.client)
+        followed = self.following = FollowedJob(triggered, self.client, self.trigger.target.pipeline)
+        if followed.pipeline:
+            self.runs.append(followed)
+            self.not_run.pop(0)
+        else:
+            self.deployment = followed
         self.trigger.pending = None
         job = triggered.job
         stage = Stage.RUNNING if triggered.is_ours else Stage.FINISHED
         state.save(self.commands, stage, job_id=job.id, job_status=job.status)
         self.publish()
-        self.commands.info(f"Job {job.id} is {job.status}: {self.deployment.url}")
-        return self.deployment
+        self.commands.info(f"{followed.label} is {job.status}: {followed.url}")
+        return followed
 
     def follow(self, followed: FollowedJob) -> None:
         """Follow a job to its end, and its log if that is wanted."""
@@ -229,6 +224,11 @@ class Step:
             outputs["workspace-name"] = one_line(self.workspace.name)
         if self.deployment:
             outputs |= job_outputs(self.deployment.job, self.deployment.url)
+        if self.plan:
+            names = {key: [self.clean(name) for name in listed] for key, listed in self.plan.to_json().items()}
+            outputs["plan"] = json.dumps(names)
+        if self.settings.run_pipelines and self.deployment:
+            outputs["pipeline-jobs"] = json.dumps([run_output(run) for run in self.runs])
         if result:
             outputs["outcome"] = result.outcome
         for name, value in outputs.items():
@@ -238,19 +238,24 @@ class Step:
 
     def page(self, result: StepResult) -> SummaryPage:
         """Return what the step's summary shows."""
-        from matatika_deploy.github.summary import SummaryPage
+        from matatika_deploy.github.summary import PlanRow, RunRow, SummaryPage
 
         job = self.deployment.job if self.deployment else None
         commit, sha = (job.commit_id or "" if job else ""), self.environ.get("GITHUB_SHA", "")
         server, repository = self.environ.get("GITHUB_SERVER_URL"), self.environ.get("GITHUB_REPOSITORY")
         base = f"{server}/{repository}" if server and repository and sha else ""
-        followed = self.deployment
+        # The log that tells why is that of the last job, unless that succeeded.
+        last = self.runs[-1] if self.runs else self.deployment
+        log = last.log if last and last.job.status != JobStatus.COMPLETE else None
         return SummaryPage(
             result.outcome,
             result.title,
             result.message,
             result.hint,
-            log_tail=self._shown(followed.log.reader.tail) if followed and followed.log else b"",
+            checked=self._checked() if result.outcome == "checked" else (),
+            plan=[PlanRow(*row) for row in self.plan_rows()],
+            runs=[RunRow(run.pipeline, run.job.status, run.job.duration, run.job.id) for run in self.runs],
+            log_tail=self._shown(log.reader.tail) if log else b"",
             findings=self.findings,
             blob_url=base and f"{base}/blob/{sha}",
             workspace_name=(self.workspace and self.workspace.name) or self.settings.workspace_id,
@@ -268,6 +273,23 @@ class Step:
         """Return the end of a log without what it repeats of credentials; nobody masks the summary."""
         return self.client.platform.redactor.clean("\n".join(lines_of(tail))).encode("utf-8", "replace")
 
+    def _checked(self) -> list[str]:
+        """Say what a dry run has checked, a sentence each."""
+        counts = ", ".join(f"{kind} {count}" for kind, count in self.files.items())
+        said = [f"Files: {counts}." if counts else "Files: none."]
+        if not self.settings.can_sign_in:
+            return [*said, "Not signed in: the workspace was not read."]
+        how = "an API key" if self.settings.api_key else "the token"
+        said.append(f"Signed in with {how}.")
+        if self.workspace:
+            repository = self.workspace.repository.path if self.workspace.repository else "an unknown repository"
+            said.append(
+                f"The workspace '{self.workspace.name or self.settings.workspace_id}' is "
+                f"{self.workspace.status or 'in an unknown state'}, and deploys {repository}, "
+                f"branch {self.workspace.branch or 'unknown'}."
+            )
+        return said
+
     def _target(self) -> Target:
         settings = self.settings
         url = f"{settings.api_url}{self.workspace_path}/deployments"
@@ -283,12 +305,10 @@ class Step:
             request,
             f"{self.workspace_path}/jobs" if settings.can_sign_in else None,
             WORKSPACE_DEPLOY,
-            "deployment",
-            "The platform deploys a workspace once at a time: let the workflow's deployments wait for each other with "
-            "`concurrency`.",
         )
 
     def _log(self, followed: FollowedJob, missing_until: float) -> FollowedLog:
         client = Client(self.client.platform, CancelScope(self.scope.clock))
-        reader = LogReader(client, followed.job, self._console.log, self.scope.wake, missing_until)
-        return FollowedLog(reader, self.scope, self._console.end_log)
+        log = self._console.open_log()
+        reader = LogReader(client, followed.job, log.write, self.scope.wake, missing_until)
+        return FollowedLog(reader, self.scope, log.end)

@@ -36,6 +36,11 @@ def sentence(text: str) -> str:
     return text if text.endswith((".", "?", "!", "…")) else f"{text}."
 
 
+def name_key(name: str) -> str:
+    """Give the form in which names of pipelines are compared: how the platform makes a slug of them is not known."""
+    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")
+
+
 def format_duration(seconds: float) -> str:
     """Give a duration for people in its two largest units, without zeros: `42 s`, `3 min 5 s`, `1 h 2 min`, `2 h`."""
     minutes, rest = divmod(round(seconds), 60)

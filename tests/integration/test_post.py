@@ -140,7 +140,40 @@ def test_a_trigger_of_unknown_fate_is_a_warning_and_no_guess(tmp_path: Path, cal
     assert f"/workspaces/{constants.WORKSPACE_ID}" in warning
 
 
+PIPELINE = {"pipelines": [{"name": "a", "job": {"runs": "forever", "log": [{"text": "INFO  a works"}]}}]}
+
+
+def test_a_pipelines_run_is_withdrawn_and_the_deployment_is_not(tmp_path: Path) -> None:
+    with Simulator({"job": {"runs": "0.2s"}, **PIPELINE}) as simulator:
+        killed = Killed(tmp_path, simulator, prints("INFO  a works"), run_pipelines="a")
+        result = killed.run_post()
+        assert killed.asked == ["withdraw"]
+        assert [(job.type, job.status) for job in simulator.jobs] == [
+            ("WORKSPACE_DEPLOY", "COMPLETE"),
+            ("PIPELINE_RUN", "STOPPED"),
+        ]
+        assert f"Job {simulator.jobs[1].id}, which the step left running, was withdrawn." in result.log.own
+    assert not warnings(result)
+
+
+def test_a_run_of_unknown_fate_is_a_warning_and_no_guess(tmp_path: Path) -> None:
+    faults = [{"calls": "run", "hang": True, "after": True}]
+    with Simulator({"job": {"runs": "0.2s"}, **PIPELINE, "faults": faults}) as simulator:
+        killed = Killed(tmp_path, simulator, calls("run"), run_pipelines="a")
+        result = killed.run_post()
+        assert killed.asked == []
+    (warning,) = warnings(result)
+    assert "its request to run a pipeline was under way: a run may have been queued" in warning
+    assert f"/workspaces/{constants.WORKSPACE_ID}" in warning
+
+
 SILENT = {
+    # A pipeline is waited for: the deployment is over, and no run was asked for.
+    "waiting-for-a-pipeline": (
+        {"job": {"runs": "0.2s"}, "pipelines": [{"name": "a", "status": "PROVISIONING"}]},
+        prints("waiting for it"),
+        {"run_pipelines": "a"},
+    ),
     # Nothing was triggered yet.
     "signing-in": (with_fault(calls="token", hang=True), calls("token"), API_KEY),
     "checking": (with_fault(calls="workspace", hang=True), calls("workspace"), {}),

@@ -21,6 +21,8 @@ from tests.support.step import Result
 
 OUTPUTS = {
     "message",
+    "plan",
+    "pipeline-jobs",
     "workspace-name",
     "job-id",
     "job-url",

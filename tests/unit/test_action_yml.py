@@ -36,6 +36,8 @@ def test_declares_the_outputs_that_a_job_has() -> None:
         "workspace-name",
         "outcome",
         "message",
+        "plan",
+        "pipeline-jobs",
         *job_outputs(job, "https://app.matatika.com/api/jobs/id"),
     } == set(ACTION["outputs"])
 

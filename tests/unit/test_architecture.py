@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runtime": set(VALUES),
     **dict.fromkeys(VALUES, VALUES),
     # Parts of these rooms that belong to the step, and stand beside what they are about.
-    "checks.run": {"step"} | ROOMS | {"runtime"} | VALUES,
+    **dict.fromkeys(("checks.run", "checks.preparation"), {"step"} | ROOMS | {"runtime"} | VALUES),
     # What a step came to is told by its job.
     "outcome": {"platform"} | VALUES,
 }

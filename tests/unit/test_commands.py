@@ -140,9 +140,10 @@ class TestMasks:
         assert runner.read().printed == b""
 
     def test_a_mask_does_not_wait_for_the_end_of_an_unfinished_line(self, runner: Runner) -> None:
-        runner.console.log(b"unfinished")
+        log_of_a_job = runner.console.open_log()
+        log_of_a_job.write(b"unfinished")
         runner.commands.mask("s3cret")
-        runner.console.log(b" s3cret\n")
+        log_of_a_job.write(b" s3cret\n")
         log = runner.read()
         assert log.said("add-mask") == ["s3cret"]
         assert log.printed.index(b"::add-mask::s3cret\n") < log.printed.index(b" s3cret\n")

@@ -51,12 +51,13 @@ def in_background(console: Console) -> Thread:
 
 def test_lines_and_log_come_out_in_order(pipe: Pipe) -> None:
     console = Console(pipe.writing)
+    job_log = console.open_log()
     console.say("One")
-    console.log(b"two\nthr")
+    job_log.write(b"two\nthr")
     console.say("Four")
-    console.log(b"ee\n")
-    console.log(b"five")
-    console.end_log(b" and six")
+    job_log.write(b"ee\n")
+    job_log.write(b"five")
+    job_log.end(b" and six")
     console.say("Sévèn")
     console.finish()
     log = StepLog(os.read(pipe.reading, 65536))
@@ -64,12 +65,26 @@ def test_lines_and_log_come_out_in_order(pipe: Pipe) -> None:
     assert log.lines == ["One", "Four", "Sévèn"]
 
 
+def test_pieces_that_come_after_the_end_of_their_log_are_dropped(pipe: Pipe) -> None:
+    console = Console(pipe.writing)
+    first, second = console.open_log(), console.open_log()
+    first.write(b"one\n")
+    first.end(b"two\n")
+    second.write(b"three\n")
+    first.write(b"a straggler\n")
+    first.end(b"another one\n")
+    second.end(b"four\n")
+    console.finish()
+    assert StepLog(os.read(pipe.reading, 65536)).job_log == b"one\ntwo\nthree\nfour\n"
+
+
 def test_a_line_that_cannot_wait_comes_out_in_the_middle_of_a_line(pipe: Pipe) -> None:
     console = Console(pipe.writing)
-    console.log(b"unfini")
+    job_log = console.open_log()
+    job_log.write(b"unfini")
     console.say("Waits")
     console.say("::add-mask::s3cret", at_once=True)
-    console.log(b"shed\n")
+    job_log.write(b"shed\n")
     console.finish()
     log = StepLog(os.read(pipe.reading, 65536))
     assert log.job_log == b"unfini\nshed\n"
@@ -81,8 +96,9 @@ def test_every_step_has_a_token_of_its_own() -> None:
     for _ in range(5):
         reading, writing = os.pipe()
         console = Console(writing)
-        console.log(b"x\n")
-        console.end_log(b"")
+        job_log = console.open_log()
+        job_log.write(b"x\n")
+        job_log.end(b"")
         console.finish()
         opening = os.read(reading, 65536).split(b"\n")[0]
         os.close(reading)
@@ -95,10 +111,11 @@ def test_every_step_has_a_token_of_its_own() -> None:
 
 def test_lines_never_wait_for_the_reader(pipe: Pipe) -> None:
     console = Console(pipe.writing)
-    console.log(b"x" * MUCH + b"\n")
+    job_log = console.open_log()
+    job_log.write(b"x" * MUCH + b"\n")
     for number in range(1000):
         console.say(f"Line {number}")
-    console.end_log(b"")
+    job_log.end(b"")
     thread = in_background(console)
     token = pipe.read(len("::stop-commands::") + 41)
     assert pipe.read(MUCH + 1) == b"x" * MUCH + b"\n"
@@ -110,16 +127,17 @@ def test_lines_never_wait_for_the_reader(pipe: Pipe) -> None:
 
 def test_the_log_waits_for_the_reader_so_that_little_of_it_is_held_in_memory(pipe: Pipe) -> None:
     console = Console(pipe.writing)
+    job_log = console.open_log()
     taken: list[int] = []
     stuck = Event()
 
     def read_log() -> None:
         for number in range(20):
-            console.log(b"%d" % (number % 10) * MUCH)
+            job_log.write(b"%d" % (number % 10) * MUCH)
             taken.append(number)
             if number >= 4:
                 stuck.set()
-        console.end_log(b"")
+        job_log.end(b"")
         console.finish()
 
     thread = Thread(target=read_log)
@@ -149,20 +167,22 @@ def test_a_slow_reader_gets_everything(pipe: Pipe, is_blocking: bool) -> None:
 
 def test_a_reader_that_went_away_stops_nothing(pipe: Pipe) -> None:
     console = Console(pipe.writing)
+    job_log = console.open_log()
     os.close(pipe.reading)
     for number in range(20):
         console.say(f"Line {number}")
-        console.log(b"x\n")
-    console.end_log(b"")
+        job_log.write(b"x\n")
+    job_log.end(b"")
     console.finish()
 
 
 def test_activity_counts_what_is_printed(pipe: Pipe) -> None:
     console = Console(pipe.writing)
+    job_log = console.open_log()
     before = console.activity
     console.say("One")
     said = console.activity
-    console.log(b"two\n")
+    job_log.write(b"two\n")
     assert before < said < console.activity
     console.finish()
 

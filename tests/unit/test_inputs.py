@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import certifi
 import pytest
@@ -12,6 +12,7 @@ from matatika_deploy.github.inputs import (
     CREDENTIALS,
     INPUTS,
     ApiKey,
+    DeletePolicy,
     JobPolicy,
     Logs,
     Settings,
@@ -61,6 +62,8 @@ def test_every_input_has_the_documented_default() -> None:
         verify_source=Strictness.WARN,
         workspace_directory=None,
         dry_run=False,
+        run_pipelines=None,
+        on_delete=DeletePolicy.WARN,
         ca_bundle=None,
     )
 
@@ -125,6 +128,9 @@ ACCEPTED: list[tuple[str, str, Any]] = [
     *(("preflight", value, Strictness.OFF) for value in ("false", "False", "no", "0", "OFF")),
     ("verify_source", "false", Strictness.OFF),
     ("verify_source", "ERROR", Strictness.ERROR),
+    ("on_delete", "Refuse", DeletePolicy.REFUSE),
+    ("on_delete", "allow", DeletePolicy.ALLOW),
+    ("run_pipelines", " a,b\n c \n", "a,b\n c"),
     ("workspace_directory", "data/workspace", "data/workspace"),
     ("workspace_directory", "./data//workspace/", "data/workspace"),
     ("workspace_directory", "with space/ünicode", "with space/ünicode"),
@@ -225,6 +231,7 @@ REFUSED = [
     ("on_cancel", "delete"),
     ("preflight", "true"),
     ("verify_source", "warning"),
+    ("on_delete", "error"),
     ("workspace_directory", "/data"),
     ("workspace_directory", "../data"),
     ("workspace_directory", "data/../../x"),
@@ -396,6 +403,7 @@ def test_every_bad_input_is_named_at_once() -> None:
         "verify_source": "x",
         "workspace_directory": "/x",
         "dry_run": "x",
+        "on_delete": "x",
         "ca_bundle": "x",
     }
     named = [re.match(r"`([a-z-]+)`", problem) for problem in problems(**bad)]
@@ -509,8 +517,36 @@ class TestSpelling:
             verify_source="off",
             workspace_directory="data",
             dry_run="true",
+            run_pipelines="a",
+            on_delete="allow",
         )
         assert read_settings({name.replace("-", "_"): value for name, value in given.items()}) == read_settings(given)
+
+
+class TestPipelines:
+    """`run-pipelines` and `on-delete` need a token, and what goes with them."""
+
+    WEBHOOK: ClassVar = {"token": "", "deployment_secret": "hook"}
+
+    @pytest.mark.parametrize("wish", [{"run_pipelines": "a"}, {"on_delete": "refuse"}], ids=str)
+    def test_a_deployment_secret_alone_is_not_enough(self, wish: dict[str, str]) -> None:
+        (problem,) = problems(**self.WEBHOOK, **wish)
+        assert problem.startswith(f"`{next(iter(wish)).replace('_', '-')}`")
+        assert "needs a `token`, or a `client-id` and a `client-secret`" in problem
+        assert settings(**self.WEBHOOK, **wish, client_id="id", client_secret="secret").can_sign_in
+
+    @pytest.mark.parametrize("wish", [{"run_pipelines": "a"}, {"on_delete": "refuse"}], ids=str)
+    def test_a_dry_run_without_credentials_is_not_refused(self, wish: dict[str, str]) -> None:
+        assert settings(token="", dry_run="true", **wish).dry_run
+
+    def test_pipelines_are_run_after_a_deployment_that_is_waited_for(self) -> None:
+        (problem,) = problems(run_pipelines="a", wait="false")
+        assert problem.startswith("`run-pipelines` needs `wait: true`")
+
+    def test_deletions_are_refused_by_the_files_that_preflight_reads(self) -> None:
+        (problem,) = problems(on_delete="refuse", preflight="off")
+        assert problem.startswith("`on-delete` as `refuse` needs a `preflight` other than `off`")
+        assert settings(on_delete="warn", preflight="off").on_delete is DeletePolicy.WARN
 
 
 class TestCertificateAuthorities:

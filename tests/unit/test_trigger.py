@@ -86,9 +86,7 @@ class Workspace:
 
     def make(self, *, has_list: bool = True) -> Trigger:
         request = Request("trigger the deployment", "POST", f"{platform.API_URL}/workspaces/w/deployments")
-        return Trigger(
-            self.client, Target(request, PATH if has_list else None, WORKSPACE_DEPLOY, "deployment"), DEFAULT
-        )
+        return Trigger(self.client, Target(request, PATH if has_list else None, WORKSPACE_DEPLOY), DEFAULT)
 
     def _now(self) -> float:
         return self.clock.now() + self.skew

@@ -15,6 +15,7 @@ from typing import NamedTuple, Self
 
 from matatika_deploy.checks.document import List, Map, Node, Scalar
 from matatika_deploy.checks.wording import short
+from matatika_deploy.text import name_key
 
 Settings = Mapping[str, str | float | tuple[str, ...]]
 
@@ -93,13 +94,26 @@ class Change(NamedTuple):
     differences: tuple[Difference, ...]
 
 
+class Creation(NamedTuple):
+    """A pipeline that a deployment creates: the name and the path of its file, and what else it is called there."""
+
+    name: str
+    path: str
+    other_names: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that users may call it."""
+        return (self.name, self.path, *self.other_names)
+
+
 class Plan(NamedTuple):
-    """What a deployment does to pipelines. `create` and `delete` have a pipeline's name and its file's path.
+    """What a deployment does to pipelines. `delete` has a pipeline's name and its file's path.
 
     `renamed` has the names of pairs of a deletion and a creation that look like the renaming of a file.
     """
 
-    create: tuple[tuple[str, str], ...]
+    create: tuple[Creation, ...]
     change: tuple[Change, ...]
     delete: tuple[tuple[str, str], ...]
     renamed: Mapping[str, str]
@@ -107,14 +121,14 @@ class Plan(NamedTuple):
     def to_json(self) -> dict[str, list[str]]:
         """Give the names of the pipelines, for the output `plan`."""
         return {
-            "create": [name for name, _ in self.create],
+            "create": [creation.name for creation in self.create],
             "change": [change.name for change in self.change],
             "delete": [name for name, _ in self.delete],
         }
 
     def rows(self) -> list[tuple[str, str, str]]:
         """Give a sign (`+`, `~`, `-`), a name and a description for each pipeline; renamed files are side by side."""
-        rows = {f"+{name}": ("+", short(name), f"new: {short(path)}") for name, path in self.create}
+        rows = {f"+{it.name}": ("+", short(it.name), f"new: {short(it.path)}") for it in self.create}
         ordered = [
             ("~", short(change.name), "; ".join(str(difference) for difference in change.differences))
             for change in self.change
@@ -158,7 +172,7 @@ def compare(
         directory: the workspace's folder, from the repository's root.
     """
     match = _Match(list(files), list(pipelines), directory)
-    create = sorted((file.name, file.path) for file in match.new if file.settings is not None)
+    create = sorted(_creation(file) for file in match.new if file.settings is not None)
     changes = (Change(pipeline.name, _differences(file, pipeline)) for file, pipeline in match.pairs)
     gone = [it for it in match.unmatched if it.repository_path and not has_file(it.repository_path)]
     return Plan(
@@ -167,6 +181,11 @@ def compare(
         delete=tuple(sorted((it.name, it.repository_path or "") for it in gone)),
         renamed=_renamed(match.new, gone),
     )
+
+
+def _creation(file: PipelineFile) -> Creation:
+    others = (file.given_name, (file.settings or {}).get("label"))
+    return Creation(file.name, file.path, tuple(name for name in others if isinstance(name, str)))
 
 
 class _Match:
@@ -200,8 +219,8 @@ class _Match:
 
     def _match_names(self, files: list[PipelineFile], pipelines: list[Pipeline]) -> None:
         of_files = Counter(name for file in files for name in _loose_names(file))
-        of_pipelines = Counter(_loose(pipeline.name) for pipeline in pipelines)
-        by_name = {_loose(pipeline.name): pipeline for pipeline in self.unmatched}
+        of_pipelines = Counter(name_key(pipeline.name) for pipeline in pipelines)
+        by_name = {name_key(pipeline.name): pipeline for pipeline in self.unmatched}
         new = []
         for file in self.new:
             names = _loose_names(file)
@@ -213,16 +232,11 @@ class _Match:
             elif len(known) == 1 and of_pipelines[known[0]] == 1 and known[0] in by_name:
                 self.pairs.append((file, by_name[known[0]]))
         self.new = new
-        self.unmatched = [pipeline for pipeline in self.unmatched if not of_files[_loose(pipeline.name)]]
-
-
-def _loose(name: str) -> str:
-    """Give the form in which names are matched: what the platform does with several special characters is not known."""
-    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")
+        self.unmatched = [pipeline for pipeline in self.unmatched if not of_files[name_key(pipeline.name)]]
 
 
 def _loose_names(file: PipelineFile) -> set[str]:
-    return {_loose(name) for name in (file.name, file.given_name) if name}
+    return {name_key(name) for name in (file.name, file.given_name) if name}
 
 
 def _renamed(new: list[PipelineFile], gone: list[Pipeline]) -> dict[str, str]:
@@ -246,7 +260,7 @@ def _differences(file: PipelineFile, pipeline: Pipeline) -> tuple[Difference, ..
 def _comparable(key: str, value: object) -> object:
     """Give a value in the form in which it is compared: the order of components and triggers has no meaning."""
     if key == "triggered_by" and isinstance(value, tuple):
-        return {_loose(item) for item in value}
+        return {name_key(item) for item in value}
     if key == "data_components" and isinstance(value, tuple):
         return Counter(value)
     if key == "schedule" and isinstance(value, str):

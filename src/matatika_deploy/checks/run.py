@@ -5,7 +5,7 @@ The checks themselves are imported only when they run, since they bring a YAML p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,14 +13,21 @@ from matatika_deploy.findings import Finding, Level, as_warnings
 from matatika_deploy.github.inputs import Settings, Strictness
 
 if TYPE_CHECKING:
+    from matatika_deploy.checks.plan import Plan
+    from matatika_deploy.checks.preflight import Report
     from matatika_deploy.checks.source import Workspace
 
 
 class Checked(NamedTuple):
-    """What the checks before the trigger found, and how many of the findings refuse the deployment."""
+    """What the checks before the trigger found, and how many of the findings refuse the deployment.
+
+    `files` counts those that were read, by kind. `plan` is None if it cannot be told what the deployment changes.
+    """
 
     findings: list[Finding]
     refusing: int
+    files: Mapping[str, int]
+    plan: Plan | None
     tolerated: int = 0
     """How many errors are shown as warnings."""
 
@@ -33,15 +40,23 @@ class Checked(NamedTuple):
         return f"{place}{first.message} Nothing was deployed: {count} found before the trigger."
 
 
-def before_trigger(settings: Settings, workspace: Workspace | None, environ: Mapping[str, str]) -> Checked:
+def before_trigger(
+    settings: Settings,
+    workspace: Workspace | None,
+    environ: Mapping[str, str],
+    pipelines: Sequence[object] | None = None,
+) -> Checked:
     """Run the checks that the settings ask for.
 
     Arguments:
         workspace: what the platform says of the workspace, if it was read.
         environ: the runner's variables.
+        pipelines: the entries of the platform's list of pipelines, if it was read.
     """
     findings: list[Finding] = []
     refusing = tolerated = 0
+    files: Mapping[str, int] = {}
+    plan = None
     if settings.preflight is not Strictness.OFF:
         from matatika_deploy.checks import preflight
 
@@ -53,12 +68,15 @@ def before_trigger(settings: Settings, workspace: Workspace | None, environ: Map
         )
         refused, shown = _take(report.findings, settings.preflight, findings)
         refusing, tolerated = refusing + refused, tolerated + shown
+        files = report.files
+        if workspace and pipelines is not None:
+            plan = _plan(report, workspace, environ, pipelines)
     if settings.verify_source is not Strictness.OFF and workspace:
         from matatika_deploy.checks import source
 
         refused, shown = _take(source.compare(workspace, environ), settings.verify_source, findings)
         refusing, tolerated = refusing + refused, tolerated + shown
-    return Checked(findings, refusing, tolerated)
+    return Checked(findings, refusing, files, plan, tolerated)
 
 
 def after_deployment(settings: Settings, commit_id: str | None, environ: Mapping[str, str]) -> list[Finding]:
@@ -68,6 +86,19 @@ def after_deployment(settings: Settings, commit_id: str | None, environ: Mapping
     from matatika_deploy.checks import source
 
     return source.compare_commit(commit_id, environ)
+
+
+def _plan(report: Report, workspace: Workspace, environ: Mapping[str, str], pipelines: Sequence[object]) -> Plan | None:
+    """Compare the checkout with the platform, if both are known to mean the same."""
+    from matatika_deploy.checks import plan, source
+
+    if report.pipelines is None or report.where is None or not source.deploys_this(workspace, environ):
+        return None
+    listed = [plan.Pipeline.from_json(item) for item in pipelines]
+    directory = report.where.workspace.relative_to(report.where.root).as_posix()
+    return plan.compare(
+        report.pipelines, [item for item in listed if item], report.has_file, "" if directory == "." else directory
+    )
 
 
 def _take(found: list[Finding], strictness: Strictness, findings: list[Finding]) -> tuple[int, int]:

@@ -50,19 +50,23 @@ class Console:
         say = self._guard.say_at_once if at_once else self._guard.say
         self._put(lambda: say(line))
 
-    def log(self, piece: bytes) -> None:
-        """Print a piece of the job's log; waits while too many pieces wait to be written."""
+    def open_log(self) -> "JobLog":
+        """Return what prints the log of a job."""
+        return JobLog(self)
+
+    def log(self, piece: bytes, log: "JobLog") -> None:
+        """Print a piece of a job's log; waits while too many pieces wait to be written."""
         self._room.acquire()
         self.activity += 1
-        self._put(lambda: self._take(piece))
+        self._put(lambda: self._take(piece, log))
 
-    def end_log(self, rest: bytes) -> None:
-        """End the log with its last piece; later ones are dropped. Returns without waiting for it to be written."""
-        self._put(lambda: self._guard.log(rest) + self._guard.end())
+    def end_log(self, rest: bytes, log: "JobLog") -> None:
+        """End a log with its last piece; later ones are dropped. Returns without waiting for it to be written."""
+        self._put(lambda: self._end(rest, log))
 
     def finish(self, seconds: float | None = None) -> None:
         """End the log, and wait, at most for `seconds`, until everything is written. Print nothing afterwards."""
-        self.end_log(b"")
+        self._put(self._guard.end)
         if self._thread:
             self._queue.put(None)
             self._thread.join(seconds)
@@ -73,9 +77,15 @@ class Console:
         else:
             self._write(give())
 
-    def _take(self, piece: bytes) -> bytes:
+    def _take(self, piece: bytes, log: "JobLog") -> bytes:
         self._room.release()
-        return self._guard.log(piece)
+        return b"" if log.has_ended else self._guard.log(piece)
+
+    def _end(self, rest: bytes, log: "JobLog") -> bytes:
+        if log.has_ended:
+            return b""
+        log.has_ended = True
+        return self._guard.log(rest) + self._guard.end()
 
     def _write_all(self) -> None:
         while (give := self._queue.get()) is not None:
@@ -95,6 +105,23 @@ class Console:
             except OSError:
                 # Nobody reads any more. The deployment and the step go on.
                 return
+
+
+class JobLog:
+    """The log of one job on its way to the console: pieces that come after its end are dropped."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self.has_ended = False
+        """For the thread that writes."""
+
+    def write(self, piece: bytes) -> None:
+        """Print a piece; waits while too many pieces wait to be written."""
+        self._console.log(piece, self)
+
+    def end(self, rest: bytes) -> None:
+        """End the log with its last piece. Returns without waiting for it to be written."""
+        self._console.end_log(rest, self)
 
 
 def flush(console: Console, scope: CancelScope, seconds: float, grace_after_signal: float) -> None:

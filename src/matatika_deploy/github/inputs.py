@@ -40,6 +40,14 @@ class Strictness(Choice):
     OFF = "off"
 
 
+class DeletePolicy(Choice):
+    """What to do if the deployment would delete a pipeline."""
+
+    WARN = "warn"
+    REFUSE = "refuse"
+    ALLOW = "allow"
+
+
 class Input(NamedTuple):
     """One input: its name, how its text becomes a value, its default as text, and what it means.
 
@@ -88,6 +96,8 @@ INPUTS = (
     Input("verify-source", Strictness, "warn", "Compare what the workspace deploys with what this workflow runs for"),
     Input("workspace-directory", converters.folder, "", "Folder of the workspace inside the checkout"),
     Input("dry-run", converters.boolean, "false", "Do every check, sign-in included, and trigger nothing"),
+    Input("run-pipelines", str, "", "Pipelines to run, one after the other, once the deployment has succeeded"),
+    Input("on-delete", DeletePolicy, "warn", "What to do if the deployment would delete a pipeline"),
     Input("ca-bundle", str, "", "Certificate authorities to trust beside the public ones"),
 )
 CREDENTIALS = ("token", "client-id", "client-secret", "deployment-secret")
@@ -127,6 +137,8 @@ class Settings(NamedTuple):
     verify_source: Strictness
     workspace_directory: str | None
     dry_run: bool
+    run_pipelines: str | None
+    on_delete: DeletePolicy
     ca_bundle: str | None
 
     def __repr__(self) -> str:
@@ -212,4 +224,13 @@ def _problems_together(given: set[str], values: Mapping[str, Any]) -> list[str]:
     can_sign_in = "token" in given or {"client-id", "client-secret"} <= given
     if values.get("verify_source") is Strictness.ERROR and not (can_sign_in or values.get("dry_run")):
         problems.append("`verify-source` as `error` needs a `token`, or a `client-id` and a `client-secret`")
+    if "run-pipelines" in given and not (can_sign_in or values.get("dry_run")):
+        problems.append("`run-pipelines` needs a `token`, or a `client-id` and a `client-secret`")
+    if "run-pipelines" in given and values.get("wait") is False:
+        problems.append("`run-pipelines` needs `wait: true`: pipelines run after the deployment")
+    if values.get("on_delete") is DeletePolicy.REFUSE:
+        if not (can_sign_in or values.get("dry_run")):
+            problems.append("`on-delete` as `refuse` needs a `token`, or a `client-id` and a `client-secret`")
+        if values.get("preflight") is Strictness.OFF:
+            problems.append("`on-delete` as `refuse` needs a `preflight` other than `off`, which reads the files")
     return problems

@@ -33,14 +33,13 @@ class Guard:
         self._token = token.encode()
         self._is_open = False
         self._is_broken = False
-        self._has_ended = False
         # The end of the log so far, in which a part of the token could stand.
         self._last = b""
         self._waiting: deque[bytes] = deque()
 
     def log(self, piece: bytes) -> bytes:
         """Give what to print for a piece of the log, which may begin and end anywhere in a line."""
-        if not piece or self._has_ended:
+        if not piece:
             return b""
         end = _LINE_END.search(piece) if self._waiting else None
         if end is None:
@@ -61,8 +60,8 @@ class Guard:
     def end(self) -> bytes:
         """Give what ends the log: a missing final newline, the guard's end, and the lines that waited for it."""
         is_complete = not self._last or self._last.endswith(b"\n") or self._is_broken
-        missing = b"" if is_complete or self._has_ended else self._printed(b"\n")
-        self._has_ended = True
+        missing = b"" if is_complete else self._printed(b"\n")
+        self._last = b""
         return missing + self._close() + self._take_waiting()
 
     @property

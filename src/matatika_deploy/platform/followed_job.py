@@ -17,7 +17,9 @@ _LONGEST_SILENCE = 60.0
 class FollowedJob:
     """A job from its trigger on, as it was last seen."""
 
-    def __init__(self, triggered: TriggeredJob, client: Client) -> None:
+    def __init__(self, triggered: TriggeredJob, client: Client, pipeline: str = "") -> None:
+        """`pipeline` is the name of the pipeline that the job runs, if it runs one."""
+        self.pipeline = pipeline
         self.job = triggered.job
         self.is_ours = triggered.is_ours
         """A job that may be somebody else's is never withdrawn."""
@@ -27,6 +29,11 @@ class FollowedJob:
         self._reporter = client.platform.reporter
         self.triggered_at = self._status_since = self._now()
         """By the clock of the client's scope."""
+
+    @property
+    def label(self) -> str:
+        """The job for people: "Job 7127…"."""
+        return f"Pipeline '{self.pipeline}', job {self.job.id}," if self.pipeline else f"Job {self.job.id}"
 
     @property
     def url(self) -> str:
@@ -56,7 +63,7 @@ class FollowedJob:
             yield job
             if activity() == printed and self._now() - quiet_since >= _LONGEST_SILENCE:
                 spent = format_duration(self._now() - self._status_since)
-                self._reporter.info(f"Job {job.id} is still {job.status}, since {spent}.")
+                self._reporter.info(f"{self.label} is still {job.status}, since {spent}.")
             if activity() != printed:
                 quiet_since, printed = self._now(), activity()
 
@@ -67,11 +74,11 @@ class FollowedJob:
             self.log.reader.job_was_seen()
         if before.status != job.status and announce:
             spent = format_duration(self._now() - self._status_since)
-            self._reporter.info(f"Job {job.id} is {job.status}, after {spent} of {before.status}.")
+            self._reporter.info(f"{self.label} is {job.status}, after {spent} of {before.status}.")
         if before.status != job.status:
             self._status_since = self._now()
         if _starts_over(before, job):
-            self._reporter.info(f"Job {job.id} starts over: its log is shown from the beginning.")
+            self._reporter.info(f"{self.label} starts over: its log is shown from the beginning.")
             if self.log:
                 self.log.reader.start_over()
 

@@ -10,10 +10,10 @@ from matatika_deploy.errors import PlatformError, RequestRejected
 from matatika_deploy.platform import links
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.job import WITHDRAW, Job, JobStatus, parse_job
+from matatika_deploy.platform.pages import PAGE_SIZE, parse_page
 from matatika_deploy.platform.responses import InvalidResponse, Request, Response
 from matatika_deploy.runtime.cancellation import DeadlineExceeded
 
-_PAGE_SIZE = 20
 _MOST_PAGES = 50
 
 _GONE: Mapping[int, str] = MappingProxyType({404: "Was the job deleted?"})
@@ -174,7 +174,7 @@ class Jobs:
         self._client.call(self.request(job, relation, method, action), lambda _: None)
 
     def _page(self, path: str, number: int) -> JobPage:
-        url = f"{self._platform.api_url}{path}?page={number}&size={_PAGE_SIZE}&sort=created,desc"
+        url = f"{self._platform.api_url}{path}?page={number}&size={PAGE_SIZE}&sort=created,desc"
         return self._client.call(Request("list the jobs", "GET", url, self._platform.token), self._parse_page)
 
     def _parse_page(self, response: Response) -> JobPage:
@@ -183,20 +183,10 @@ class Jobs:
         Raises:
             InvalidResponse: if it is no page of jobs.
         """
-        page = response.json()
-        if not isinstance(page, dict) or not ("_embedded" in page or "page" in page):
-            raise InvalidResponse("expected a page of jobs")
-        embedded = page.get("_embedded") or {}
-        entries = embedded.get("jobs", []) if isinstance(embedded, dict) else None
-        if not isinstance(entries, list):
-            raise InvalidResponse("expected a page of jobs")
-        facts = page.get("page")
-        number, total = (facts.get("number"), facts.get("totalPages")) if isinstance(facts, dict) else (0, 1)
-        if not isinstance(number, int) or not isinstance(total, int):
-            number, total = 0, 1
+        page = parse_page(response, "jobs")
         ahead = None if response.date is None else response.date - response.received_at
-        jobs = tuple(self.parse(entry) for entry in entries)
-        return JobPage(jobs, bool(jobs) and number + 1 < total, max(total - 1, 0), ahead)
+        jobs = tuple(self.parse(entry) for entry in page.entries)
+        return JobPage(jobs, page.has_more, page.last, ahead)
 
     def _checked(self, job: Job) -> Job:
         holds, clean = self._platform.redactor.holds, self._platform.redactor.clean

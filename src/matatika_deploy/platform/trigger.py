@@ -24,15 +24,36 @@ _MARGIN = 60.0
 class Target(NamedTuple):
     """What is triggered: the request, the list in which its job shows, and what people call it.
 
-    `jobs_path` is a path below the API's root, or None if there is no token to read it with. `noun` is "deployment" or
-    the like.
+    `jobs_path` is a path below the API's root, or None if there is no token to read it with. `pipeline` is the name of
+    the pipeline that is to be run, whose own list that is; "" for a deployment.
     """
 
     request: Request
     jobs_path: str | None
     job_type: str
-    noun: str
-    conflict_hint: str = ""
+    pipeline: str = ""
+
+    @property
+    def noun(self) -> str:
+        """What is queued, for people."""
+        return f"run of pipeline '{self.pipeline}'" if self.pipeline else "deployment"
+
+    @property
+    def call(self) -> str:
+        """The request, for people."""
+        return f"the request to run pipeline '{self.pipeline}'" if self.pipeline else "the trigger"
+
+    @property
+    def risk(self) -> str:
+        """What may come of a request that is repeated, as a sentence."""
+        return "The pipeline may run twice." if self.pipeline else "Two deployments of the same commit may run."
+
+    def may_be_in_the_way(self, job: Job) -> bool:
+        """Whether a job that is not over may be why the request is refused.
+
+        That is another deployment; of a pipeline, any job, since its configuration is one as well.
+        """
+        return not job.is_over and bool(self.pipeline or job.type == self.job_type)
 
 
 class TriggeredJob(NamedTuple):
@@ -68,7 +89,6 @@ class Trigger:
     def __init__(self, client: Client, target: Target, limits: Limits) -> None:
         self._client = client
         self._jobs = Jobs(client)
-        self._target = target
         self._request = target.request
         self._limits = limits
         self._may_renew = True
@@ -78,6 +98,7 @@ class Trigger:
         """The jobs that were listed before the trigger; None if they could not be."""
         self.pending: PendingTrigger | None = None
         """A request that may have queued a job, until whoever follows that job clears it; None if there is none."""
+        self.target = target
         self.waits_for = ""
         """What is in the way while a conflict lasts, as a clause."""
 
@@ -119,7 +140,7 @@ class Trigger:
         except (TransientError, PlatformError, DeadlineExceeded):
             # `pending` says whether the list has to tell.
             pass
-        if self.pending is None or self._target.jobs_path is None:
+        if self.pending is None or self.target.jobs_path is None:
             return None
         try:
             return self._find(listings, self._limits.listing_pause)
@@ -135,8 +156,8 @@ class Trigger:
                 raise
             is_first = self._unanswered_since is None
             self._unanswered_since = self._unanswered_since or self.pending.sent_at
-            lost = f"The answer to the trigger was lost ({error.verdict})"
-            if self._target.jobs_path is None:
+            lost = f"The answer to {self.target.call} was lost ({error.verdict})"
+            if self.target.jobs_path is None:
                 raise DeploymentUnknown(f"{lost}.") from None
             self._client.platform.reporter.info(f"{lost}: looking for its job.")
             listings = 1 + int(self._limits.unlisted / self._limits.listing_pause)
@@ -146,8 +167,7 @@ class Trigger:
             self.pending = None
             if is_first:
                 self._client.platform.reporter.warning(
-                    f"{lost}, and no list shows its job: the trigger is repeated. Two {self._target.noun}s of the "
-                    "same commit may run."
+                    f"{lost}, and no list shows its job: it is sent again. {self.target.risk}"
                 )
             raise
         if isinstance(result, Verdict) and self._unanswered_since is not None:
@@ -182,7 +202,7 @@ class Trigger:
         """What is pending once there is an answer: nothing, unless it may name a job that is not known yet."""
         is_open = verdict.kind in (Kind.OK, Kind.AMBIGUOUS)
         # A conflict may be with a job that an earlier run has queued, which nobody can look up without a list.
-        is_unexplained = verdict.kind is Kind.CONFLICT and self._target.jobs_path is None
+        is_unexplained = verdict.kind is Kind.CONFLICT and self.target.jobs_path is None
         return PendingTrigger(sent_at, None) if is_open or is_unexplained else None
 
     def _judge(self, exchange: Exchange) -> TriggeredJob | Verdict:
@@ -202,14 +222,17 @@ class Trigger:
             return TriggeredJob(job)
         if verdict.may_be_web_app and "api-url" not in self._client.platform.contact.answered:
             self.pending = None
-            if self._target.jobs_path is None:
+            if self.target.jobs_path is None:
                 raise web_page_error(self._request.action, self._request.url, "api-url")
             raise TransientError(verdict)
         if verdict.kind in (Kind.AMBIGUOUS, Kind.NOT_EXECUTED):
             raise TransientError(verdict)
         if verdict.kind is Kind.CONFLICT:
-            if self._target.jobs_path is None:
+            if self.target.jobs_path is None:
                 raise self._conflict(verdict)
+            return verdict
+        if verdict.status == 400 and self.target.pipeline and self._running_job():
+            # Which status refuses a run while another one goes on is not documented.
             return verdict
         raise self._client.rejected(verdict, self._request)
 
@@ -221,14 +244,14 @@ class Trigger:
             ours, doubtful = self._new_jobs()
             if doubtful and not ours:
                 raise DeploymentUnknown(
-                    f"The answer to the trigger was lost, and the list of jobs does not tell whether job "
+                    f"The answer to {self.target.call} was lost, and the list of jobs does not tell whether job "
                     f"{doubtful[0].id} is the one that it queued.",
                 )
             if ours:
                 if len(ours) > 1:
                     self._client.platform.reporter.warning(
-                        f"{len(ours)} {self._target.noun}s were queued while the answer to the trigger was lost: the "
-                        "oldest is followed. Since it may be somebody else's, it will not be withdrawn."
+                        f"{len(ours)} jobs were queued while the answer to {self.target.call} was lost: the oldest is "
+                        "followed. Since it may be somebody else's, it will not be withdrawn."
                     )
                 oldest = min(ours, key=lambda job: job.created.moment.timestamp() if job.created else 0.0)
                 return TriggeredJob(oldest, is_ours=len(ours) == 1)
@@ -238,10 +261,10 @@ class Trigger:
         """List the jobs that were not there before the request: those that it queued, and those that it may have."""
         ours: list[Job] = []
         doubtful: list[Job] = []
-        for page in self._jobs.pages(self._target.jobs_path or ""):
+        for page in self._jobs.pages(self.target.jobs_path or ""):
             self._learn_clock(page)
             for job in page.jobs:
-                if job.type not in (self._target.job_type, None) or self._is_known(job):
+                if job.type not in (self.target.job_type, None) or self._is_known(job):
                     continue
                 is_recent = self._is_recent(job)
                 if self.known is None and not is_recent:
@@ -253,7 +276,7 @@ class Trigger:
         else:
             if page.has_more and not ours:
                 raise DeploymentUnknown(
-                    "The answer to the trigger was lost, and the list of jobs is too long to find its job.",
+                    f"The answer to {self.target.call} was lost, and the list of jobs is too long to find its job.",
                 )
         return ours, doubtful
 
@@ -279,18 +302,20 @@ class Trigger:
             self._clock_ahead = page.clock_ahead if ahead is None else max(ahead, page.clock_ahead)
 
     def _running_job(self) -> Job | None:
-        jobs = (job for page in self._jobs.pages(self._target.jobs_path or "") for job in page.jobs)
-        return next((job for job in jobs if job.type == self._target.job_type and not job.is_over), None)
+        jobs = (job for page in self._jobs.pages(self.target.jobs_path or "") for job in page.jobs)
+        return next((job for job in jobs if self.target.may_be_in_the_way(job)), None)
 
     def _wait_for(self, other: Job, conflict: Verdict) -> None:
         """Wait until somebody else's job is over."""
         reporter, scope = self._client.platform.reporter, self._client.scope
-        reporter.info(f"Another {self._target.noun} is {other.status} ({conflict}): waiting for job {other.id} to end.")
+        is_same = other.type == self.target.job_type
+        what = f"another {self.target.noun}" if is_same else f"a job of pipeline '{self.target.pipeline}'"
+        reporter.info(f"{what[0].upper()}{what[1:]} is {other.status} ({conflict}): waiting for job {other.id} to end.")
         began = self._now()
 
         def clause(job: Job) -> str:
             created = f" (created {job.created})" if job.created else ""
-            return f"another {self._target.noun}, job {job.id}{created}, was {job.status} ({conflict})"
+            return f"{what}, job {job.id}{created}, was {job.status} ({conflict})"
 
         self.waits_for = clause(other)
         pace = self._client.platform.pace
@@ -311,10 +336,10 @@ class Trigger:
             raise self._conflict(conflict)
         if not elapsed:
             self._client.platform.reporter.info(
-                f"The platform refuses for now ({conflict}), and lists no {self._target.noun} that runs: trying again "
-                f"for up to {self._limits.conflict / 60:.0f} minutes."
+                f"The platform refuses {self.target.call} for now ({conflict}), and lists no job that is in the way: "
+                f"trying again for up to {self._limits.conflict / 60:.0f} minutes."
             )
-        self.waits_for = f"the platform refused ({conflict})"
+        self.waits_for = f"the platform refused {self.target.call} ({conflict})"
         pause = self._client.platform.pace.pause(elapsed)
         self._client.scope.sleep(min(pause, max(self._limits.conflict - elapsed, 0.0)))
 
@@ -323,7 +348,7 @@ class Trigger:
         if self._unanswered_since is None:
             try:
                 with self._client.scope.fail_after(self._limits.before_trigger):
-                    self.known = known_jobs(self._jobs, self._target.jobs_path or "")
+                    self.known = known_jobs(self._jobs, self.target.jobs_path or "")
             except (PlatformError, DeadlineExceeded):
                 self._client.scope.checkpoint()
                 self.known = None
@@ -332,9 +357,15 @@ class Trigger:
 
     def _conflict(self, conflict: Verdict) -> RequestRejected:
         error = self._client.rejected(conflict, self._request)
+        if self.target.pipeline:
+            error.hint = "A job of the pipeline may be queued or running already: look at it in the app."
+            return error
         error.title = "Another deployment is running"
-        error.hint = self._target.conflict_hint
-        if self._target.jobs_path is None:
+        error.hint = (
+            "The platform deploys a workspace once at a time: let the workflow's deployments wait for each other with "
+            "`concurrency`."
+        )
+        if self.target.jobs_path is None:
             error.hint += " With a token or an API key as well, the step waits by itself."
         return error
 

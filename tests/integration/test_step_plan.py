@@ -1,0 +1,309 @@
+"""The plan: what the deployment does to pipelines, told before it is triggered."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matatika_simulator import constants
+from tests.integration.faults.faults import api_error, html
+from tests.support.inprocess import IMPATIENT
+from tests.support.peer import answer, silence
+from tests.support.pipelines import A_DELETION, REPOSITORY, SECRET_PROPERTY, check_out, stage_with_pipelines
+from tests.support.step import Result
+
+CHANGED = "timeout: 900\nschedule: 0 0 6 * * *\nproperties: {tap.password: of-the-file-0123}\n"
+PIPELINES: list[dict[str, Any]] = [
+    {"name": "changed", "fields": {"timeout": 0, "properties": {"tap.password": SECRET_PROPERTY}}},
+    {"name": "same", "fields": {"label": "Same", "maxRetries": 2}},
+    {"name": "gone"},
+]
+FILES = {"changed": CHANGED, "same": "label: Same\nmax_retries: 2\n", "new": "timeout: 5\n"}
+PLAN = {"create": ["new"], "change": ["changed"], "delete": ["gone"]}
+LINES = [
+    "+ new: new: pipelines/new.yml",
+    "~ changed: timeout: 300 → 900; schedule: - → 0 0 6 * * *",
+    "- gone: deleted: its file pipelines/gone.yml is gone",
+]
+UNKNOWN = "What the deployment changes is not known."
+
+
+def plan_lines(result: Result) -> list[str]:
+    return [line for line in result.log.lines if line[:2] in ("+ ", "~ ", "- ")]
+
+
+def plan_of(result: Result) -> Any:
+    return json.loads(result.outputs["plan"])
+
+
+class TestShown:
+    """In the log, in the summary, and as an output."""
+
+    def test_each_pipeline_has_a_line_that_begins_with_its_sign(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            result = here.run()
+        assert result.code == 0
+        assert plan_lines(result) == LINES
+        # Before the trigger, so that a person can still cancel.
+        assert result.log.own.index(LINES[2]) < result.log.own.index("/deployments: 202")
+
+    def test_output_has_the_names(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            assert plan_of(here.run()) == PLAN
+
+    def test_summary_has_a_table(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            summary = here.run().summary
+        rows = re.findall(r"^\| (＋|～|－) \| <code>(\w+)</code> \| (.*) \|$", summary, re.MULTILINE)  # noqa: RUF001
+        assert [row[:2] for row in rows] == [("＋", "new"), ("～", "changed"), ("－", "gone")]  # noqa: RUF001
+        assert rows[1][2].startswith("timeout: 300 → 900; schedule:")
+
+    def test_renamed_file_is_a_deletion_beside_a_creation(self, tmp_path: Path) -> None:
+        fields = {"timeout": 77, "dataComponents": ["tap-a"]}
+        files = {"a": "", "new-name": "timeout: 77\ndata_components: [tap-a]\n", "z": ""}
+        with stage_with_pipelines(tmp_path, [{"name": "old-name", "fields": fields}], files) as here:
+            lines = plan_lines(here.run())
+        assert [line.partition(":")[0] for line in lines] == ["+ a", "+ z", "- old-name", "+ new-name"]
+        assert "renamed" in lines[2]
+
+    def test_plan_without_changes_has_no_line_and_three_empty_lists(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, [{"name": "same"}], {"same": ""}) as here:
+            result = here.run()
+        assert plan_of(result) == {"create": [], "change": [], "delete": []}
+        assert plan_lines(result) == []
+        assert "What the deployment changes" not in result.summary
+
+    def test_properties_show_nowhere(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES, run_pipelines="changed", logs="stream") as here:
+            result = here.run()
+        everything = [result.printed.decode(), result.summary, *result.outputs.values(), *result.state.values()]
+        assert not any(SECRET_PROPERTY in text or "of-the-file-0123" in text for text in everything)
+
+    def test_credentials_in_pipelines_show_nowhere(self, tmp_path: Path) -> None:
+        # `run` also looks for the token in everything that the step has written.
+        pipelines = [
+            {"name": f"a-{constants.TOKEN}", "fields": {"repositoryPath": "pipelines/x.yml"}},
+            {"name": "changed", "fields": {"label": constants.TOKEN, "schedule": constants.TOKEN[:14]}},
+        ]
+        with stage_with_pipelines(tmp_path, pipelines, {"changed": "label: B\n"}) as here:
+            result = here.run()
+        assert plan_of(result) == {"create": [], "change": ["changed"], "delete": ["a-***"]}
+        assert constants.TOKEN[:14] not in result.summary
+
+    def test_characters_that_hide_text_are_dropped(self, tmp_path: Path) -> None:
+        name = "gone\u202e\n::error::x"
+        with stage_with_pipelines(tmp_path, [{"name": name}], {}) as here:
+            result = here.run()
+        assert plan_of(result)["delete"] == ["gone ::error::x"]
+        assert result.log.said("error") == []
+
+
+class TestDryRun:
+    """What merging would do."""
+
+    def test_pull_request_counts_by_its_base_branch(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES, dry_run="true") as here:
+            here.step.environ |= {"GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": "main"}
+            result = here.run()
+            assert here.peer.count("trigger") == 0
+        assert (result.code, result.outputs["outcome"]) == (0, "checked")
+        assert plan_of(result) == PLAN
+        assert plan_lines(result) == LINES
+        assert "The deployment would delete 'gone', since the files are gone." in result.log.said("warning")
+
+    def test_merge_queue_counts_by_its_target(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES, dry_run="true") as here:
+            here.step.environ["GITHUB_REF"] = f"refs/heads/gh-readonly-queue/main/pr-7-{'1e81ff3' * 3}"
+            assert plan_of(here.run()) == PLAN
+
+
+class TestOnDelete:
+    def test_deletion_is_a_warning(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            result = here.run()
+        assert result.code == 0
+        assert result.log.said("warning") == ["The deployment deletes 'gone', since the files are gone."]
+
+    def test_allowed_deletion_is_shown_all_the_same(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES, on_delete="allow") as here:
+            result = here.run()
+        assert result.code == 0
+        assert result.log.said("warning") == []
+        assert plan_lines(result) == LINES
+        assert plan_of(result) == PLAN
+
+    @pytest.mark.parametrize("dry_run", ["false", "true"])
+    def test_refused_deletion_triggers_nothing(self, tmp_path: Path, dry_run: str) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES, on_delete="refuse", dry_run=dry_run) as here:
+            result = here.run()
+            assert here.peer.count("trigger") == 0
+        assert (result.code, result.outputs["outcome"]) == (5, "error")
+        (error,) = result.log.said("error")
+        assert error.startswith("Checks failed: Nothing was deployed: the deployment would delete 'gone'")
+        assert plan_of(result) == PLAN
+
+    def test_refuse_deploys_if_nothing_is_deleted(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES[:2], FILES, on_delete="refuse") as here:
+            result = here.run()
+        assert result.code == 0
+        assert result.log.said("warning") == []
+
+    def test_refuse_without_a_plan_is_a_warning(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, on_delete="refuse", preflight="warn") as here:
+            result = here.run()
+        assert result.code == 0
+        (warning,) = result.log.said("warning")
+        assert warning.startswith("`on-delete` was not applied")
+
+    def test_refuse_in_a_dry_run_without_credentials_is_a_warning(self, tmp_path: Path) -> None:
+        given = {"on_delete": "refuse", "dry_run": "true", "token": ""}
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES, **given) as here:
+            result = here.run()
+            assert here.peer.requests == []
+        assert result.code == 0
+        assert any("`on-delete` was not applied" in warning for warning in result.log.said("warning"))
+
+
+class TestNoPlan:
+    """Rather none than a wrong one."""
+
+    def run(self, folder: Path, environ: dict[str, str], scenario: dict[str, Any]) -> Result:
+        with stage_with_pipelines(folder, PIPELINES, FILES, scenario) as here:
+            here.step.environ |= environ
+            result = here.run()
+        assert result.code == 0
+        assert "plan" not in result.outputs
+        assert plan_lines(result) == []
+        assert "What the deployment changes" not in result.summary
+        return result
+
+    @pytest.mark.parametrize(
+        "environ",
+        [
+            {"GITHUB_REPOSITORY": "simulated-org/another"},
+            {"GITHUB_REPOSITORY": ""},
+            {"GITHUB_REF": "refs/heads/feature"},
+            {"GITHUB_REF": "refs/tags/v1"},
+            {"GITHUB_REF": ""},
+            {"GITHUB_REF": "refs/pull/7/merge", "GITHUB_BASE_REF": "release"},
+            {"GITHUB_SERVER_URL": "https://github.example.com"},
+        ],
+        ids=str,
+    )
+    def test_of_another_repository_or_branch(self, tmp_path: Path, environ: dict[str, str]) -> None:
+        self.run(tmp_path, environ, {})
+
+    @pytest.mark.parametrize(
+        "fields", [{"repositoryBranch": None}, {"repositoryUrl": None}, {"repositoryBranch": "other"}], ids=str
+    )
+    def test_of_a_workspace_that_is_not_known_to_deploy_this(self, tmp_path: Path, fields: dict[str, Any]) -> None:
+        self.run(tmp_path, {}, {"workspace": {"fields": fields}})
+
+    def test_of_a_sparse_checkout(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            git = here.step.workspace / ".git"
+            (git / "info").mkdir(parents=True)
+            (git / "config").write_text("[core]\n\tsparseCheckout = true\n")
+            (git / "info/sparse-checkout").write_text("pipelines\n")
+            assert "plan" not in here.run().outputs
+
+    def test_of_no_checkout_and_the_platform_is_not_asked(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, preflight="warn") as here:
+            assert "plan" not in here.run().outputs
+            assert here.peer.count("pipelines") == 0
+
+    def test_without_preflight_and_the_platform_is_not_asked(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES, preflight="off") as here:
+            assert "plan" not in here.run().outputs
+            assert here.peer.count("pipelines") == 0
+
+    def test_without_a_token(self, tmp_path: Path) -> None:
+        given = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES, **given) as here:
+            assert "plan" not in here.run().outputs
+            assert here.peer.count("pipelines") == 0
+
+    def test_of_a_workspace_that_cannot_be_read(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            here.peer.on("workspace", api_error(403))
+            assert "plan" not in here.run().outputs
+
+
+class TestListing:
+    @pytest.mark.parametrize("verify_source", ["off", "warn", "error"])
+    @pytest.mark.parametrize("directory", ["", "."])
+    def test_workspace_is_read_for_it_whatever_verify_source_says(
+        self, tmp_path: Path, verify_source: str, directory: str
+    ) -> None:
+        given = {"verify_source": verify_source, "workspace_directory": directory}
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES, **given) as here:
+            assert plan_of(here.run()) == PLAN
+            assert here.peer.count("workspace") == 1
+
+    @pytest.mark.parametrize(
+        "behaviour",
+        [html(502), api_error(403), api_error(404), api_error(401), api_error(500), answer(200, b"[]"), html(404)],
+        ids=["502", "403", "404", "401", "500", "list", "page"],
+    )
+    def test_list_that_cannot_be_read_is_one_plain_line(self, tmp_path: Path, behaviour: Any) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            here.peer.on("pipelines", behaviour)
+            result = here.run()
+            assert here.clock.passed < 10 + 60
+        assert result.code == 0
+        assert "plan" not in result.outputs
+        (line,) = [line for line in result.log.lines if UNKNOWN in line]
+        assert line.startswith("Could not list the pipelines")
+        assert result.log.said("warning") == []
+
+    def test_list_is_tried_for_10_seconds(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            here.peer.on("pipelines", html(502))
+            here.run()
+            (trigger,) = here.peer.calls("trigger")
+            assert 8 <= trigger.at <= 11
+            assert all(request.at <= 10.5 for request in here.peer.calls("pipelines"))
+
+    def test_list_that_never_comes_is_given_up(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            here.peer.on("pipelines", silence(12))
+            result = here.run(IMPATIENT)
+        assert result.code == 0
+        assert UNKNOWN in result.log.own
+
+    def test_list_costs_one_request_for_each_page(self, tmp_path: Path) -> None:
+        many = [{"name": f"p{number:03}"} for number in range(45)]
+        files = {f"p{number:03}": "" for number in range(44)}
+        with stage_with_pipelines(tmp_path, many, files) as here:
+            assert plan_of(here.run())["delete"] == ["p044"]
+            assert here.peer.count("pipelines") == 3
+
+    def test_list_without_paging_costs_one_request(self, tmp_path: Path) -> None:
+        many = [{"name": f"p{number:03}"} for number in range(45)]
+        with stage_with_pipelines(tmp_path, many, {}, {"lists": {"paging": False}}) as here:
+            assert len(plan_of(here.run())["delete"]) == 45
+            assert here.peer.count("pipelines") == 1
+
+    def test_entries_may_lack_anything(self, tmp_path: Path) -> None:
+        entries: list[Any] = [{}, {"name": "x"}, {"id": None, "name": "gone", "repositoryPath": "pipelines/gone.yml"}]
+        body = json.dumps({"_embedded": {"pipelines": entries}}).encode()
+        with stage_with_pipelines(tmp_path, (), {}) as here:
+            here.peer.on("pipelines", answer(200, body))
+            assert plan_of(here.run())["delete"] == ["gone"]
+
+
+def test_workspace_in_a_folder_is_compared_with_its_own_files(tmp_path: Path) -> None:
+    fields = {"repositoryDirectory": "teams/a"}
+    with stage_with_pipelines(tmp_path, PIPELINES, None, {"workspace": {"fields": fields}}, preflight="warn") as here:
+        check_out(here.step, FILES, "teams/a")
+        (here.step.workspace / "pipelines").mkdir()
+        (here.step.workspace / "pipelines/elsewhere.yml").write_text("version: pipelines/v0.1\n")
+        assert plan_of(here.run()) == PLAN
+
+
+def test_plan_is_there_in_the_merge_of_a_repository_named_in_another_case(tmp_path: Path) -> None:
+    with stage_with_pipelines(tmp_path, A_DELETION, {}) as here:
+        here.step.environ["GITHUB_REPOSITORY"] = REPOSITORY.upper()
+        assert plan_of(here.run())["delete"] == ["gone"]
