@@ -10,7 +10,11 @@ from typing import Any, Final
 
 from tests.support.peer import Behaviour, Exchange, answer, close, cut_body, drip, raw, reset, silence
 
-CALLS: Final = ("token", "known", "trigger", "webhook", "jobs", "job", "logs", "withdraw", "delete")
+_OF_PIPELINES: Final = ("plan", "pipelines", "ready", "earlier-runs", "run", "runs")
+CALLS: Final = (
+    *("token", "known", "trigger", "webhook", "jobs", "job", "logs", "withdraw", "delete"),
+    *_OF_PIPELINES,
+)
 
 HTML: Final = b"<!DOCTYPE html><html><body><h1>Bad Gateway</h1></body></html>"
 
@@ -109,19 +113,20 @@ def _unknown_status(exchange: Exchange) -> None:
 
 
 def _status(call: str) -> int:
+    if call == "run":
+        return 201
     return 202 if call in ("trigger", "webhook", "withdraw") else 200
 
 
+_LISTS: Final = ("jobs", "known", *(call for call in _OF_PIPELINES if call != "run"))
 # An object that lacks what the call needs, and one in which that has a type which it never has.
 _LACKING: Final[Mapping[str, Any]] = {
     "token": {"token_type": "Bearer"},
-    "jobs": {"_links": {}},
-    "known": {"_links": {}},
+    **{call: {"_links": {}} for call in _LISTS},
 }
 _MISTYPED: Final[Mapping[str, Any]] = {
     "token": {"access_token": 5, "expires_in": "soon"},
-    "jobs": {"_embedded": {"jobs": {"id": 1}}, "page": []},
-    "known": {"_embedded": {"jobs": {"id": 1}}, "page": []},
+    **{call: {"_embedded": {"jobs": {"id": 1}, "pipelines": {"id": 1}}, "page": []} for call in _LISTS},
 }
 _A_JOB: Final = {"id": "7127b1d3-a114-4bec-b108-004f374f0b77", "status": "RUNNING"}
 
@@ -161,7 +166,7 @@ def _retry_after(value: str) -> Make:
 
 _HALF_A_HEAD = b"HTTP/1.1 200 OK\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\nContent-Ty"
 _READ = tuple(call for call in CALLS if call != "logs")
-_JOBS_ANSWERED = ("trigger", "webhook")
+_JOBS_ANSWERED = ("trigger", "webhook", "run")
 
 FAULTS: Final = (
     # `make` is not used: a connection is refused before anybody can misbehave.

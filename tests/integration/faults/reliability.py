@@ -28,6 +28,12 @@ _CALLS: Final[Mapping[str, str]] = {
     "logs": "log",
     "withdraw": "withdrawal",
     "delete": "deletion",
+    "plan": "list of pipelines for the plan",
+    "pipelines": "list of pipelines before the deployment",
+    "ready": "list of pipelines after the deployment",
+    "earlier-runs": "list of a pipeline's jobs before its run",
+    "run": "run of a pipeline",
+    "runs": "list of a pipeline's jobs after a lost answer",
 }
 _WHENS: Final = {
     "Once": (When.ONCE,),

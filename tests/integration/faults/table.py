@@ -4,7 +4,7 @@ The expectations are the contract's, kind by kind; which fault is of which kind 
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -51,6 +51,8 @@ class Story:
     scenario: Mapping[str, Any]
     inputs: Mapping[str, str]
     code: int = 0
+    has_files: bool = False
+    """Whether there is a checkout, from which a plan can be made."""
 
 
 _LOG: Final = [
@@ -60,6 +62,8 @@ _LOG: Final = [
 ]
 _QUICK: Final = {**_SECRETS, "job": {"runs": "0.5s", "log": _LOG}}
 _QUEUED: Final = {**_SECRETS, "job": {"queued": "forever"}, "withdrawal": {"queued": 409}}
+_PIPELINE: Final = {**_QUICK, "pipelines": [{"name": "a", "job": {"runs": "0.5s"}}]}
+_RUNS: Final = {**_API_KEY, "run-pipelines": "a"}
 _TIMED: Final = {**_API_KEY, "timeout": f"{TIMEOUT:.0f}s"}
 
 STORIES: Final[Mapping[str, Story]] = {
@@ -74,6 +78,14 @@ STORIES: Final[Mapping[str, Story]] = {
     "withdraw": Story({**_SECRETS, "job": {"runs": "forever"}}, _TIMED, code=4),
     # The withdrawal of a job that is queued is refused.
     "delete": Story(_QUEUED, _TIMED, code=4),
+    "plan": Story(_QUICK, {**_API_KEY, "preflight": "warn"}, has_files=True),
+    # The list before the deployment, and the one after it.
+    "pipelines": Story(_PIPELINE, _RUNS),
+    "ready": Story(_PIPELINE, _RUNS),
+    # The list before the run, and the one after its answer was lost.
+    "earlier-runs": Story(_PIPELINE, _RUNS),
+    "run": Story(_PIPELINE, _RUNS),
+    "runs": Story(_PIPELINE, _RUNS),
 }
 
 
@@ -88,6 +100,8 @@ class Expected:
     """At least and at most so many of the call."""
     jobs: int = 1
     """Deployments that are really queued, all told."""
+    runs: int = 0
+    """The same of runs of the pipeline."""
     lasting: tuple[float, float] = (0.0, 150.0)
     """The step takes at least and at most so many seconds."""
     tells: tuple[str, ...] = ()
@@ -104,6 +118,7 @@ _MANY: Final = (20, 150)
 _GAVE_UP: Final = (OUTAGE - 20, OUTAGE + 130)
 _OPEN: Final = "may have been queued"
 _RUNNING: Final = "may be running still"
+_DEPLOYED: Final = "The deployment itself succeeded."
 
 
 def _after(requests: int, said: str, code: int, **more: Any) -> Expected:
@@ -143,6 +158,38 @@ def _known() -> Rules:
     for kind in (Kind.SILENT, Kind.LATER, Kind.REFUSED, Kind.IN_FRONT, Kind.CONFLICT, Kind.REDIRECTED):
         rules[kind, When.ONCE] = _after(1, "done without", 0)
     return rules
+
+
+def _plan() -> Rules:
+    """What holds for the plan, which the step can do without, whatever keeps it from being made."""
+    rules = {}
+    for (kind, when), expected in _known().items():
+        is_made = kind is Kind.HARMLESS or (when is When.ONCE and expected.said.startswith("tried again"))
+        said = expected.said if is_made else "no plan"
+        rules[kind, when] = replace(expected, said=said, code=0, jobs=1, tells=())
+    return rules
+
+
+def _pipelines() -> Rules:
+    """What holds for the list before the deployment, without which no pipeline can be run."""
+    rules = _known()
+    for (kind, when), expected in rules.items():
+        if expected.said.endswith("done without"):
+            said = "tried for 10 s" if when is When.ALWAYS else "an error at once"
+            rules[kind, when] = replace(expected, said=said, code=3, jobs=0)
+    rules[Kind.SILENT, When.ONCE] = replace(rules[Kind.SILENT, When.ONCE], said="an error after 10 s")
+    return _then_run(rules)
+
+
+def _then_run(rules: Rules, *, failed: int = 0) -> Rules:
+    """Expect a run of the pipeline after a deployment; `failed` is how many there are if the step fails."""
+    return {key: replace(expected, runs=1 if expected.code == 0 else failed) for key, expected in rules.items()}
+
+
+def _run() -> Rules:
+    """What holds for the run: the same as for the trigger, after a deployment that succeeded."""
+    rules = _then_run(_trigger())
+    return {key: replace(expected, jobs=1) for key, expected in rules.items()}
 
 
 def _trigger() -> Rules:
@@ -233,6 +280,17 @@ EXPECTED: Final[Mapping[str, Rules]] = {
     "logs": _log(),
     "withdraw": _ending("was withdrawn"),
     "delete": _ending("was deleted"),
+    "plan": _plan(),
+    "pipelines": _pipelines(),
+    "ready": _then_run(_safe_call(tells=(_DEPLOYED,))),
+    "earlier-runs": _then_run(
+        {
+            key: replace(expected, jobs=1, tells=(_DEPLOYED,) if expected.code else ())
+            for key, expected in _known().items()
+        }
+    ),
+    "run": _run(),
+    "runs": _then_run(_safe_call(tells=(_OPEN, _DEPLOYED)), failed=1),
 }
 
 

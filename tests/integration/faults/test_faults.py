@@ -11,6 +11,7 @@ from tests.integration.faults.playing import break_as, check
 from tests.integration.faults.table import STORIES, Row, rows
 from tests.support.inprocess import IMPATIENT, PATIENT, stage
 from tests.support.peer import after_effect, answer, reset
+from tests.support.pipelines import check_out
 
 # Far more than any row takes; far less than a peer that is silent for good, or drips a byte at a time, would.
 REAL_SECONDS = 30
@@ -22,6 +23,8 @@ def test_fault(row: Row, tmp_path: Path) -> None:
     began = time.monotonic()
     story = STORIES[row.call]
     with stage(tmp_path, story.scenario, **story.inputs) as here:
+        if story.has_files:
+            check_out(here.step, {"a": ""})
         break_as(row, here.peer)
         result = here.run(IMPATIENT if row.fault.kind is Kind.SILENT else PATIENT)
 
