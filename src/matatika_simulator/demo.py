@@ -27,11 +27,14 @@ WORKSPACE = Path(__file__).with_name("workspace")
 # What a scenario needs beside, or instead of, what all of them get.
 INPUTS: Mapping[str, Mapping[str, str]] = {
     "expired-token": {"token": "", "client-id": constants.CLIENT_ID, "client-secret": constants.CLIENT_SECRET},
+    "pipelines": {"run-pipelines": "extract-orders, publish-reports"},
+    "pipelines-failure": {"run-pipelines": "extract-orders, publish-reports"},
     "queued-forever": {"timeout": "10s"},
 }
 # What to try next, and why: the first three that were not shown just now.
 NEXT: Mapping[str, str] = {
     "failure": "a deployment that fails, and why",
+    "pipelines": "what a deployment changes, and two pipelines that are run after it",
     "flaky": "a fault now and then, on every call",
     "slow": "press Ctrl-C: the deployment is stopped",
     "success": "a deployment that succeeds",
@@ -41,9 +44,7 @@ NEXT: Mapping[str, str] = {
 def main() -> int:
     """Run one scenario; give the exit code of the step."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    # The action does not run pipelines.
-    choices = [name for name in names() if not name.startswith("pipelines")]
-    parser.add_argument("scenario", nargs="?", default="success", choices=choices)
+    parser.add_argument("scenario", nargs="?", default="success", choices=names())
     parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="an input of the action")
     given = parser.parse_args()
     scenario = given.scenario
@@ -80,7 +81,7 @@ def main() -> int:
         _heading(f"Exit code {code}")
         _show("\nTry next:")
         for name in [name for name in NEXT if name != scenario][:3]:
-            _show(f"  make demo SCENARIO={name}".ljust(30) + f"# {NEXT[name]}")
+            _show(f"  make demo SCENARIO={name}".ljust(32) + f"# {NEXT[name]}")
     return code
 
 

@@ -3,7 +3,10 @@
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import pytest
 
 from matatika_simulator.scenario import names
 
@@ -29,6 +32,23 @@ def test_shows_a_failure_and_fails() -> None:
     following = re.findall(r"make demo SCENARIO=(\S+) +#", end)
     assert len(following) == 3
     assert set(following) < set(names()) - {"failure"}
+
+
+@pytest.mark.parametrize(("scenario", "code"), [("pipelines", 0), ("pipelines-failure", 1)])
+def test_shows_a_plan_of_three_signs_and_two_runs(scenario: str, code: int) -> None:
+    began = time.monotonic()
+    run = _demo(scenario)
+    assert time.monotonic() - began < 20
+    assert run.returncode == code
+    log = run.stdout.split("\n── ")[1]
+    assert re.findall(r"^([+~-]) (\S+): ", log, re.MULTILINE) == [
+        ("+", "publish-reports"),
+        ("~", "extract-orders"),
+        ("-", "extract-returns"),
+    ]
+    assert "Pipeline 'extract-orders' succeeded after 2 s." in log
+    assert ("Pipeline 'publish-reports' succeeded" in log) == (code == 0)
+    assert ("::error title=Pipeline failed::Pipeline failed: 'publish-reports': " in log) == (code == 1)
 
 
 def test_takes_further_inputs() -> None:
