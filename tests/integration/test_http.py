@@ -469,6 +469,8 @@ class TestProxies:
             "http://proxy:99999",
             "http://[::1",
             "http://pro xy:3128",
+            "http://user:12/s3cret@127.0.0.1:3128",
+            "http://user:12#s3cret@127.0.0.1:3128",
             "proxy..example:3128",
             "socks5://user:s3cret@127.0.0.1:1080",
             "socks5h://127.0.0.1:1080",

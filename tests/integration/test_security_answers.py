@@ -173,3 +173,23 @@ def test_token_that_was_fetched_and_then_refused(tmp_path: Path) -> None:
     assert result.code == 3
     assert f"{MARK} Bearer ***" in result.log.said("error")[0]
     secrecy.check(result, [constants.CLIENT_SECRET], tokens)
+
+
+def test_proxy_that_refuses_the_password_is_asked_once(tmp_path: Path) -> None:
+    """More tries than one could lock somebody's account."""
+    with stage(tmp_path, verify_source="warn") as staged:
+        for call in ("workspace", "jobs", "trigger"):
+            staged.peer.on(call, answer(407, b"<html>", content_type="text/html"))
+        proxy = staged.peer.url.removeprefix("http://")
+        # A variable that was read from a file ends with a newline.
+        staged.step.environ["HTTP_PROXY"] = f"http://someone:a-password-of-the-proxy@{proxy}\n"
+        result = staged.run()
+        assert not staged.simulator.jobs
+        counts = [staged.peer.count(call) for call in ("workspace", "jobs", "trigger")]
+    assert result.code == 3
+    # What is read side by side may be on its way already.
+    assert max(counts) == 1
+    assert counts[2] == 0
+    (error,) = result.log.said("error")
+    assert f"the proxy {proxy} refuses the connection: 407" in error
+    assert b"a-password-of-the-proxy" not in result.printed + result.summary.encode()

@@ -21,7 +21,7 @@ def test_any_other_event_is_an_empty_object(tmp_path: Path, name: str) -> None:
     assert push_event({"GITHUB_EVENT_NAME": name, "GITHUB_EVENT_PATH": str(event)}) == b"{}"
 
 
-@pytest.mark.parametrize("path", [None, "", "/missing/event.json", "/"])
+@pytest.mark.parametrize("path", [None, "", "/missing/event.json", "/", "/dev/zero", "\0"])
 def test_push_without_a_file_is_an_empty_object(path: str | None) -> None:
     given = {} if path is None else {"GITHUB_EVENT_PATH": path}
     assert push_event({"GITHUB_EVENT_NAME": "push", **given}) == b"{}"

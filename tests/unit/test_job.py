@@ -90,7 +90,7 @@ def test_field_of_a_wrong_type_is_unknown(name: str, value: object) -> None:
     assert parse_job(without | {name: value}) == parse_job(without)
 
 
-@pytest.mark.parametrize("value", [None, True, False, 1.5, "1", "", [], {}])
+@pytest.mark.parametrize("value", [None, True, False, 1.5, "1", "", [], {}, float("nan"), 10**400])
 def test_number_of_a_wrong_type_is_unknown(value: object) -> None:
     job = parse_job(QUEUED | {"exitCode": value, "attempt": value})
     assert (job.exit_code, job.attempt) == (None, None)

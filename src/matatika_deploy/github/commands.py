@@ -109,10 +109,10 @@ class WorkflowCommands:
         try:
             with Path(path).open("ab") as file:
                 file.write(text.encode("utf-8", "replace"))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             if variable not in self._failed_files:
                 self._failed_files.add(variable)
-                self.warning(f"{variable} could not be written: {error.strerror}.")
+                self.warning(f"{variable} could not be written: {getattr(error, 'strerror', 'its path is none')}.")
 
 
 def _escape_data(text: str) -> str:

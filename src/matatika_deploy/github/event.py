@@ -9,7 +9,9 @@ def push_event(environ: Mapping[str, str]) -> bytes:
     path = environ.get("GITHUB_EVENT_PATH")
     if environ.get("GITHUB_EVENT_NAME") == "push" and path:
         try:
-            return Path(path).read_bytes()
-        except OSError:
+            # Anything else, such as a device or a pipe, may have no end.
+            if Path(path).is_file():
+                return Path(path).read_bytes()
+        except (OSError, ValueError):
             pass
     return b"{}"

@@ -129,13 +129,17 @@ class Http:
                 stream=True,
             )
             end = str(opened.status_code)
-            return opened
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
             failed = self._transport_error(error, request)
             end = str(failed)
             raise failed from None
         finally:
             self._config.trace(request.method, urlsplit(request.url).path, end, time.monotonic() - begin)
+        used = proxies.for_url(self._config.environ, request.url)
+        if opened.status_code == 407 and used:
+            opened.close()
+            raise TransportError(Failure.PROXY_REFUSED, proxies.name(used))
+        return opened
 
     def chunks(self, opened: requests.Response) -> Iterator[bytes]:
         """Yield the body as it arrives: all that is there each time, up to `chunk_size` or a little more.

@@ -23,6 +23,7 @@ _TIMESTAMP = re.compile(
 _LONGEST_TEXT = 200
 _LONGEST_LINK = 2000
 _LONGEST_MESSAGE = 2000
+_LARGEST_NUMBER = 2**63
 
 
 class JobStatus(StrEnum):
@@ -134,7 +135,8 @@ def _text(value: object, limit: int = _LONGEST_TEXT) -> str | None:
 
 
 def _number(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and abs(value) <= _LARGEST_NUMBER else None  # type: ignore[arg-type,return-value]
 
 
 def _links(value: object) -> dict[str, str]:

@@ -28,7 +28,9 @@ def is_usable(proxy: Mapping[str, str]) -> bool:
             is_read = bool(parts.hostname) and (parts.port or 80) > 0
         except ValueError:
             return False
-        if not is_read or parts.scheme not in _DEFAULT_PORTS or " " in parts.netloc:
+        # A password with `/`, `?` or `#` in it ends what counts as the host: its beginning would be shown as that.
+        is_cut = "@" in f"{parts.path}{parts.query}{parts.fragment}"
+        if not is_read or is_cut or parts.scheme not in _DEFAULT_PORTS or " " in parts.netloc:
             return False
     return True
 

@@ -196,7 +196,7 @@ def classify(exchange: Response | TransportError | InvalidResponse) -> Verdict:
     if 200 <= exchange.status < 300 and not exchange.is_web_page:
         return Verdict(Kind.OK, exchange.phrase, status=exchange.status, is_from_api=True)
     if exchange.status == 407:
-        return classify(TransportError(Failure.PROXY_REFUSED))._replace(status=407)
+        return classify(TransportError(Failure.PROXY_REFUSED, "in front of the platform"))._replace(status=407)
     error = exchange.error_body
     is_ok = 200 <= exchange.status < 300
     return Verdict(
@@ -245,7 +245,7 @@ def _retry_after(response: Response) -> float | None:
     if text.isascii() and text.isdigit():
         return min(float(text[:300]), _LONGEST_RETRY_AFTER) or None
     date, now = http_date(text), response.date or response.received_at
-    return date - now if date is not None and date > now else None
+    return min(date - now, _LONGEST_RETRY_AFTER) if date is not None and date > now else None
 
 
 def http_date(value: str | None) -> float | None:
