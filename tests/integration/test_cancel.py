@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from matatika_simulator import constants
-from tests.support.cancelling import (
+from tests.support.cancelled_step import (
     LATEST,
     QUEUED,
     RUNNING,

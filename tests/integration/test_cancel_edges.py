@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from matatika_simulator import Simulator, constants
-from tests.support import process, runner
-from tests.support.cancelling import (
+from tests.support import runner
+from tests.support.cancelled_step import (
     LATEST,
     RUNNING,
     SOON,
@@ -32,9 +32,9 @@ from tests.support.cancelling import (
     run_post,
     running_all,
     shown,
+    unread_pipe,
 )
-from tests.support.process import Process, unread_pipe
-from tests.support.step import Step
+from tests.support.step import Step, StepProcess
 
 WEBHOOK = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 LEAVE = {"on_cancel": "leave"}
@@ -275,7 +275,7 @@ def test_a_withdrawal_does_not_wait_for_whoever_reads_standard_output(cancelled:
 def test_two_signals_within_a_second_leave_a_slow_withdrawal_its_time(tmp_path: Path) -> None:
     """Ctrl-C at a self-hosted runner's terminal reaches the program twice."""
     with Simulator(with_fault(calls="withdraw", delay="1500ms")) as simulator:
-        with process.started(Step(tmp_path / "step", simulator)) as running:
+        with Step(tmp_path / "step", simulator).started() as running:
             running.wait_for_print("INFO  Working")
             running.signal(signal.SIGINT)
             simulator.wait_for("withdraw")
@@ -290,7 +290,7 @@ def test_two_signals_within_a_second_leave_a_slow_withdrawal_its_time(tmp_path: 
 
 def test_a_storm_of_signals_is_as_good_as_one(tmp_path: Path) -> None:
     with Simulator(RUNNING) as simulator:
-        with process.started(Step(tmp_path / "step", simulator)) as running:
+        with Step(tmp_path / "step", simulator).started() as running:
             running.wait_for_print("INFO  Working")
             running.signal(signal.SIGTERM)
             simulator.wait_for("withdraw")
@@ -326,11 +326,11 @@ LONG_LINES = [{"text": "\n".join("<&>" * 400 for _ in range(50))}]
 
 def signal_in_the_summary(
     folder: Path, scenario: Mapping[str, Any], first: tuple[signal.Signals, ...], then: tuple[signal.Signals, ...]
-) -> tuple[Process, Any, str]:
+) -> tuple[StepProcess, Any, str]:
     """Signal a step before its end if `first` says so, and while it writes its summary; gives all that came of it."""
     with Simulator(scenario) as simulator:
         step, summary = Step(folder / "step", simulator), Summary(folder)
-        with process.started(step, {"GITHUB_STEP_SUMMARY": str(summary.path)}) as running:
+        with step.started({"GITHUB_STEP_SUMMARY": str(summary.path)}) as running:
             if first:
                 running.wait_for_print("&>")
                 running.signal(*first)
@@ -376,7 +376,7 @@ def test_a_signal_at_any_moment_of_its_start(tmp_path: Path) -> None:
 
     def end(delay: float) -> tuple[float, int, str, list[str], list[str]]:
         with Simulator(RUNNING) as simulator:
-            with process.started(Step(tmp_path / f"{delay:.3f}", simulator)) as running:
+            with Step(tmp_path / f"{delay:.3f}", simulator).started() as running:
                 time.sleep(delay)
                 running.signal(signal.SIGTERM)
                 result = running.wait()

@@ -16,7 +16,7 @@ from matatika_deploy.platform.http import Http, HttpConfig
 from matatika_deploy.platform.responses import Failure, Kind, Request, TransportError, classify
 from matatika_deploy.runtime.limits import HttpLimits
 from matatika_simulator import Simulator, constants
-from tests.support.strangers import Proxy
+from tests.support.network import Proxy
 from tests.support.tls import make_certificate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

@@ -19,7 +19,7 @@ import pytest
 
 import matatika_deploy
 from matatika_simulator import constants
-from tests.support.inprocess import PATIENT, run_main, stage
+from tests.support.in_process import PATIENT, run_main, stage
 
 ERRORS: Final[tuple[Callable[[], Exception], ...]] = (
     lambda: RuntimeError("boom"),

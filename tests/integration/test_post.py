@@ -12,12 +12,12 @@ import pytest
 from matatika_deploy import post
 from matatika_simulator import Simulator, constants
 from matatika_simulator.runner import state_environ
-from tests.support import process, runner
-from tests.support.cancelling import QUEUED, RUNNING, Reach, calls, prints, run_post
+from tests.support import runner
+from tests.support.cancelled_step import QUEUED, RUNNING, Reach, calls, prints, run_post
 from tests.support.clock import FakeClock
-from tests.support.inprocess import run_here
+from tests.support.in_process import run_here
 from tests.support.secrecy import forms
-from tests.support.step import POST, Result, Step
+from tests.support.step import POST, Result, Step, StepProcess
 
 API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 WEBHOOK = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
@@ -30,7 +30,7 @@ class Killed:
     def __init__(self, folder: Path, simulator: Simulator, reach: Reach, **inputs: str) -> None:
         self.simulator = simulator
         self.step = Step(folder / "step", simulator, **inputs)
-        with process.started(self.step) as running:
+        with self.step.started() as running:
             reach(running, simulator)
             running.signal(signal.SIGKILL)
             assert running.wait().code == -signal.SIGKILL
@@ -80,7 +80,7 @@ def test_a_running_job_is_withdrawn(tmp_path: Path, inputs: dict[str, str]) -> N
 def test_a_job_that_main_was_about_to_withdraw_is_withdrawn(tmp_path: Path) -> None:
     """The runner's SIGINT comes, the platform hangs, and the client is killed before main can say anything."""
 
-    def reach(running: process.Process, simulator: Simulator) -> None:
+    def reach(running: StepProcess, simulator: Simulator) -> None:
         running.wait_for_print("INFO  Working")
         running.signal(signal.SIGINT)
         simulator.wait_for("withdraw")

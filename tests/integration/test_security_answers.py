@@ -14,7 +14,7 @@ import pytest
 from matatika_deploy.platform.redaction import Redactor
 from matatika_simulator import constants
 from tests.support import secrecy
-from tests.support.inprocess import PATIENT, run_main, stage
+from tests.support.in_process import PATIENT, run_main, stage
 from tests.support.peer import Behaviour, Exchange, answer
 from tests.support.step import Result
 from tests.unit.test_redaction import BASE64_ENCODERS, ENCODERS

@@ -11,9 +11,9 @@ from matatika_deploy.runtime.limits import Limits, RetryPolicy
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
 from tests.support import runner
+from tests.support.network import UninvitedServer
 from tests.support.secrecy import forms
 from tests.support.step import Step
-from tests.support.strangers import Stranger
 
 ID, KEY = constants.CLIENT_ID, constants.CLIENT_SECRET
 HIDDEN = "a-password-in-the-address"
@@ -139,16 +139,16 @@ def simulator() -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="module")
-def stranger() -> Iterator[Stranger]:
-    with Stranger() as stranger:
-        yield stranger
+def uninvited() -> Iterator[UninvitedServer]:
+    with UninvitedServer() as uninvited:
+        yield uninvited
 
 
 @pytest.mark.parametrize(("inputs", "names"), BAD, ids=lambda value: "-".join(sorted(value))[:60])
 def test_step_ends_at_once_with_one_error_that_names_them_all(
-    tmp_path: Path, simulator: Simulator, stranger: Stranger, inputs: Mapping[str, str], names: set[str]
+    tmp_path: Path, simulator: Simulator, uninvited: UninvitedServer, inputs: Mapping[str, str], names: set[str]
 ) -> None:
-    given = {name: value.replace("{evil}", f"127.0.0.1:{stranger.port}") for name, value in inputs.items()}
+    given = {name: value.replace("{evil}", f"127.0.0.1:{uninvited.port}") for name, value in inputs.items()}
     step = Step(tmp_path / "step", simulator, **given)
     path = tmp_path / "printed"
     with path.open("wb") as output:
@@ -157,7 +157,7 @@ def test_step_ends_at_once_with_one_error_that_names_them_all(
     assert step.files.outputs == {"outcome": "error"}
     assert step.files.state == {}
     assert simulator.journal == []
-    assert stranger.heard == []
+    assert uninvited.heard == []
 
     reading = runner.read(path.read_bytes())
     (error,) = reading.of("error")

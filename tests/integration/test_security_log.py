@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from matatika_deploy.github.log_guard import Guard
 from matatika_simulator import Simulator, constants
 from tests.support import runner
-from tests.support.inprocess import stage
+from tests.support.in_process import stage
 from tests.support.step import Step
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matatika_simulator import Simulator, constants
 from tests.support.clock import FakeClock
-from tests.support.inprocess import run_here
+from tests.support.in_process import run_here
 from tests.support.step import Step
 
 

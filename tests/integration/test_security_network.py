@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from matatika_simulator import Simulator, constants
+from tests.support.network import Proxy
 from tests.support.secrecy import check
 from tests.support.step import Result, Step
-from tests.support.strangers import Proxy
 
 QUICK = {"job": {"runs": "0s"}}
 SECRET = re.compile(rb"Authorization|Bearer|simulated-", re.IGNORECASE)

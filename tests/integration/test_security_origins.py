@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from matatika_simulator import constants
-from tests.support.inprocess import stage
+from tests.support.in_process import stage
+from tests.support.network import UninvitedServer
 from tests.support.peer import Behaviour, Exchange, answer
-from tests.support.strangers import Stranger
 
 API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 
@@ -79,11 +79,11 @@ PATHS = [
 
 
 @pytest.fixture
-def stranger() -> Iterator[Stranger]:
-    with Stranger() as stranger:
-        yield stranger
+def uninvited() -> Iterator[UninvitedServer]:
+    with UninvitedServer() as uninvited:
+        yield uninvited
         # After every test, whatever it was about.
-        assert stranger.heard == []
+        assert uninvited.heard == []
 
 
 RELATIONS = ("self", "logs", "withdraw job", "delete job")
@@ -94,14 +94,14 @@ def fours(forms: list[str]) -> list[tuple[str, ...]]:
     return [tuple(forms[start : start + len(RELATIONS)]) for start in range(0, len(forms), len(RELATIONS))]
 
 
-def relinked(stranger: Stranger, forms: tuple[str, ...]) -> Behaviour:
+def relinked(uninvited: UninvitedServer, forms: tuple[str, ...]) -> Behaviour:
     """Pass the platform's job on with links of those forms."""
 
     def behave(exchange: Exchange) -> None:
         head, _, body = exchange.platform_answer().partition(b"\r\n\r\n")
         facts = {
-            "evil": f"127.0.0.1:{stranger.port}",
-            "port": stranger.port,
+            "evil": f"127.0.0.1:{uninvited.port}",
+            "port": uninvited.port,
             "here": exchange.peer.url.removeprefix("http://"),
             "here_port": exchange.peer.url.rpartition(":")[2],
         }
@@ -116,34 +116,39 @@ ENDLESS = {"job": {"queued": "forever"}, "withdrawal": {"queued": 409}}
 TO_THE_END = {"timeout": "1m", "logs": "stream"}
 
 
-def test_a_stranger_hears_whoever_comes(tmp_path: Path) -> None:
+def test_an_uninvited_server_hears_whoever_comes(tmp_path: Path) -> None:
     """Else the other tests could not fail."""
-    with Stranger() as stranger, stage(tmp_path, ENDLESS, api_url=f"{stranger.url}/api", timeout="1s") as staged:
+    with (
+        UninvitedServer() as uninvited,
+        stage(tmp_path, ENDLESS, api_url=f"{uninvited.url}/api", timeout="1s") as staged,
+    ):
         staged.run()
-    assert any(f"Authorization: Bearer {constants.TOKEN}".encode() in head for head in stranger.heard)
+    assert any(f"Authorization: Bearer {constants.TOKEN}".encode() in head for head in uninvited.heard)
 
 
 @pytest.mark.parametrize("forms", fours(FORMS), ids=ascii)
-def test_a_link_that_leads_elsewhere_is_replaced(tmp_path: Path, stranger: Stranger, forms: tuple[str, ...]) -> None:
+def test_a_link_that_leads_elsewhere_is_replaced(
+    tmp_path: Path, uninvited: UninvitedServer, forms: tuple[str, ...]
+) -> None:
     with stage(tmp_path, ENDLESS, **TO_THE_END) as staged:
-        staged.peer.on("trigger", relinked(stranger, forms))
-        staged.peer.on("job", relinked(stranger, forms))
+        staged.peer.on("trigger", relinked(uninvited, forms))
+        staged.peer.on("job", relinked(uninvited, forms))
         result = staged.run()
         (job,) = staged.simulator.jobs
         assert result.outputs["job-url"] == f"{staged.peer.api_url}/jobs/{job.id}"
         assert {"job", "logs", "withdraw", "delete"} <= {request.call for request in staged.peer.requests}
     assert job.deleted
     assert result.code == 4
-    assert str(stranger.port) not in result.summary
+    assert str(uninvited.port) not in result.summary
 
 
 @pytest.mark.parametrize("forms", fours(PATHS), ids=ascii)
 def test_a_link_that_is_but_a_path_leads_to_the_platform(
-    tmp_path: Path, stranger: Stranger, forms: tuple[str, ...]
+    tmp_path: Path, uninvited: UninvitedServer, forms: tuple[str, ...]
 ) -> None:
     with stage(tmp_path, ENDLESS, **TO_THE_END) as staged:
-        staged.peer.on("trigger", relinked(stranger, forms))
-        staged.peer.on("job", relinked(stranger, forms))
+        staged.peer.on("trigger", relinked(uninvited, forms))
+        staged.peer.on("job", relinked(uninvited, forms))
         result = staged.run()
         assert result.outputs["job-url"].startswith(f"{staged.peer.url}/")
     assert result.code in (3, 4)
@@ -156,9 +161,9 @@ def test_a_link_that_is_but_a_path_leads_to_the_platform(
         *(("job", status) for status in (301, 302, 303, 308)),
     ],
 )
-def test_no_redirect_is_followed(tmp_path: Path, stranger: Stranger, call: str, status: int) -> None:
+def test_no_redirect_is_followed(tmp_path: Path, uninvited: UninvitedServer, call: str, status: int) -> None:
     inputs = {"token": API_KEY, "webhook": {"deployment_secret": constants.DEPLOYMENT_SECRET}}.get(call, {})
-    location = f"{stranger.url}/elsewhere"
+    location = f"{uninvited.url}/elsewhere"
     with stage(tmp_path, ENDLESS, **{**TO_THE_END, **inputs}) as staged:
         staged.peer.on(call, answer(status, headers={"Location": location}))
         result = staged.run()

@@ -13,7 +13,7 @@ from matatika_deploy.platform.jobs import Jobs
 from matatika_deploy.step import Step
 from matatika_simulator import Simulator, constants
 from tests.support import runner, step
-from tests.support.inprocess import stage
+from tests.support.in_process import stage
 from tests.support.peer import answer
 
 API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}

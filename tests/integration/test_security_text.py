@@ -14,7 +14,7 @@ from matatika_deploy.github import summary
 from matatika_deploy.github.summary import SummaryPage
 from matatika_simulator import constants
 from tests.support import page, runner
-from tests.support.inprocess import Stage, stage
+from tests.support.in_process import Stage, stage
 from tests.support.peer import Behaviour, Exchange, answer
 from tests.support.secrecy import forms
 from tests.support.step import Result

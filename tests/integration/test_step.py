@@ -7,16 +7,15 @@ import re
 import subprocess
 import sys
 import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from matatika_simulator import JobState, Simulator, constants
+from matatika_simulator import Simulator, constants
 from tests.support.peer import Peer
-from tests.support.step import Result, Step
+from tests.support.step import EndedStep, Step, run_step
 from tests.support.tls import make_certificate
 
 LOG = "INFO  Reading the workspace\n::set-output name=job-id::stolen\nWARN  Nearly there ##[error]x\nINFO  Déployé\n"
@@ -36,32 +35,6 @@ API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": const
 SECRETS = (constants.TOKEN, constants.CLIENT_SECRET, constants.DEPLOYMENT_SECRET)
 
 
-@dataclass(frozen=True)
-class Played:
-    """A step that has ended, and what the platform knows of it."""
-
-    result: Result
-    simulator: Simulator
-
-    @property
-    def job(self) -> JobState:
-        """The one deployment."""
-        (job,) = self.simulator.jobs
-        return job
-
-    @property
-    def asked(self) -> list[str | None]:
-        """The calls that were made, in order, each series of the same call as one."""
-        names = [entry.call for entry in self.simulator.journal]
-        return [name for name, before in zip(names, [None, *names], strict=False) if name != before]
-
-
-def play(folder: Path, scenario: dict[str, Any], /, **inputs: str) -> Played:
-    """Run a step to its end."""
-    with Simulator(scenario) as simulator:
-        return Played(Step(folder, simulator, **inputs).run(), simulator)
-
-
 def ending(status: str, **job: Any) -> dict[str, Any]:
     return {"job": {**QUICK["job"], "ends": status, **job}}
 
@@ -76,31 +49,31 @@ class TestToken:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def played(cls, tmp_path_factory: pytest.TempPathFactory) -> Played:
-        return play(tmp_path_factory.mktemp("token"), QUICK)
+    def ended(cls, tmp_path_factory: pytest.TempPathFactory) -> EndedStep:
+        return run_step(tmp_path_factory.mktemp("token"), QUICK)
 
-    def test_takes_the_job_s_result(self, played: Played) -> None:
-        assert played.result.code == 0
-        assert played.job.status == "COMPLETE"
-        assert played.job.triggered_by == "token"
+    def test_takes_the_job_s_result(self, ended: EndedStep) -> None:
+        assert ended.result.code == 0
+        assert ended.job.status == "COMPLETE"
+        assert ended.job.triggered_by == "token"
 
-    def test_makes_the_calls_that_it_takes_and_no_other(self, played: Played) -> None:
-        assert set(played.asked[:2]) == {"jobs", "workspace"}
-        assert played.asked[2] == "trigger"
-        assert set(played.asked[3:]) == {"job", "logs"}
-        assert len(played.simulator.calls("trigger")) == 1
-        assert all(entry.authorised for entry in played.simulator.journal)
-        assert {entry.status for entry in played.simulator.journal} <= {200, 202, 204}
+    def test_makes_the_calls_that_it_takes_and_no_other(self, ended: EndedStep) -> None:
+        assert set(ended.calls[:2]) == {"jobs", "workspace"}
+        assert ended.calls[2] == "trigger"
+        assert set(ended.calls[3:]) == {"job", "logs"}
+        assert len(ended.simulator.calls("trigger")) == 1
+        assert all(entry.authorised for entry in ended.simulator.journal)
+        assert {entry.status for entry in ended.simulator.journal} <= {200, 202, 204}
 
-    def test_sends_what_the_reference_asks_for(self, played: Played) -> None:
-        (trigger,) = played.simulator.calls("trigger")
+    def test_sends_what_the_reference_asks_for(self, ended: EndedStep) -> None:
+        (trigger,) = ended.simulator.calls("trigger")
         assert (trigger.content_type, trigger.content_length, trigger.signed) == ("application/json", 0, False)
-        assert {entry.accept for entry in played.simulator.calls("logs")} == {"text/plain"}
-        assert all((entry.user_agent or "").startswith("matatika-deploy-action/") for entry in played.simulator.journal)
+        assert {entry.accept for entry in ended.simulator.calls("logs")} == {"text/plain"}
+        assert all((entry.user_agent or "").startswith("matatika-deploy-action/") for entry in ended.simulator.journal)
 
-    def test_hands_on_every_output(self, played: Played) -> None:
-        root, job = played.simulator.url, played.job
-        assert played.result.outputs == {
+    def test_hands_on_every_output(self, ended: EndedStep) -> None:
+        root, job = ended.simulator.url, ended.job
+        assert ended.result.outputs == {
             "job-id": job.id,
             "job-url": f"{root}/api/jobs/{job.id}",
             "workspace-url": f"{root}/workspaces/{constants.WORKSPACE_ID}",
@@ -116,34 +89,34 @@ class TestToken:
             "workspace-name": "Simulated workspace",
         }
 
-    def test_prints_the_job_s_log_and_guards_it(self, played: Played) -> None:
-        assert played.result.log.job_log == LOG.encode()
-        assert [command.name for command in played.result.log.commands] == ["add-mask", "notice"]
+    def test_prints_the_job_s_log_and_guards_it(self, ended: EndedStep) -> None:
+        assert ended.result.log.job_log == LOG.encode()
+        assert [command.name for command in ended.result.log.commands] == ["add-mask", "notice"]
 
-    def test_masks_the_token_before_anything_else(self, played: Played) -> None:
-        assert played.result.printed.startswith(f"::add-mask::{constants.TOKEN}\n".encode())
+    def test_masks_the_token_before_anything_else(self, ended: EndedStep) -> None:
+        assert ended.result.printed.startswith(f"::add-mask::{constants.TOKEN}\n".encode())
 
-    def test_tells_the_story(self, played: Played) -> None:
-        said = [line for line in played.result.log.lines if not line.startswith("::")]
+    def test_tells_the_story(self, ended: EndedStep) -> None:
+        said = [line for line in ended.result.log.lines if not line.startswith("::")]
         assert constants.WORKSPACE_ID in said[0]
-        assert played.simulator.api_url in said[0]
-        assert f"Job {played.job.id} is QUEUED" in said[1]
-        assert played.result.outputs["job-url"] in said[1]
+        assert ended.simulator.api_url in said[0]
+        assert f"Job {ended.job.id} is QUEUED" in said[1]
+        assert ended.result.outputs["job-url"] in said[1]
         # The end itself is told once.
-        assert re.fullmatch(rf"Deployed: Job {played.job.id} is COMPLETE after \d+ s\.", said[-1])
+        assert re.fullmatch(rf"Deployed: Job {ended.job.id} is COMPLETE after \d+ s\.", said[-1])
         assert not [line for line in said[:-1] if "COMPLETE" in line]
 
-    def test_has_a_summary_without_the_log(self, played: Played) -> None:
-        summary = played.result.summary
-        for shown in ("Deployed", constants.WORKSPACE_ID, played.job.id, constants.COMMIT_ID, "COMPLETE"):
+    def test_has_a_summary_without_the_log(self, ended: EndedStep) -> None:
+        summary = ended.result.summary
+        for shown in ("Deployed", constants.WORKSPACE_ID, ended.job.id, constants.COMMIT_ID, "COMPLETE"):
             assert shown in summary
         assert "<pre>" not in summary
 
-    def test_leaves_nothing_to_do_for_the_post_step(self, played: Played) -> None:
-        assert played.result.state["deployment"] == "finished"
+    def test_leaves_nothing_to_do_for_the_post_step(self, ended: EndedStep) -> None:
+        assert ended.result.state["deployment"] == "finished"
 
-    def test_no_secret_shows_anywhere(self, played: Played) -> None:
-        result = played.result
+    def test_no_secret_shows_anywhere(self, ended: EndedStep) -> None:
+        result = ended.result
         shown = f"{result.log.own}{result.outputs}{result.state}{result.summary}".replace(
             f"::add-mask::{constants.TOKEN}", ""
         )
@@ -155,18 +128,18 @@ class TestToken:
     [("ERROR", "failure", "Deployment failed"), ("STOPPED", "stopped", "Deployment stopped")],
 )
 def test_a_job_that_does_not_succeed_fails_the_step(tmp_path: Path, status: str, outcome: str, title: str) -> None:
-    played = play(tmp_path, ending(status, **{"exit-code": 137}))
-    assert played.result.code == 1
-    outputs = played.result.outputs
+    ended = run_step(tmp_path, ending(status, **{"exit-code": 137}))
+    assert ended.result.code == 1
+    outputs = ended.result.outputs
     assert (outputs["outcome"], outputs["status"], outputs["exit-code"]) == (outcome, status, "137")
-    (error,) = [command for command in played.result.log.commands if command.name == "error"]
+    (error,) = [command for command in ended.result.log.commands if command.name == "error"]
     assert error.properties == {"title": title}
-    assert played.job.id in error.data
+    assert ended.job.id in error.data
     assert "137" in error.data
     # The summary shows the end of the log.
-    assert "<pre>\nINFO  Reading the workspace\n" in played.result.summary
-    assert played.result.state["deployment"] == "finished"
-    assert not played.simulator.calls("withdraw")
+    assert "<pre>\nINFO  Reading the workspace\n" in ended.result.summary
+    assert ended.result.state["deployment"] == "finished"
+    assert not ended.simulator.calls("withdraw")
 
 
 class TestWebhook:
@@ -176,25 +149,25 @@ class TestWebhook:
         return f"{algorithm}={hmac.new(constants.DEPLOYMENT_SECRET.encode(), body, algorithm).hexdigest()}"
 
     def test_alone_triggers_and_does_not_follow(self, tmp_path: Path) -> None:
-        played = play(tmp_path, QUICK, token="", deployment_secret=constants.DEPLOYMENT_SECRET)
-        assert played.result.code == 0
-        assert played.asked == ["webhook"]
-        assert played.job.triggered_by == "webhook"
-        outputs = played.result.outputs
-        assert (outputs["outcome"], outputs["job-id"], outputs["status"]) == ("submitted", played.job.id, "QUEUED")
-        assert any("not followed" in notice for notice in played.result.log.said("notice"))
-        assert played.result.printed.startswith(f"::add-mask::{constants.DEPLOYMENT_SECRET}\n".encode())
-        assert played.result.log.job_log == b""
+        ended = run_step(tmp_path, QUICK, token="", deployment_secret=constants.DEPLOYMENT_SECRET)
+        assert ended.result.code == 0
+        assert ended.calls == ["webhook"]
+        assert ended.job.triggered_by == "webhook"
+        outputs = ended.result.outputs
+        assert (outputs["outcome"], outputs["job-id"], outputs["status"]) == ("submitted", ended.job.id, "QUEUED")
+        assert any("not followed" in notice for notice in ended.result.log.said("notice"))
+        assert ended.result.printed.startswith(f"::add-mask::{constants.DEPLOYMENT_SECRET}\n".encode())
+        assert ended.result.log.job_log == b""
 
     @pytest.mark.parametrize("credentials", [{}, API_KEY], ids=["token", "api-key"])
     def test_beside_another_credential_is_followed(self, tmp_path: Path, credentials: dict[str, str]) -> None:
-        played = play(tmp_path, QUICK, deployment_secret=constants.DEPLOYMENT_SECRET, **credentials)
-        assert played.result.code == 0
-        assert played.result.outputs["outcome"] == "success"
-        assert played.job.triggered_by == "webhook"
-        assert not played.simulator.calls("trigger")
-        assert played.simulator.calls("webhook")[0].authorization is None
-        assert played.result.log.job_log == LOG.encode()
+        ended = run_step(tmp_path, QUICK, deployment_secret=constants.DEPLOYMENT_SECRET, **credentials)
+        assert ended.result.code == 0
+        assert ended.result.outputs["outcome"] == "success"
+        assert ended.job.triggered_by == "webhook"
+        assert not ended.simulator.calls("trigger")
+        assert ended.simulator.calls("webhook")[0].authorization is None
+        assert ended.result.log.job_log == LOG.encode()
 
     def test_carries_the_push_byte_for_byte_and_what_github_sends(self, tmp_path: Path) -> None:
         body = '{"ref":"refs/heads/main",\r\n  "head_commit": {"message": "Ü\\u0000"}}\n\n'.encode()
@@ -233,10 +206,10 @@ class TestWebhook:
         assert entry.body_sha256 == hashlib.sha256(b"{}").hexdigest()
 
     def test_with_a_wrong_secret_is_refused(self, tmp_path: Path) -> None:
-        played = play(tmp_path, QUICK, token="", deployment_secret="not-the-secret")
-        assert played.result.code == 3
-        assert played.simulator.jobs == []
-        (error,) = played.result.log.said("error")
+        ended = run_step(tmp_path, QUICK, token="", deployment_secret="not-the-secret")
+        assert ended.result.code == 3
+        assert ended.simulator.jobs == []
+        (error,) = ended.result.log.said("error")
         assert "401" in error
         assert "`deployment-secret`" in error
 
@@ -246,42 +219,42 @@ class TestApiKey:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def played(cls, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    def ended(cls, tmp_path_factory: pytest.TempPathFactory) -> EndedStep:
         scenario = {**QUICK, "tokens": {"expires-after-uses": 2}}
-        return play(tmp_path_factory.mktemp("api-key"), scenario, **API_KEY)
+        return run_step(tmp_path_factory.mktemp("api-key"), scenario, **API_KEY)
 
-    def test_fetches_a_token_and_triggers_with_it(self, played: Played) -> None:
-        assert played.result.code == 0
-        assert played.result.outputs["outcome"] == "success"
-        assert played.asked[0] == "token"
-        assert played.job.triggered_by == "token"
-        assert played.result.log.job_log == LOG.encode()
+    def test_fetches_a_token_and_triggers_with_it(self, ended: EndedStep) -> None:
+        assert ended.result.code == 0
+        assert ended.result.outputs["outcome"] == "success"
+        assert ended.calls[0] == "token"
+        assert ended.job.triggered_by == "token"
+        assert ended.result.log.job_log == LOG.encode()
 
-    def test_sends_the_form_to_the_token_endpoint_without_a_token(self, played: Played) -> None:
-        for entry in played.simulator.calls("token"):
+    def test_sends_the_form_to_the_token_endpoint_without_a_token(self, ended: EndedStep) -> None:
+        for entry in ended.simulator.calls("token"):
             assert (entry.path, entry.authorization) == ("/oauth/token", None)
             assert entry.content_type == "application/x-www-form-urlencoded"
 
-    def test_renews_a_token_that_has_expired_once_for_each_call(self, played: Played) -> None:
-        refused = [entry for entry in played.simulator.journal if entry.status == 401]
+    def test_renews_a_token_that_has_expired_once_for_each_call(self, ended: EndedStep) -> None:
+        refused = [entry for entry in ended.simulator.journal if entry.status == 401]
         assert refused
         # One for the sign-in, and at most one for each refusal: the log's may be met by the job's renewal.
-        assert 2 <= len(played.simulator.calls("token")) <= 1 + len(refused)
+        assert 2 <= len(ended.simulator.calls("token")) <= 1 + len(refused)
         # A trigger that was refused for its token was not carried out.
-        assert [entry.status for entry in played.simulator.calls("trigger")] in ([202], [401, 202])
-        assert len(played.simulator.jobs) == 1
+        assert [entry.status for entry in ended.simulator.calls("trigger")] in ([202], [401, 202])
+        assert len(ended.simulator.jobs) == 1
 
-    def test_masks_the_key_first_and_each_token_before_its_use(self, played: Played) -> None:
-        masks = played.result.log.said("add-mask")
-        assert masks == [constants.CLIENT_SECRET, *played.simulator.issued_tokens]
-        for token in played.simulator.issued_tokens:
-            assert played.result.printed.count(token.encode()) == 1
+    def test_masks_the_key_first_and_each_token_before_its_use(self, ended: EndedStep) -> None:
+        masks = ended.result.log.said("add-mask")
+        assert masks == [constants.CLIENT_SECRET, *ended.simulator.issued_tokens]
+        for token in ended.simulator.issued_tokens:
+            assert ended.result.printed.count(token.encode()) == 1
 
     def test_the_audience_is_the_api_or_what_is_given(self, tmp_path: Path) -> None:
         scenario = {**QUICK, "tokens": {"audience": "https://catalog.example/api"}}
-        given = play(tmp_path / "given", scenario, wait="false", audience="https://catalog.example/api", **API_KEY)
+        given = run_step(tmp_path / "given", scenario, wait="false", audience="https://catalog.example/api", **API_KEY)
         assert given.result.code == 0
-        refused = play(tmp_path / "not-given", scenario, wait="false", **API_KEY)
+        refused = run_step(tmp_path / "not-given", scenario, wait="false", **API_KEY)
         assert refused.result.code == 3
         assert refused.simulator.jobs == []
         (error,) = refused.result.log.said("error")
@@ -293,9 +266,9 @@ class TestNotWaiting:
     """`wait: false`."""
 
     def test_hands_on_the_job_and_ends(self, tmp_path: Path) -> None:
-        played = play(tmp_path, {"job": {"queued": "forever"}}, wait="false")
-        assert played.result.code == 0
-        outputs = played.result.outputs
+        ended = run_step(tmp_path, {"job": {"queued": "forever"}}, wait="false")
+        assert ended.result.code == 0
+        outputs = ended.result.outputs
         assert outputs.keys() == {
             "job-id",
             "job-url",
@@ -306,11 +279,11 @@ class TestNotWaiting:
             "message",
             "workspace-name",
         }
-        assert (outputs["outcome"], outputs["status"], outputs["job-id"]) == ("submitted", "QUEUED", played.job.id)
-        assert set(played.asked[:2]) == {"jobs", "workspace"}
-        assert played.asked[2:] == ["trigger"]
-        assert played.result.state["deployment"] == "finished"
-        assert "Deployment submitted" in played.result.summary
+        assert (outputs["outcome"], outputs["status"], outputs["job-id"]) == ("submitted", "QUEUED", ended.job.id)
+        assert set(ended.calls[:2]) == {"jobs", "workspace"}
+        assert ended.calls[2:] == ["trigger"]
+        assert ended.result.state["deployment"] == "finished"
+        assert "Deployment submitted" in ended.result.summary
 
 
 def test_the_next_steps_could_read_the_job_while_it_runs(tmp_path: Path) -> None:
@@ -332,17 +305,17 @@ class TestDeadline:
 
     def test_ends_the_step(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": "forever", "log": [{"text": "Working"}]}}
-        played = play(tmp_path, scenario, timeout="2s")
-        assert played.result.code == 4
-        assert played.job.status == "STOPPED"
-        outputs = played.result.outputs
+        ended = run_step(tmp_path, scenario, timeout="2s")
+        assert ended.result.code == 4
+        assert ended.job.status == "STOPPED"
+        outputs = ended.result.outputs
         assert (outputs["outcome"], outputs["status"]) == ("timed-out", "STOPPED")
-        assert len(played.simulator.calls("withdraw")) == 1
-        (error,) = played.result.log.said("error")
-        assert played.job.id in error
+        assert len(ended.simulator.calls("withdraw")) == 1
+        (error,) = ended.result.log.said("error")
+        assert ended.job.id in error
         assert "`timeout`" in error
-        assert played.result.log.job_log == b"Working\n"
-        assert "Working" in played.result.summary
+        assert ended.result.log.job_log == b"Working\n"
+        assert "Working" in ended.result.summary
 
 
 class TestEnvironment:

@@ -1,6 +1,5 @@
 """Following a job, on a clock that tests move: the pace, the deadline, the log, and answers in every form."""
 
-import random
 import re
 import time
 from base64 import b64encode
@@ -12,36 +11,14 @@ from typing import Any
 import pytest
 
 from matatika_deploy.runtime.cancellation import SystemClock
-from matatika_simulator import JobState, Simulator, constants
+from matatika_simulator import Simulator, constants
 from tests.support.clock import FakeClock
-from tests.support.inprocess import run_here
+from tests.support.in_process import follow, run_here
 from tests.support.peer import Exchange, Peer, answer, relay
-from tests.support.step import Result, Step
+from tests.support.step import Step
 
 LOG = "INFO  Reading the workspace\n::error::of the log\nINFO  Déployé\n"
 LOG_PARTS = [{"at": "1s", "text": line} for line in LOG.splitlines()]
-
-
-class Played:
-    """A step that was followed to its end, on a clock of its own."""
-
-    def __init__(self, folder: Path, scenario: dict[str, Any], /, **inputs: str) -> None:
-        random.seed(0)
-        self.clock = FakeClock()
-        with Simulator(scenario, clock=self.clock.now) as self.simulator:
-            step = Step(folder, self.simulator, **{"preflight": "off", "verify_source": "off", **inputs})
-            self.result: Result = run_here(step, self.clock)
-            self.jobs: list[JobState] = self.simulator.jobs
-
-    @property
-    def job(self) -> JobState:
-        """The deployment that the step triggered."""
-        (job,) = [job for job in self.jobs if job.triggered_by != "other"]
-        return job
-
-    def times(self, call: str) -> list[float]:
-        """When the requests of a call came, in seconds since the job was created."""
-        return [entry.time - self.job.created for entry in self.simulator.calls(call)]
 
 
 class JumpingClock(SystemClock):
@@ -62,93 +39,93 @@ class TestPace:
     """Pauses grow with the job, up to `poll-interval`; without the log, one thread has all the time of the clock."""
 
     def test_a_job_of_minutes_is_looked_at_ever_less_often(self, tmp_path: Path) -> None:
-        played = Played(tmp_path, {"job": {"runs": 400}}, logs="none")
-        looks = played.times("job")
+        ended = follow(tmp_path, {"job": {"runs": 400}}, logs="none")
+        looks = ended.times("job")
         assert looks[0] == pytest.approx(1, abs=0.11)
         for before, look in pairwise(looks):
             middle = min(max(0.05 * before, 1), 10)
             # The requests themselves take no time on this clock.
             assert 0.89 * middle <= look - before <= 1.11 * middle
         assert looks[-2] < 400 <= looks[-1]
-        assert played.result.outputs["outcome"] == "success"
-        assert not played.simulator.calls("logs")
+        assert ended.result.outputs["outcome"] == "success"
+        assert not ended.simulator.calls("logs")
 
     @pytest.mark.parametrize(("interval", "longest", "runs"), [("1s", 1, 60), ("3", 3, 120), ("1m", 60, 2000)])
     def test_the_longest_pause_is_the_user_s(self, tmp_path: Path, interval: str, longest: float, runs: float) -> None:
-        played = Played(tmp_path, {"job": {"runs": runs}}, logs="none", poll_interval=interval, timeout="24h")
-        looks = played.times("job")
+        ended = follow(tmp_path, {"job": {"runs": runs}}, logs="none", poll_interval=interval, timeout="24h")
+        looks = ended.times("job")
         pauses = [look - before for before, look in pairwise(looks)]
         assert 0.95 * longest < max(pauses) <= 1.11 * longest
 
     def test_changes_and_long_silences_are_said(self, tmp_path: Path) -> None:
-        played = Played(tmp_path, {"job": {"queued": 30, "runs": 300}}, logs="none")
-        said = [line for line in played.result.log.lines if line.startswith("Job ")]
+        ended = follow(tmp_path, {"job": {"queued": 30, "runs": 300}}, logs="none")
+        said = [line for line in ended.result.log.lines if line.startswith("Job ")]
         assert re.fullmatch(r"Job \S+ is QUEUED: \S+", said[0])
         assert re.fullmatch(r"Job \S+ is RUNNING, after 3\d s of QUEUED\.", said[1])
         assert all(re.fullmatch(r"Job \S+ is still RUNNING, since \d min( \d+ s)?\.", line) for line in said[2:])
         assert 3 <= len(said[2:]) <= 4
         # The result says how it ended, and how long that took.
-        assert re.fullmatch(r"Deployed: Job \S+ is COMPLETE after 5 min\.", played.result.log.lines[-1])
+        assert re.fullmatch(r"Deployed: Job \S+ is COMPLETE after 5 min\.", ended.result.log.lines[-1])
 
 
 class TestDeadline:
     """`timeout`, with a last look at the job."""
 
     def test_a_job_that_ends_just_before_it_has_succeeded(self, tmp_path: Path) -> None:
-        played = Played(tmp_path, {"job": {"runs": 199.9}}, logs="none", timeout="200s")
-        assert played.times("job")[-1] == pytest.approx(200, abs=0.1)
-        assert played.result.code == 0
-        assert played.result.outputs["outcome"] == "success"
-        assert not played.simulator.calls("withdraw")
+        ended = follow(tmp_path, {"job": {"runs": 199.9}}, logs="none", timeout="200s")
+        assert ended.times("job")[-1] == pytest.approx(200, abs=0.1)
+        assert ended.result.code == 0
+        assert ended.result.outputs["outcome"] == "success"
+        assert not ended.simulator.calls("withdraw")
 
     def test_a_job_that_does_not_is_withdrawn(self, tmp_path: Path) -> None:
-        played = Played(tmp_path, {"job": {"runs": 300}}, logs="none", timeout="200s")
-        assert played.result.code == 4
-        assert played.job.status == "STOPPED"
-        (withdrawal,) = played.times("withdraw")
+        ended = follow(tmp_path, {"job": {"runs": 300}}, logs="none", timeout="200s")
+        assert ended.result.code == 4
+        assert ended.job.status == "STOPPED"
+        (withdrawal,) = ended.times("withdraw")
         assert withdrawal == pytest.approx(200, abs=0.1)
-        outputs = played.result.outputs
+        outputs = ended.result.outputs
         assert (outputs["outcome"], outputs["status"]) == ("timed-out", "STOPPED")
-        (error,) = played.result.log.said("error")
+        (error,) = ended.result.log.said("error")
         assert "3 min 20 s" in error
         assert "was withdrawn" in error
 
     def test_a_job_that_takes_a_while_to_stop_is_waited_for_but_not_long(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": "forever"}, "withdrawal": {"takes": "1s"}}
-        played = Played(tmp_path, scenario, logs="none", timeout="20s")
-        assert played.result.outputs["status"] == "STOPPED"
-        assert played.clock.passed == pytest.approx(21, abs=0.3)
+        ended = follow(tmp_path, scenario, logs="none", timeout="20s")
+        assert ended.result.outputs["status"] == "STOPPED"
+        assert ended.took == pytest.approx(21, abs=0.3)
 
     def test_a_job_may_be_left_running(self, tmp_path: Path) -> None:
-        played = Played(tmp_path, {"job": {"runs": 300}}, logs="none", timeout="200s", on_timeout="leave")
-        assert played.result.code == 4
-        assert (played.job.status, played.job.withdrawn) == ("RUNNING", False)
-        assert played.result.outputs["status"] == "RUNNING"
-        assert not played.simulator.calls("withdraw")
-        (error,) = played.result.log.said("error")
+        ended = follow(tmp_path, {"job": {"runs": 300}}, logs="none", timeout="200s", on_timeout="leave")
+        assert ended.result.code == 4
+        assert (ended.job.status, ended.job.withdrawn) == ("RUNNING", False)
+        assert ended.result.outputs["status"] == "RUNNING"
+        assert not ended.simulator.calls("withdraw")
+        (error,) = ended.result.log.said("error")
         assert "`on-timeout: leave`" in error
 
     def test_a_queued_job_that_cannot_be_withdrawn_is_deleted(self, tmp_path: Path) -> None:
         scenario = {"job": {"queued": "forever"}, "withdrawal": {"queued": 409}}
-        played = Played(tmp_path, scenario, timeout="20s")
-        assert played.result.code == 4
-        assert played.job.deleted
-        assert [len(played.simulator.calls(name)) for name in ("withdraw", "delete")] == [1, 1]
-        (error,) = played.result.log.said("error")
+        ended = follow(tmp_path, scenario, timeout="20s")
+        assert ended.result.code == 4
+        assert ended.job.deleted
+        assert [len(ended.simulator.calls(name)) for name in ("withdraw", "delete")] == [1, 1]
+        (error,) = ended.result.log.said("error")
         assert "was deleted" in error
 
     def test_the_log_so_far_is_printed_and_summed_up(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": "forever", "log": [{"text": LOG + "unfinished", "unfinished": True}]}}
-        played = Played(tmp_path, scenario, timeout="20s")
-        assert played.result.log.job_log == f"{LOG}unfinished\n".encode()
-        assert "\nunfinished\n</pre>" in played.result.summary
+        ended = follow(tmp_path, scenario, timeout="20s")
+        assert ended.result.log.job_log == f"{LOG}unfinished\n".encode()
+        assert "\nunfinished\n</pre>" in ended.result.summary
 
     def test_it_counts_from_the_step_s_start_whatever_the_time_went_to(self, tmp_path: Path) -> None:
         scenario = {"other-jobs": [{"since": "start", "runs": "forever"}]}
-        played = Played(tmp_path, scenario, timeout="60s")
-        assert played.result.code == 4
-        assert 60 <= played.clock.passed < 70
-        assert [job.triggered_by for job in played.jobs] == ["other"]
+        ended = follow(tmp_path, scenario, timeout="60s")
+        assert ended.result.code == 4
+        assert 60 <= ended.took < 70
+        assert [job.triggered_by for job in ended.simulator.jobs] == ["other"]
 
 
 class TestLogs:
@@ -158,26 +135,26 @@ class TestLogs:
     @pytest.mark.parametrize("ends", ["COMPLETE", "ERROR", "STOPPED"])
     def test_stream_prints_it_whatever_happens(self, tmp_path: Path, stream: str, ends: str) -> None:
         scenario = {"job": {"queued": 2, "runs": 20, "ends": ends, "log": LOG_PARTS}, "logs": {"stream": stream}}
-        played = Played(tmp_path, scenario)
-        assert played.result.log.job_log == LOG.encode()
-        assert played.result.code == (0 if ends == "COMPLETE" else 1)
+        ended = follow(tmp_path, scenario)
+        assert ended.result.log.job_log == LOG.encode()
+        assert ended.result.code == (0 if ends == "COMPLETE" else 1)
 
     @pytest.mark.parametrize("empty", [200, 204])
     def test_stream_copes_with_both_answers_while_there_is_nothing(self, tmp_path: Path, empty: int) -> None:
         scenario = {"job": {"queued": 10, "runs": 20, "log": LOG_PARTS}, "logs": {"empty": empty}}
-        played = Played(tmp_path, scenario)
-        assert played.result.log.job_log == LOG.encode()
-        assert played.simulator.calls("logs")[0].status == empty
+        ended = follow(tmp_path, scenario)
+        assert ended.result.log.job_log == LOG.encode()
+        assert ended.simulator.calls("logs")[0].status == empty
 
     def test_stream_reads_on_from_the_lines_that_it_has(self, tmp_path: Path) -> None:
-        played = Played(tmp_path, {"job": {"runs": 20, "log": LOG_PARTS}})
-        starts = [int(entry.query.removeprefix("sequence=")) for entry in played.simulator.calls("logs")]
+        ended = follow(tmp_path, {"job": {"runs": 20, "log": LOG_PARTS}})
+        starts = [int(entry.query.removeprefix("sequence=")) for entry in ended.simulator.calls("logs")]
         assert starts == sorted(starts)
         assert (starts[0], starts[-1]) == (0, 3)
 
     def test_what_is_written_after_the_end_is_not_lost(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": 10, "log": [{"text": LOG}, {"at": "10.05s", "text": "Late"}]}}
-        assert Played(tmp_path, scenario).result.log.job_log == f"{LOG}Late\n".encode()
+        assert follow(tmp_path, scenario).result.log.job_log == f"{LOG}Late\n".encode()
 
     def test_what_is_there_only_at_the_second_reading_after_the_end_is_not_lost(self, tmp_path: Path) -> None:
         clock = FakeClock()
@@ -203,9 +180,9 @@ class TestLogs:
 
     def test_a_log_that_does_not_end_with_its_job_is_left_in_time(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": 5, "log": [{"lines": 100_000, "over": "1000s"}]}}
-        played = Played(tmp_path, scenario)
-        assert played.result.code == 0
-        assert played.clock.passed < 5 + 1 + 10 + 5
+        ended = follow(tmp_path, scenario)
+        assert ended.result.code == 0
+        assert ended.took < 5 + 1 + 10 + 5
 
     def test_a_stream_that_ends_is_a_reason_to_look_at_the_job_at_once(self, tmp_path: Path) -> None:
         clock = JumpingClock()
@@ -220,34 +197,34 @@ class TestLogs:
 
     @pytest.mark.parametrize(("ends", "is_printed"), [("COMPLETE", False), ("ERROR", True), ("STOPPED", True)])
     def test_on_failure_prints_it_only_then(self, tmp_path: Path, ends: str, is_printed: bool) -> None:
-        played = Played(tmp_path, {"job": {"runs": 20, "ends": ends, "log": LOG_PARTS}}, logs="on-failure")
-        assert played.result.log.job_log == (LOG.encode() if is_printed else b"")
-        assert ("Déployé" in played.result.summary) == is_printed
-        ended = max(played.times("job"))
-        assert all(time >= ended for time in played.times("logs"))
-        assert bool(played.simulator.calls("logs")) == is_printed
+        ended = follow(tmp_path, {"job": {"runs": 20, "ends": ends, "log": LOG_PARTS}}, logs="on-failure")
+        assert ended.result.log.job_log == (LOG.encode() if is_printed else b"")
+        assert ("Déployé" in ended.result.summary) == is_printed
+        last = max(ended.times("job"))
+        assert all(time >= last for time in ended.times("logs"))
+        assert bool(ended.simulator.calls("logs")) == is_printed
 
     def test_on_failure_prints_it_when_the_time_is_over(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": "forever", "log": LOG_PARTS}}
-        played = Played(tmp_path, scenario, logs="on-failure", timeout="20s")
-        assert played.result.log.job_log == LOG.encode()
+        ended = follow(tmp_path, scenario, logs="on-failure", timeout="20s")
+        assert ended.result.log.job_log == LOG.encode()
 
     @pytest.mark.parametrize("ends", ["COMPLETE", "ERROR"])
     def test_none_reads_nothing(self, tmp_path: Path, ends: str) -> None:
-        played = Played(tmp_path, {"job": {"runs": 20, "ends": ends, "log": LOG_PARTS}}, logs="none")
-        assert played.result.log.job_log == b""
-        assert not played.simulator.calls("logs")
-        assert "<pre>" not in played.result.summary
+        ended = follow(tmp_path, {"job": {"runs": 20, "ends": ends, "log": LOG_PARTS}}, logs="none")
+        assert ended.result.log.job_log == b""
+        assert not ended.simulator.calls("logs")
+        assert "<pre>" not in ended.result.summary
 
     def test_bytes_that_are_no_text_are_printed_as_they_are(self, tmp_path: Path) -> None:
         data = bytes(range(256)) * 3
         scenario = {"job": {"runs": 5, "log": [{"base64": b64encode(data).decode()}]}}
-        assert Played(tmp_path, scenario).result.log.job_log == data + b"\n"
+        assert follow(tmp_path, scenario).result.log.job_log == data + b"\n"
 
     def test_an_empty_log_opens_no_guard(self, tmp_path: Path) -> None:
-        played = Played(tmp_path, {"job": {"runs": 5, "ends": "ERROR"}})
-        assert b"::stop-commands::" not in played.result.printed
-        assert "<pre>" not in played.result.summary
+        ended = follow(tmp_path, {"job": {"runs": 5, "ends": "ERROR"}})
+        assert b"::stop-commands::" not in ended.result.printed
+        assert "<pre>" not in ended.result.summary
 
 
 RELATIONS = {"self": "", "logs": "/logs", "withdraw job": "/stopped", "delete job": ""}
@@ -277,32 +254,32 @@ class TestLinks:
     )
     def test_every_form_of_answer_will_do(self, tmp_path: Path, answers: dict[str, Any]) -> None:
         scenario = {"job": {"queued": 2, "runs": 3, "log": LOG_PARTS}, "answers": answers}
-        played = Played(tmp_path, scenario)
-        assert played.result.code == 0
-        assert played.result.log.job_log == LOG.encode()
-        assert played.result.outputs["job-url"] == f"{played.simulator.api_url}/jobs/{played.job.id}"
-        assert played.result.outputs["duration"] == "3"
+        ended = follow(tmp_path, scenario)
+        assert ended.result.code == 0
+        assert ended.result.log.job_log == LOG.encode()
+        assert ended.result.outputs["job-url"] == f"{ended.simulator.api_url}/jobs/{ended.job.id}"
+        assert ended.result.outputs["duration"] == "3"
 
     def test_so_they_will_for_a_withdrawal(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": "forever"}, "answers": {"hrefs": "relative", "link-lists": True}}
-        assert Played(tmp_path, scenario, timeout="5s").job.withdrawn
+        assert follow(tmp_path, scenario, timeout="5s").job.withdrawn
 
     def test_each_is_used_where_it_leads(self, tmp_path: Path) -> None:
         """The simulator knows jobs by the documented addresses only: what else is asked for is in its journal."""
         links = {relation: {"href": f"/api/by-link/{relation.replace(' ', '-')}"} for relation in RELATIONS}
         scenario = {"job": {"runs": "forever", "fields": {"_links": links}}}
-        played = Played(tmp_path, scenario, timeout="1s", on_timeout="withdraw")
-        asked = {(entry.method, entry.path) for entry in played.simulator.journal if entry.call is None}
+        ended = follow(tmp_path, scenario, timeout="1s", on_timeout="withdraw")
+        asked = {(entry.method, entry.path) for entry in ended.simulator.journal if entry.call is None}
         assert ("GET", "/api/by-link/self") in asked
         assert ("GET", "/api/by-link/logs") in asked
         assert ("PUT", "/api/by-link/withdraw-job") in asked
-        assert played.result.outputs["job-url"] == f"{played.simulator.url}/api/by-link/self"
+        assert ended.result.outputs["job-url"] == f"{ended.simulator.url}/api/by-link/self"
 
     def test_a_job_without_links_is_found_by_its_id(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": 3, "log": LOG_PARTS, "fields": {"_links": None}}}
-        played = Played(tmp_path, scenario)
-        assert played.result.code == 0
-        assert played.result.log.job_log == LOG.encode()
+        ended = follow(tmp_path, scenario)
+        assert ended.result.code == 0
+        assert ended.result.log.job_log == LOG.encode()
 
 
 class TestAnotherDeployment:
@@ -310,26 +287,26 @@ class TestAnotherDeployment:
 
     def test_is_waited_for(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": 5, "log": LOG_PARTS}, "other-jobs": [{"since": "start", "at": "-1m", "runs": 120}]}
-        played = Played(tmp_path, scenario)
-        (other, job) = played.jobs
-        assert played.result.code == 0
+        ended = follow(tmp_path, scenario)
+        (other, job) = ended.simulator.jobs
+        assert ended.result.code == 0
         assert job.created >= (other.ended or 0)
-        assert played.result.outputs["job-id"] == job.id
+        assert ended.result.outputs["job-id"] == job.id
         assert (other.status, other.withdrawn) == ("COMPLETE", False)
-        assert [entry.status for entry in played.simulator.calls("trigger")] == [409, 202]
-        assert any(other.id in line and "waiting" in line for line in played.result.log.lines)
-        assert played.result.log.said("error") == []
+        assert [entry.status for entry in ended.simulator.calls("trigger")] == [409, 202]
+        assert any(other.id in line and "waiting" in line for line in ended.result.log.lines)
+        assert ended.result.log.said("error") == []
 
     def test_is_never_withdrawn_nor_an_output(self, tmp_path: Path) -> None:
         scenario = {"other-jobs": [{"since": "start", "runs": "forever"}]}
-        played = Played(tmp_path, scenario, timeout="30s")
-        (other,) = played.jobs
-        assert played.result.code == 4
+        ended = follow(tmp_path, scenario, timeout="30s")
+        (other,) = ended.simulator.jobs
+        assert ended.result.code == 4
         assert (other.status, other.withdrawn, other.deleted) == ("RUNNING", False, False)
-        assert not played.simulator.calls("withdraw")
-        assert "job-id" not in played.result.outputs
-        outputs = {**played.result.outputs, "message": ""}
-        assert other.id not in str(outputs) + str(played.result.state)
+        assert not ended.simulator.calls("withdraw")
+        assert "job-id" not in ended.result.outputs
+        outputs = {**ended.result.outputs, "message": ""}
+        assert other.id not in str(outputs) + str(ended.result.state)
 
     def test_of_another_workspace_or_of_another_kind_is_none(self, tmp_path: Path) -> None:
         scenario = {
@@ -339,23 +316,23 @@ class TestAnotherDeployment:
                 {"type": "PIPELINE_RUN", "runs": "forever"},
             ],
         }
-        played = Played(tmp_path, scenario)
-        assert played.result.code == 0
-        assert [entry.status for entry in played.simulator.calls("trigger")] == [202]
+        ended = follow(tmp_path, scenario)
+        assert ended.result.code == 0
+        assert [entry.status for entry in ended.simulator.calls("trigger")] == [202]
 
     def test_that_is_queued_beside_ours_does_not_matter(self, tmp_path: Path) -> None:
         scenario = {
             "deployments": {"while-another-runs": "queue"},
             "other-jobs": [{"since": "start", "runs": "forever"}],
         }
-        assert Played(tmp_path, scenario).result.code == 0
+        assert follow(tmp_path, scenario).result.code == 0
 
     def test_with_the_deployment_secret_alone_it_is_an_error(self, tmp_path: Path) -> None:
         scenario = {"other-jobs": [{"since": "start", "runs": 5}]}
-        played = Played(tmp_path, scenario, token="", deployment_secret=constants.DEPLOYMENT_SECRET)
-        assert played.result.code == 3
-        assert len(played.simulator.calls("webhook")) == 1
-        (error,) = played.result.log.said("error")
+        ended = follow(tmp_path, scenario, token="", deployment_secret=constants.DEPLOYMENT_SECRET)
+        assert ended.result.code == 3
+        assert len(ended.simulator.calls("webhook")) == 1
+        (error,) = ended.result.log.said("error")
         assert "409" in error
         assert "queued" in error
 

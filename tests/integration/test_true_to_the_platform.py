@@ -14,7 +14,7 @@ import pytest
 from matatika_simulator import Simulator, constants
 from tests.integration.faults.faults import HTML, api_error
 from tests.support import runner
-from tests.support.inprocess import Stage, stage
+from tests.support.in_process import Stage, stage
 from tests.support.peer import Behaviour, Exchange, after_effect, answer, relay, reset
 from tests.support.step import Result
 

@@ -29,7 +29,7 @@ class FakeClock:
         self._start = start
         self._passed = 0.0
         self._lock = threading.Lock()
-        self._strangers = set(threading.enumerate())
+        self._earlier = set(threading.enumerate())
         self._threads: set[threading.Thread] = set()
         self._waits: dict[threading.Thread, tuple[float, Inbox]] = {}
         self._held: list[float] = []
@@ -104,7 +104,7 @@ class FakeClock:
             if not all(inbox.empty() for _, inbox in self._waits.values()):
                 return
             alive = set(threading.enumerate())
-            tasks = {thread for thread in alive - self._strangers if thread.name == TASK_THREAD}
+            tasks = {thread for thread in alive - self._earlier if thread.name == TASK_THREAD}
             busy = (tasks | self._threads) & alive - self._waits.keys()
             held = [moment for moment in self._held if moment > self._passed]
             if not busy <= tasks or len(busy) > len(held):

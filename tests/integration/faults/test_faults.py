@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.faults.faults import Kind, api_error, html
-from tests.integration.faults.playing import break_as, check
+from tests.integration.faults.row_checks import break_as, check
 from tests.integration.faults.table import STORIES, Row, rows
-from tests.support.inprocess import IMPATIENT, PATIENT, stage
+from tests.support.in_process import IMPATIENT, PATIENT, stage
 from tests.support.peer import after_effect, answer, reset
 from tests.support.pipelines import check_out
 

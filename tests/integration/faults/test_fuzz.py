@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from matatika_simulator import constants
 from matatika_simulator.runner import CommandFiles
 from tests.support.clock import FakeClock
-from tests.support.inprocess import run_main, stage
+from tests.support.in_process import run_main, stage
 from tests.support.peer import Exchange, answer, raw
 from tests.support.step import Result, Step
 

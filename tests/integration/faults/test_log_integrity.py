@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.integration.faults.faults import html
-from tests.support.inprocess import IMPATIENT, stage
+from tests.support.in_process import IMPATIENT, stage
 from tests.support.peer import Behaviour, Exchange, answer, close, cut, relay, reset, silence
 from tests.support.step import Result
 

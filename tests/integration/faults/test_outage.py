@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.inprocess import IMPATIENT, stage
+from tests.support.in_process import IMPATIENT, stage
 from tests.support.peer import silence
 
 MINUTE: Final = 60.0

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from matatika_simulator import Simulator
-from tests.integration.faults.playing import break_as, check
+from tests.integration.faults.row_checks import break_as, check
 from tests.integration.faults.table import STORIES, Row, When, rows
 from tests.support import secrecy
 from tests.support.peer import Peer

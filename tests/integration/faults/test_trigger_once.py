@@ -12,7 +12,7 @@ from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
 from tests.integration.faults.faults import FAULTS, HTML, Fault, Kind, api_error, html
 from tests.support.clock import FakeClock
-from tests.support.inprocess import IMPATIENT, PATIENT, run_here, stage
+from tests.support.in_process import IMPATIENT, PATIENT, run_here, stage
 from tests.support.peer import Behaviour, after_effect, answer, reset, silence
 from tests.support.step import Result, Step
 

@@ -1,6 +1,7 @@
 """A step that runs in this process, on a clock that tests move: minutes of it take milliseconds."""
 
 import os
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from matatika_simulator import Simulator
 from tests.support import secrecy
 from tests.support.clock import FakeClock
 from tests.support.peer import Peer
-from tests.support.step import Result, Step
+from tests.support.step import EndedStep, Result, Step
 
 # Bytes of a step's log that are shown with a test that fails.
 _SHOWN = 20_000
@@ -86,3 +87,12 @@ def stage(folder: Path, scenario: Mapping[str, Any] | str = "success", **inputs:
         step = Step(folder, simulator, **{**addresses, **aside, **given})
         step.environ["RUNNER_DEBUG"] = "1"
         yield Stage(clock, simulator, peer, step)
+
+
+def follow(folder: Path, scenario: Mapping[str, Any], /, **inputs: str) -> EndedStep:
+    """Run a step without checks to its end, on a clock of its own."""
+    random.seed(0)
+    clock = FakeClock()
+    with Simulator(scenario, clock=clock.now, held=clock.held) as simulator:
+        step = Step(folder, simulator, **{"preflight": "off", "verify_source": "off", **inputs})
+        return EndedStep(run_here(step, clock), simulator, clock.passed)

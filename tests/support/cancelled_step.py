@@ -19,9 +19,8 @@ from matatika_simulator import Simulator
 from matatika_simulator.jobs import JobState
 from matatika_simulator.journal import Entry
 from matatika_simulator.runner import state_environ
-from tests.support import process, runner
-from tests.support.process import Process
-from tests.support.step import Result, Step
+from tests.support import runner
+from tests.support.step import Result, Step, StepProcess
 
 # The promise is 0.5 s from the signal to the withdrawal; the rest is for a machine with much else to do.
 SOON = 1.0
@@ -40,7 +39,7 @@ QUEUED: Mapping[str, Any] = {"job": {"queued": "forever"}}
 # A post step with less patience than the real one.
 QUICK = Limits(post=1.0)
 
-Reach = Callable[[Process, Simulator], object]
+Reach = Callable[[StepProcess, Simulator], object]
 
 
 def calls(name: str, count: int = 1) -> Reach:
@@ -56,13 +55,13 @@ def prints(text: str) -> Reach:
     return lambda running, _: running.wait_for_print(text)
 
 
-def noticed(running: Process, _: Simulator) -> None:
+def noticed(running: StepProcess, _: Simulator) -> None:
     """Until the first signal was handed on to the program, and a moment more, in which Python calls the handler."""
     running.wait_until(lambda: not running.has_pending_signals, "the first signal's delivery")
     time.sleep(0.1)
 
 
-def a_second_later(_running: Process, _simulator: Simulator) -> None:
+def a_second_later(_running: StepProcess, _simulator: Simulator) -> None:
     """Until a further signal is a further request: one that comes within a second counts as the same."""
     time.sleep(1.1)
 
@@ -127,7 +126,7 @@ def cancel(folder: Path, point: Point, numbers: Sequence[signal.Signals]) -> Can
     """Run a step to a point, signal it there, see it to its end, and run the post step as the runner then would."""
     with Simulator(point.scenario) as simulator:
         step = Step(folder, simulator, **point.inputs)
-        with point.stdout() as stdout, process.started(step, stdout=stdout) as running:
+        with point.stdout() as stdout, step.started(stdout=stdout) as running:
             point.reach(running, simulator)
             began = time.monotonic()
             signalled_at = running.signal(numbers[0])
@@ -176,3 +175,26 @@ def running_all(
             (point, name): pool.submit(cancel, folders.mktemp(f"{point}-{name}"), points[point], SIGNALS[name])
             for point, name in ordered
         }
+
+
+@contextmanager
+def unread_pipe(*, is_full: bool) -> Iterator[int]:
+    """The end to write to of a pipe that nobody reads, and that takes not a single byte more if it `is_full`."""
+    reading, writing = os.pipe()
+    try:
+        if is_full:
+            os.set_blocking(writing, False)
+            while _takes(writing):
+                pass
+            os.set_blocking(writing, True)
+        yield writing
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def _takes(descriptor: int) -> bool:
+    try:
+        return os.write(descriptor, bytes(4096)) > 0
+    except BlockingIOError:
+        return False

@@ -55,7 +55,7 @@ class _Listening(socketserver.StreamRequestHandler):
             self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
 
 
-class Stranger(_Server):
+class UninvitedServer(_Server):
     """Answers whoever comes, and remembers it: `heard` is to stay empty."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Plays a row of the table: breaks the peer as the row says, and holds what came of it against what is expected."""
+"""Breaks the peer as a row of the table says, and checks what came of it against what is expected."""
 
 from collections.abc import Callable
 from typing import Final
