@@ -154,7 +154,8 @@ def test_step_ends_at_once_with_one_error_that_names_them_all(
     with path.open("wb") as output:
         code = main(step.environ, Signals(), time.monotonic(), limits=IN_A_HURRY, descriptor=output.fileno())
     assert code == 2
-    assert step.files.outputs == {"outcome": "error"}
+    assert step.files.outputs.keys() == {"outcome", "message"}
+    assert step.files.outputs["outcome"] == "error"
     assert step.files.state == {}
     assert simulator.journal == []
     assert uninvited.heard == []
@@ -182,7 +183,8 @@ def assert_hidden(given: Mapping[str, str], reading: runner.Reading, summary: st
 def test_process_names_every_bad_input(tmp_path: Path, simulator: Simulator) -> None:
     step = Step(tmp_path / "step", simulator, token="two words", timeout="soon", workspace_id="../x")
     result = step.run()
-    assert (result.code, result.outputs, result.state) == (2, {"outcome": "error"}, {})
+    assert (result.code, result.outputs["outcome"], result.state) == (2, "error", {})
+    assert result.outputs.keys() == {"outcome", "message"}
     assert simulator.journal == []
     (error,) = result.log.said("error")
     assert all(f"`{name}`" in error for name in ("token", "timeout", "workspace-id"))
