@@ -171,7 +171,7 @@ class TestLogs:
             (answer(200, content_type="text/plain") if len(readings_after_them) == 1 else relay)(exchange)
 
         scenario = {"job": {"runs": 5, "log": [{"at": 5, "text": LOG}]}}
-        with Simulator(scenario, clock=clock.now) as simulator, Peer(simulator, clock) as peer:
+        with Simulator(scenario, clock=clock.now, held=clock.held) as simulator, Peer(simulator, clock) as peer:
             peer.on("job", look)
             peer.on("logs", read)
             result = run_here(Step(tmp_path, simulator, api_url=peer.api_url, preflight="off"), clock)
@@ -350,7 +350,7 @@ def test_a_job_whose_answer_was_lost_is_found_however_roughly_its_creation_is_to
         "answers": {"fraction-digits": digits},
         "faults": [{"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": True}],
     }
-    with Simulator(scenario, clock=clock.now) as simulator, Peer(simulator, clock) as peer:
+    with Simulator(scenario, clock=clock.now, held=clock.held) as simulator, Peer(simulator, clock) as peer:
         peer.on("jobs", late)
         result = run_here(Step(tmp_path, simulator, api_url=peer.api_url, preflight="off", logs="none"), clock)
     assert result.code == 0
@@ -360,7 +360,10 @@ def test_a_job_whose_answer_was_lost_is_found_however_roughly_its_creation_is_to
 def test_a_call_gets_one_new_token_whatever_happens_between_its_attempts(tmp_path: Path) -> None:
     clock = FakeClock()
     key = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-    with Simulator({"job": {"runs": 60}}, clock=clock.now) as simulator, Peer(simulator, clock) as peer:
+    with (
+        Simulator({"job": {"runs": 60}}, clock=clock.now, held=clock.held) as simulator,
+        Peer(simulator, clock) as peer,
+    ):
         addresses = {"api_url": peer.api_url, "audience": simulator.api_url}
         # The first look takes three attempts, the second is refused for good.
         peer.on("job", answer(401), numbers={1, 4, 6})

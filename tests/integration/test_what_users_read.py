@@ -17,7 +17,7 @@ import pytest
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import constants
 from tests.support import page, runner
-from tests.support.inprocess import PATIENT, Stage, run_main, stage
+from tests.support.in_process import PATIENT, Stage, run_main, stage
 from tests.support.peer import after_effect, answer, close, reset, silence
 from tests.support.step import Result
 
