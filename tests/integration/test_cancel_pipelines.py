@@ -7,7 +7,7 @@ from typing import Any, Final
 import pytest
 
 from matatika_simulator.jobs import JobState
-from tests.support.cancelling import LATEST, SOON, Cancelled, Cases, Point, calls, prints, running_all, shown
+from tests.support.cancelled_step import LATEST, SOON, Cancelled, Cases, Point, calls, prints, running_all, shown
 
 LATE: Final = 1.0
 INPUTS: Final = {"run_pipelines": "first, second"}

@@ -13,7 +13,7 @@ import pytest
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import JobState, Simulator, constants
 from tests.integration.faults.faults import api_error, html
-from tests.support.inprocess import Stage
+from tests.support.in_process import Stage
 from tests.support.peer import Exchange, after_effect, answer, relay, reset
 from tests.support.pipelines import SECRET_PROPERTY, stage_with_pipelines
 from tests.support.step import Result

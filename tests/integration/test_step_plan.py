@@ -9,7 +9,7 @@ import pytest
 
 from matatika_simulator import constants
 from tests.integration.faults.faults import api_error, html
-from tests.support.inprocess import IMPATIENT
+from tests.support.in_process import IMPATIENT
 from tests.support.peer import answer, silence
 from tests.support.pipelines import A_DELETION, REPOSITORY, SECRET_PROPERTY, check_out, stage_with_pipelines
 from tests.support.step import Result

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from matatika_simulator import constants
-from tests.support.inprocess import Stage, stage
+from tests.support.in_process import Stage, stage
 from tests.support.step import Step
 
 VERSION: Final = "version: pipelines/v0.1\n"
