@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from math import inf
 from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
@@ -37,11 +37,19 @@ class Gate:
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self._event = Event()
-        self.open = self._event.set
+        self._held = ExitStack()
 
     def wait(self) -> bool:
-        with self._clock.held(inf):
+        self._held.enter_context(self._clock.held(inf))
+        try:
             return self._event.wait(10)
+        finally:
+            self._held.close()
+
+    def open(self) -> None:
+        # From now on the task has something to do, whenever its thread wakes up.
+        self._held.close()
+        self._event.set()
 
 
 @pytest.fixture
