@@ -48,6 +48,7 @@ RUNS = [
     Run("deploy.yml", "pull_request", calls={"trigger": 0, "workspace": 1}, statuses=()),
     Run("by-hand.yml", "workflow_dispatch", ("--input", "environment=production")),
     Run("fleet.yml", calls={"trigger": 3}, statuses=("COMPLETE",) * 3),
+    Run("promote.yml", calls={"trigger": 3}, statuses=("COMPLETE",) * 5),
     Run("newest-wins.yml"),
     Run("self-hosted.yml"),
     Run("webhook.yml", calls={"trigger": 0, "webhook": 1, "job": 0}),
@@ -70,7 +71,7 @@ def simulator(workspaces: list[str], tmp_path: Path) -> Iterator[Simulator]:
 
 
 def test_every_example_is_run() -> None:
-    assert {run.example for run in RUNS} | {"notify.yml"} == set(WORKFLOWS)
+    assert {run.example for run in RUNS} | {"notify.yml", "pull-request-plan.yml"} == set(WORKFLOWS)
 
 
 @pytest.mark.parametrize("expected", RUNS, ids=lambda run: f"{run.example}-{run.event}")
