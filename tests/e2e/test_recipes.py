@@ -43,12 +43,17 @@ class Run:
     statuses: tuple[str, ...] = ("COMPLETE",)
 
 
+# `verify-source: error` wants the workspace's own repository and branch.
+_AS_THE_WORKSPACE = (
+    *("--env", "GITHUB_REPOSITORY=simulated-org/simulated-workspace"),
+    *("--env", "GITHUB_REF=refs/heads/main"),
+)
 RUNS = [
     Run("deploy.yml"),
     Run("deploy.yml", "pull_request", calls={"trigger": 0, "workspace": 1}, statuses=()),
     Run("by-hand.yml", "workflow_dispatch", ("--input", "environment=production")),
     Run("fleet.yml", calls={"trigger": 3}, statuses=("COMPLETE",) * 3),
-    Run("promote.yml", calls={"trigger": 3}, statuses=("COMPLETE",) * 5),
+    Run("promote.yml", options=_AS_THE_WORKSPACE, calls={"trigger": 3, "run": 2}, statuses=("COMPLETE",) * 5),
     Run("newest-wins.yml"),
     Run("self-hosted.yml"),
     Run("webhook.yml", calls={"trigger": 0, "webhook": 1, "job": 0}),
@@ -65,7 +70,11 @@ def workspaces() -> list[str]:
 @pytest.fixture
 def simulator(workspaces: list[str], tmp_path: Path) -> Iterator[Simulator]:
     """The platform, with a certificate of its own."""
-    scenario = {"job": JOB, "other-workspaces": [{"id": workspace} for workspace in workspaces]}
+    scenario = {
+        "job": JOB,
+        "other-workspaces": [{"id": workspace} for workspace in workspaces],
+        "pipelines": [{"name": name, "job": JOB} for name in ("extract-orders", "transform-orders")],
+    }
     with Simulator(scenario, tls=make_certificate(tmp_path)) as running:
         yield running
 
@@ -82,7 +91,8 @@ def test_example(
     run = _run(engine, repository, expected, _VARIABLES, _SECRETS)
     assert run.code == 0
     assert {call: len(simulator.calls(call)) for call in expected.calls} == expected.calls
-    assert len(simulator.jobs) == max(expected.calls.get("webhook", 0), expected.calls["trigger"])
+    queued = max(expected.calls.get("webhook", 0), expected.calls["trigger"]) + expected.calls.get("run", 0)
+    assert len(simulator.jobs) == queued
     if expected.calls.get("job") != 0:  # followed
         assert tuple(job.status for job in simulator.jobs) == expected.statuses
     if expected.example == "fleet.yml":
