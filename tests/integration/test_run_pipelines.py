@@ -446,7 +446,7 @@ class TestOnce:
         assert result.code == 0
         (warning,) = result.log.said("warning")
         assert warning.startswith("The answer to the request to run pipeline 'a' was lost (")
-        assert warning.endswith("it is sent again. The pipeline may run twice.")
+        assert warning.endswith("the request is sent again. The pipeline may run twice.")
 
     def test_run_that_may_have_been_queued_is_told(self, tmp_path: Path) -> None:
         with stage_with_pipelines(tmp_path, [A, B], run_pipelines="a,b", timeout="1h") as here:

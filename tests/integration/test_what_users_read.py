@@ -528,9 +528,9 @@ TABLE = [
     Situation(
         "The proxy wants a password.",
         """
-        Error: Platform not reachable: Could not trigger the deployment: the proxy refuses the connection: 407 Proxy
-          Authentication Required. Check the user and password in `HTTPS_PROXY` or `HTTP_PROXY`. More: "Platform not
-          reachable" in the action's docs/troubleshooting.md
+        Error: Platform not reachable: Could not list the jobs: the proxy platform.example refuses the connection: 407
+          Proxy Authentication Required. Check the user and password in `HTTPS_PROXY` or `HTTP_PROXY`. More: "Platform
+          not reachable" in the action's docs/troubleshooting.md
         """,
         arrange=behind_a_proxy,
     ),
@@ -577,7 +577,7 @@ TABLE = [
         "The trigger's answer is lost, and nothing was queued.",
         """
         Warning: The answer to the trigger was lost (connection lost before an answer), and no list shows its job:
-          the trigger is repeated. Two deployments of the same commit may run.
+          the request is sent again. Two deployments of the same commit may run.
         Deployed: Job JOB is COMPLETE after 40 s.
         """,
         arrange=on("trigger", reset, numbers={1}),

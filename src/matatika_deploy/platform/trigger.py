@@ -167,7 +167,7 @@ class Trigger:
             self.pending = None
             if is_first:
                 self._client.platform.reporter.warning(
-                    f"{lost}, and no list shows its job: it is sent again. {self.target.risk}"
+                    f"{lost}, and no list shows its job: the request is sent again. {self.target.risk}"
                 )
             raise
         if isinstance(result, Verdict) and self._unanswered_since is not None:
