@@ -12,6 +12,7 @@ from tests.integration.faults.row_checks import break_as, check
 from tests.integration.faults.table import STORIES, Row, When, rows
 from tests.support import secrecy
 from tests.support.peer import Peer
+from tests.support.pipelines import check_out
 from tests.support.step import Step
 
 _CHOSEN: Final = {
@@ -24,6 +25,12 @@ _CHOSEN: Final = {
     ("logs", "`502` with HTML", When.ONCE),
     ("withdraw", "`502` with HTML", When.ONCE_AFTER_EFFECT),
     ("delete", "reset before the answer", When.ONCE),
+    ("plan", "`502` with HTML", When.ONCE),
+    ("pipelines", "truncated JSON", When.ONCE),
+    ("ready", "`502` with HTML", When.ONCE),
+    ("earlier-runs", "truncated JSON", When.ONCE),
+    ("run", "reset before the answer", When.ONCE_AFTER_EFFECT),
+    ("runs", "`502` with HTML", When.ONCE),
 }
 _ROWS: Final = [row for row in rows() if (row.call, row.fault.name, row.when) in _CHOSEN]
 _LOG: Final = [{"text": "Déployé: un"}, {"at": "1s", "text": "deux", "unfinished": True}]
@@ -55,7 +62,10 @@ def _play(row: Row, folder: Path) -> None:
         timeout = {"timeout": "10s"} if "timeout" in story.inputs else {}
         aside = {"verify-source": "off", "preflight": "off", "logs": "none"}
         inputs = {**aside, **addresses, **story.inputs, **timeout}
-        result = Step(folder, simulator, **inputs).run({"RUNNER_DEBUG": "1"})
+        step = Step(folder, simulator, **inputs)
+        if story.has_files:
+            check_out(step, {"a": ""})
+        result = step.run({"RUNNER_DEBUG": "1"})
 
         check(row, result, peer, simulator)
         given = (inputs.get(name, "") for name in ("client-secret", "deployment-secret"))
