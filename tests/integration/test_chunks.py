@@ -66,6 +66,24 @@ def test_no_chunk_is_much_larger_than_the_limit() -> None:
     assert max(map(len, given)) < 20_000
 
 
+@pytest.mark.parametrize("size", [1, 8_190, 8_192, 65_536, 100_000, 300_000])
+def test_chunk_is_handed_on_before_the_next_one_comes(size: int) -> None:
+    goes_on: SimpleQueue[None] = SimpleQueue()
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(HEAD + chunk(b"x" * size))
+        # The next one comes only when this one has been handed on.
+        goes_on.get(timeout=5)
+        connection.sendall(chunk(b"next") + END)
+
+    with chunks(serve) as found:
+        given = 0
+        while given < size:
+            given += len(next(found))
+        goes_on.put(None)
+        assert (given, b"".join(found)) == (size, b"next")
+
+
 def test_bytes_that_are_there_are_handed_on_while_more_may_come() -> None:
     goes_on: SimpleQueue[None] = SimpleQueue()
 

@@ -140,6 +140,22 @@ def test_a_log_that_is_printed_after_a_failure_is_guarded(tmp_path: Path) -> Non
 
 
 pieces = st.lists(st.sampled_from([*COMMANDS, *GUESSES, b"\n", b"\n", b"\n", b"\r", b"x"]), max_size=4).map(b"".join)
+def test_renewed_token_is_masked_while_a_line_of_the_log_is_unfinished(tmp_path: Path) -> None:
+    written = [log_item(b"x" * 100_000), log_item(b"the end\n", at="40s")]
+    faults = [{"calls": "job", "requests": {"numbers": [3]}, "expire-token": True}]
+    scenario = {"job": {"queued": "1s", "runs": "60s", "log": written}, "logs": {"stream": "held"}, "faults": faults}
+    key = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+    with stage(tmp_path, scenario, logs="stream", **key) as staged:
+        result = staged.run()
+        _, renewed = staged.simulator.issued_tokens
+    reading = runner.read(result.printed)
+    mask = result.printed.index(b"::add-mask::%s\n" % renewed.encode())
+    assert result.printed.index(b"x" * 100_000) < mask < result.printed.index(b"the end\n")
+    # The newline that breaks the line is the only byte that is not the log's, and a line outside says so.
+    assert reading.guarded == b"x" * 100_000 + b"\nthe end\n"
+    assert reading.shown.count("The log's last line is not finished: it may go on below.") == 1
+
+
 own_lines = st.sampled_from([b"Ours\n", b"::warning::Ours\n", b"::debug::Ours\n"])
 
 

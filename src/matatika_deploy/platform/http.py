@@ -206,11 +206,15 @@ class Http:
 
 
 def _has_more(opened: requests.Response) -> bool:
-    """Whether more of a body can be read without waiting."""
+    """Whether more of a body can be read without waiting.
+
+    The end of a chunk is no more: whoever reads it waits for the next one.
+    """
     if opened.raw.closed:
         return False
     readable, _, _ = select([opened.raw.fileno()], [], [], 0)
-    return bool(readable)
+    stream = getattr(getattr(opened.raw, "_fp", None), "fp", None)
+    return bool(readable) and (stream is None or bool(stream.peek(1).strip(b"\r\n")))
 
 
 def _tls_failure(error: ssl.SSLError, host: str, is_before_request: bool) -> TransportError:
