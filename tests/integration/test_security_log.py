@@ -140,6 +140,8 @@ def test_a_log_that_is_printed_after_a_failure_is_guarded(tmp_path: Path) -> Non
 
 
 pieces = st.lists(st.sampled_from([*COMMANDS, *GUESSES, b"\n", b"\n", b"\n", b"\r", b"x"]), max_size=4).map(b"".join)
+
+
 def test_renewed_token_is_masked_while_a_line_of_the_log_is_unfinished(tmp_path: Path) -> None:
     written = [log_item(b"x" * 100_000), log_item(b"the end\n", at="40s")]
     faults = [{"calls": "job", "requests": {"numbers": [3]}, "expire-token": True}]

@@ -439,3 +439,10 @@ def _assert_names(result: Result, *names: str) -> None:
     assert error.startswith("Not found: ")
     assert OPEN not in error
     assert all(name in error for name in names)
+
+
+def test_step_without_a_network_says_at_its_deadline_what_could_not_be_reached(tmp_path: Path) -> None:
+    with stage(tmp_path, {}, timeout="3s", preflight="warn", api_url="https://nowhere.invalid/api") as here:
+        result = here.run()
+    assert result.code == 4
+    assert "the name nowhere.invalid could not be resolved" in result.log.said("error")[0]

@@ -16,12 +16,13 @@ class Reading(Generic[T]):
 
     def __init__(self, client: Client, action: str, read: Callable[[Client], T], seconds: float) -> None:
         """`client` is that of the thread that waits; `read` gets one of its own. `action` is as a request's."""
+        self._client = client
         self._scope = client.scope
         self._action = action
         self._seconds = seconds
         scope = CancelScope(client.scope.clock, deadline=client.scope.clock.monotonic() + seconds)
-        own = Client(client.platform, scope)
-        self._task = client.scope.start(lambda: read(own))
+        self._own = Client(client.platform, scope)
+        self._task = client.scope.start(lambda: read(self._own))
 
     def result(self) -> T:
         """Wait for what was read.
@@ -33,6 +34,8 @@ class Reading(Generic[T]):
         try:
             return self._scope.join(self._task, inf)
         except DeadlineExceeded:
+            # What was in the way is what a step that runs out of time has to tell.
+            self._client.trouble = self._own.trouble or f"could not {self._action} (no answer yet)"
             self._scope.checkpoint()
             raise PlatformError(f"Could not {self._action} within {self._seconds:.0f} s.") from None
 
