@@ -84,6 +84,17 @@ def test_chunk_is_handed_on_before_the_next_one_comes(size: int) -> None:
         assert (given, b"".join(found)) == (size, b"next")
 
 
+def test_connection_that_breaks_after_a_large_chunk_is_a_lost_body() -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(HEAD + chunk(b"x" * 100_000))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+
+    with chunks(serve) as found:
+        with pytest.raises(TransportError) as lost:
+            list(found)
+        assert lost.value.failure is Failure.BODY_LOST
+
+
 def test_bytes_that_are_there_are_handed_on_while_more_may_come() -> None:
     goes_on: SimpleQueue[None] = SimpleQueue()
 

@@ -214,7 +214,13 @@ def _has_more(opened: requests.Response) -> bool:
         return False
     readable, _, _ = select([opened.raw.fileno()], [], [], 0)
     stream = getattr(getattr(opened.raw, "_fp", None), "fp", None)
-    return bool(readable) and (stream is None or bool(stream.peek(1).strip(b"\r\n")))
+    if not readable or stream is None:
+        return bool(readable)
+    try:
+        return bool(stream.peek(1).strip(b"\r\n"))
+    except (OSError, ValueError):
+        # Whoever reads on meets the same.
+        return True
 
 
 def _tls_failure(error: ssl.SSLError, host: str, is_before_request: bool) -> TransportError:
