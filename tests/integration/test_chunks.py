@@ -3,8 +3,9 @@
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 
@@ -84,15 +85,37 @@ def test_chunk_is_handed_on_before_the_next_one_comes(size: int) -> None:
         assert (given, b"".join(found)) == (size, b"next")
 
 
-def test_connection_that_breaks_after_a_large_chunk_is_a_lost_body() -> None:
-    def serve(connection: socket.socket) -> None:
-        connection.sendall(HEAD + chunk(b"x" * 100_000))
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")
+class Breaking:
+    """A stream whose connection breaks when somebody looks whether there is more."""
 
-    with chunks(serve) as found:
-        with pytest.raises(TransportError) as lost:
-            list(found)
-        assert lost.value.failure is Failure.BODY_LOST
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def peek(self, _size: int) -> bytes:
+        self._stream.close()
+        raise ConnectionResetError
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def test_connection_that_breaks_at_the_end_of_a_chunk_is_a_lost_body() -> None:
+    def serve(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(HEAD + chunk(b"x" * 100_000))
+            connection.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as aside:
+        answered = aside.submit(lambda: serve(listener.accept()[0]))
+        http = Http(HttpConfig({}, "test/1"))
+        with http.open(Request("read", "GET", "http://{}:{}/".format(*listener.getsockname()))) as opened:
+            answer: Any = opened.raw._fp
+            answer.fp = Breaking(answer.fp)
+            with pytest.raises(TransportError) as lost:
+                list(http.chunks(opened))
+        answered.result()
+    assert lost.value.failure is Failure.BODY_LOST
 
 
 def test_bytes_that_are_there_are_handed_on_while_more_may_come() -> None:
