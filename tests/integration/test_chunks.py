@@ -101,6 +101,7 @@ class Breaking:
 
 def test_connection_that_breaks_at_the_end_of_a_chunk_is_a_lost_body() -> None:
     def serve(connection: socket.socket) -> None:
+        connection.settimeout(5)
         with connection, suppress(OSError):
             connection.recv(65536)
             connection.sendall(HEAD + chunk(b"x" * 100_000))
