@@ -42,6 +42,8 @@ class LogServer(wire.Server):
         self._is_sent = False
 
     def _give(self, arrival: wire.Arrival) -> Iterable[bytes]:
+        if "/jobs?page=" in arrival.path:
+            return [wire.no_jobs()]
         if arrival.method == "POST":
             return [wire.job("RUNNING", 202)]
         if "/logs?" in arrival.path:

@@ -44,7 +44,9 @@ def run() -> Section:
 
 
 def answer(arrival: wire.Arrival) -> Iterable[bytes]:
-    """Take the trigger; the job is not waited for."""
+    """Take the trigger; the job is not waited for. The jobs are listed before."""
+    if "/jobs?page=" in arrival.path:
+        return [wire.no_jobs()]
     return [wire.job("QUEUED", 202 if arrival.method == "POST" else 200)]
 
 

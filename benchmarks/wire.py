@@ -115,6 +115,13 @@ def job(status: str, http_status: int = 200) -> bytes:
     return head.encode() + body
 
 
+def no_jobs() -> bytes:
+    """Give the answer to the list of jobs of a workspace that has none."""
+    body = b'{"page": {"size": 20, "totalElements": 0, "totalPages": 0, "number": 0}}'
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/hal+json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
 def stream(body: Iterable[bytes]) -> Iterable[bytes]:
     """Give an answer of plain text as the platform streams its logs: in chunks, each piece of `body` being one."""
     yield b"HTTP/1.1 200 OK\r\nContent-Type: text/plain;charset=UTF-8\r\nTransfer-Encoding: chunked\r\n\r\n"
