@@ -25,6 +25,7 @@ AUTHORITY = "certificates/authority.pem"
 IMAGE = re.compile(rf"ghcr\.io/{NAME.lower()}:[\d.]+", re.IGNORECASE)
 ARCHIVE = re.compile(rf"https://github\.com/{NAME}/archive/\S+")
 JOB = {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}
+PIPELINES = ("extract-orders", "transform-orders")
 STAND_IN = """#!/usr/bin/env python3
 import json, sys
 print(json.dumps(sys.argv))
@@ -73,7 +74,7 @@ def simulator(workspaces: list[str], tmp_path: Path) -> Iterator[Simulator]:
     scenario = {
         "job": JOB,
         "other-workspaces": [{"id": workspace} for workspace in workspaces],
-        "pipelines": [{"name": name, "job": JOB} for name in ("extract-orders", "transform-orders")],
+        "pipelines": [{"name": name, "job": JOB} for name in PIPELINES],
     }
     with Simulator(scenario, tls=make_certificate(tmp_path)) as running:
         yield running
@@ -148,6 +149,9 @@ def _repository(released: Path, example: str, simulator: Simulator, folder: Path
     repository = folder / "repository"
     shutil.copytree(released, repository)
     (repository / "workspace.yml").write_text("version: workspaces/v0.2\nname: Orders\n", encoding="utf-8")
+    (repository / "pipelines").mkdir()
+    for pipeline in PIPELINES:
+        (repository / f"pipelines/{pipeline}.yml").write_text("version: pipelines/v0.1\n", encoding="utf-8")
     (repository / "certificates").mkdir()
     shutil.copy(folder / "certificate.pem", repository / AUTHORITY)
     (repository / "stand-ins").mkdir()
