@@ -13,7 +13,7 @@ WORKSPACE_DEPLOY = "WORKSPACE_DEPLOY"
 WITHDRAW = "withdraw job"
 
 # An id becomes a part of addresses: nothing that could lead elsewhere may stand in it.
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}", re.ASCII)
+ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}", re.ASCII)
 _TIMESTAMP = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(?:(Z)|([+-])(\d\d):?(\d\d))?", re.ASCII
 )
@@ -95,7 +95,7 @@ def parse_job(value: object) -> Job:
     if not isinstance(value, dict):
         raise InvalidResponse("expected a job")
     job_id, status = value.get("id"), _text(value.get("status"))
-    if not isinstance(job_id, str) or not _ID.fullmatch(job_id):
+    if not isinstance(job_id, str) or not ID.fullmatch(job_id):
         raise InvalidResponse("expected a job with an id")
     if status is None:
         raise InvalidResponse("expected a job with a status")

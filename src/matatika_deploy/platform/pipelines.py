@@ -1,12 +1,12 @@
 """The workspace's pipelines: which there are, which of them the user means, and when one can be run."""
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
 from matatika_deploy.errors import PipelineFailed, PlatformError
 from matatika_deploy.platform.client import Client
+from matatika_deploy.platform.job import ID
 from matatika_deploy.platform.pages import PAGE_SIZE, parse_page
 from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.platform.responses import InvalidResponse, Request, Response
@@ -15,8 +15,6 @@ from matatika_deploy.text import name_key, one_line
 
 PIPELINE_RUN = "PIPELINE_RUN"
 _MOST_PAGES = 50
-
-_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}", re.ASCII)
 
 
 class Pipeline(NamedTuple):
@@ -75,7 +73,7 @@ def parse_pipeline(value: object, redactor: Redactor) -> Pipeline:
         raise InvalidResponse("expected a pipeline")
     fields = {key: entry for key, entry in value.items() if key != "properties"}
     pipeline_id, triggers = fields.get("id"), fields.get("triggeredBy")
-    is_usable = isinstance(pipeline_id, str) and _ID.fullmatch(pipeline_id) and not redactor.holds(pipeline_id)
+    is_usable = isinstance(pipeline_id, str) and ID.fullmatch(pipeline_id) and not redactor.holds(pipeline_id)
 
     def text(name: str) -> str:
         entry = fields.get(name)
