@@ -1,5 +1,6 @@
 """Whatever fails in the program itself: one readable error, exit code 3, and the job named if it may run on."""
 
+import gc
 import importlib
 import inspect
 import pkgutil
@@ -20,6 +21,9 @@ import pytest
 import matatika_deploy
 from matatika_simulator import constants
 from tests.support.in_process import PATIENT, run_main, stage
+
+# What is made to fail may be what closes a connection: it is collected while that is no warning.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 
 ERRORS: Final[tuple[Callable[[], Exception], ...]] = (
     lambda: RuntimeError("boom"),
@@ -52,6 +56,12 @@ LAST_WORD: Final = (
 )
 # A `ValueError` from these is what they say of a bad input.
 BAD_INPUT: Final = ("converters.", "inputs.")
+
+
+@pytest.fixture(autouse=True)
+def collect_what_was_left_open() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 @cache
