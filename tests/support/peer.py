@@ -23,8 +23,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Final, Self
+from typing import Any, Final, Self
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
+
+from urllib3.util import connection as urllib3_connection
 
 from matatika_simulator import Simulator
 from tests.support.clock import FakeClock
@@ -92,6 +95,14 @@ class Exchange:
             while self._connection.recv(_PIECE):
                 pass
 
+    def time_out(self) -> None:
+        """Have the client's patience end now, whatever its limit is in real time; in a process, wait until it does."""
+        client = self.peer.clients.get(self._connection.getpeername())
+        if client:
+            client.times_out = True
+            self._connection.shutdown(socket.SHUT_WR)
+        self.wait_until_gone()
+
     def is_gone(self, seconds: float) -> bool:
         """Wait so many real seconds at most for the other side to close the connection; says whether it has."""
         self._connection.settimeout(seconds)
@@ -139,11 +150,11 @@ def close(exchange: Exchange) -> None:
 
 
 def silence(seconds: float) -> Behaviour:
-    """Never answer. `seconds` of the clock pass; the client's real limit is much lower in a test."""
+    """Never answer: `seconds` of the clock pass, and the client has waited for too long."""
 
     def behave(exchange: Exchange) -> None:
         exchange.time_passes(seconds)
-        exchange.wait_until_gone()
+        exchange.time_out()
 
     return behave
 
@@ -254,6 +265,18 @@ def then_refuse(seconds: float | None, behaviour: Behaviour = relay) -> Behaviou
     return behave
 
 
+class _ClientSocket(socket.socket):
+    """The client's end of a connection, if the client is in this process."""
+
+    times_out = False
+
+    def recv_into(self, *args: Any, **options: Any) -> int:
+        size = super().recv_into(*args, **options)
+        if not size and self.times_out:
+            raise TimeoutError("timed out")
+        return size
+
+
 class Peer:
     """Listens on a port of its own, and passes requests on to a simulator unless it is told to misbehave."""
 
@@ -263,6 +286,9 @@ class Peer:
         self._skew = simulator.scenario.clock_skew.date
         upstream = urlsplit(simulator.url)
         self._upstream = (upstream.hostname or "", upstream.port or 0)
+        self.clients: WeakValueDictionary[Any, _ClientSocket] = WeakValueDictionary()
+        """The other ends of connections from this process, by their addresses."""
+        self._connect = urllib3_connection.create_connection
         self._script: list[tuple[str, Container[int], Behaviour]] = []
         self._requests: list[Request] = []
         self._counts: Counter[str] = Counter()
@@ -277,10 +303,12 @@ class Peer:
         self._listener: socket.socket | None = None
 
     def __enter__(self) -> Self:
+        urllib3_connection.create_connection = self._connect_here
         self.accept()
         return self
 
     def __exit__(self, *_: object) -> None:
+        urllib3_connection.create_connection = self._connect
         self._is_closed = True
         self._stop_listening()
         self._reservation.close()
@@ -372,6 +400,14 @@ class Peer:
             upstream.sendall(request.body)
             while piece := upstream.recv(_PIECE):
                 yield piece
+
+    def _connect_here(self, *args: Any, **options: Any) -> socket.socket:
+        connected = self._connect(*args, **options)
+        seconds = connected.gettimeout()
+        client = _ClientSocket(fileno=connected.detach())
+        client.settimeout(seconds)
+        self.clients[client.getsockname()] = client
+        return client
 
     def _stop_listening(self) -> None:
         listener, self._listener = self._listener, None

@@ -26,7 +26,7 @@ def test_fault(row: Row, tmp_path: Path) -> None:
         if story.has_files:
             check_out(here.step, {"a": ""})
         break_as(row, here.peer)
-        result = here.run(IMPATIENT if row.fault.kind is Kind.SILENT else PATIENT)
+        result = here.run(PATIENT)
 
         check(row, result, here.peer, here.simulator)
         assert time.monotonic() - began < REAL_SECONDS
