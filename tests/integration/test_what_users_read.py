@@ -103,8 +103,8 @@ def behind_a_proxy(at: Stage) -> None:
 
 RUNNING = job(runs="forever", log=LOG)
 OTHER = {**RUNNING, "other-jobs": [{"at": "-30s", "runs": "forever"}]}
-API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-WEBHOOK = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+API_KEY: dict[str, Any] = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+WEBHOOK: dict[str, Any] = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 HTML = answer(403, b"<!DOCTYPE html><title>Attention Required! | Cloudflare</title>", content_type="text/html")
 PAGE = answer(200, b"<!DOCTYPE html><title>Matatika</title>", content_type="text/html")
 LOST = after_effect(close)
