@@ -6,7 +6,6 @@ from matatika_deploy.checks.wording import closest, did_you_mean, short
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("pipelines/a b.yml", "pipelines/a b.yml"),
         (" a\n::error::b\r\n\tc ", "a ::error::b c"),
         ("a\x1b[31m\x00\u2028\u202e\ud800b", "a [31m b"),
         ("é漢😀", "é漢😀"),
@@ -15,18 +14,15 @@ from matatika_deploy.checks.wording import closest, did_you_mean, short
         ("x" * 10_000_000, "x" * 60 + "…"),
         (" " * 200 + "x", ""),
     ],
+    ids=lambda text: ascii(text)[:40],
 )
 def test_text_from_outside_is_brief_and_printable(text: str, expected: str) -> None:
     assert short(text) == expected
 
 
-def test_a_suggestion_ends_the_sentence() -> None:
+def test_a_sentence_ends_with_a_suggestion_that_is_short_and_printable_or_with_a_full_stop() -> None:
     assert did_you_mean("a") == ": did you mean 'a'?"
-
-
-@pytest.mark.parametrize("suggestion", [None, "", "x" * 61, "a\nb", "a\u202eb"])
-def test_a_sentence_without_a_suggestion_ends_with_a_full_stop(suggestion: str | None) -> None:
-    assert did_you_mean(suggestion) == "."
+    assert {did_you_mean(suggestion) for suggestion in (None, "", "x" * 61, "a\nb", "a\u202eb")} == {"."}
 
 
 @pytest.mark.parametrize(
@@ -38,7 +34,6 @@ def test_a_sentence_without_a_suggestion_ends_with_a_full_stop(suggestion: str |
         ("pipelines", ["plugins", "azure-pipelines.yml"], None),
         ("x", [], None),
         ("x" * 61, ["x" * 61], None),
-        ("etcc", ["etc"], "etc"),
         ("abcdefgh", ["abcdefgx", "abcdefhg"], "abcdefgx"),
     ],
 )
