@@ -5,6 +5,7 @@ import contextlib
 import ipaddress
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from matatika_simulator.scenario import ScenarioError, names
@@ -13,22 +14,16 @@ from matatika_simulator.server import Simulator
 _ENDING = {signal.SIGINT, signal.SIGTERM}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. The first line on standard output is the address."""
     parser = _parser()
-    arguments = parser.parse_args()
-    # Blocked before any thread is started, so that they reach `sigwait` and nothing else, even as PID 1.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    given = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         try:
-            simulator = stack.enter_context(
-                Simulator(
-                    arguments.scenario,
-                    host=arguments.host,
-                    port=arguments.port,
-                    tls=tuple(arguments.tls) if arguments.tls else None,
-                )
-            )
+            simulator = Simulator(given.scenario, host=given.host, port=given.port, tls=given.tls and tuple(given.tls))
+            # Blocked before any thread is started, so that they reach `sigwait` and nothing else, even as PID 1.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+            stack.enter_context(simulator)
         except (ScenarioError, OSError) as error:
             parser.error(str(error))  # exit code 2
         sys.stdout.write(f"{simulator.url}\n")

@@ -5,7 +5,7 @@ import hmac
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
@@ -25,10 +25,6 @@ from matatika_simulator.scenario import Pipeline, Workspace
 from matatika_simulator.tokens import EXPIRES_IN
 
 T = TypeVar("T")
-_Sorting = Mapping[str, Callable[[T], Any]]
-
-_BY_CREATED: Final[_Sorting[Job]] = {"created": lambda job: job.created}
-_BY_NAME: Final[_Sorting[Pipeline]] = {"name": lambda pipeline: pipeline.name}
 
 
 def application(platform: Platform, journal: Journal) -> ASGIApp:
@@ -45,7 +41,6 @@ def application(platform: Platform, journal: Journal) -> ASGIApp:
         Route(f"{job}/logs", api.get_logs, methods=["GET"], name="logs"),
         Route(f"{job}/stopped", api.stop_job, methods=["PUT"], name="withdraw"),
         Route(workspace, api.get_workspace, methods=["GET"], name="workspace"),
-        Route("/api/workspaces", api.list_workspaces, methods=["GET"], name="workspaces"),
         Route(f"{workspace}/pipelines", api.list_pipelines, methods=["GET"], name="pipelines"),
         Route(f"{pipeline}/jobs", api.run_pipeline, methods=["POST"], name="run"),
         Route(f"{pipeline}/jobs", api.list_runs, methods=["GET"], name="runs"),
@@ -135,16 +130,11 @@ class Api:
         """A workspace."""
         return self._answer(self._resources(request).workspace(self._workspace(request)))
 
-    async def list_workspaces(self, request: Request) -> Response:
-        """A page of the workspaces."""
-        workspaces = list(self._platform.workspaces.values())
-        return self._page(request, "workspaces", workspaces, self._resources(request).workspace, {})
-
     async def list_pipelines(self, request: Request) -> Response:
         """A page of a workspace's pipelines."""
         is_first = self._workspace(request) is self._platform.scenario.workspace
         pipelines = self._platform.pipelines() if is_first else []
-        return self._page(request, "pipelines", pipelines, self._resources(request).pipeline, _BY_NAME)
+        return self._page(request, "pipelines", pipelines, self._resources(request).pipeline)
 
     async def run_pipeline(self, request: Request) -> Response:
         """Queue a run of a pipeline."""
@@ -164,29 +154,21 @@ class Api:
         return self._answer(self._resources(request).job(job), 202)
 
     def _jobs_page(self, request: Request, jobs: list[Job]) -> Response:
-        if not self._platform.scenario.lists.queued_jobs:
-            now = self._platform.clock.now()
-            jobs = [job for job in jobs if job.status(now) != "QUEUED"]
-        return self._page(request, "jobs", jobs, self._resources(request).job, _BY_CREATED)
+        lists, now = self._platform.scenario.lists, self._platform.clock.now()
+        shown = [job for job in jobs if lists.queued_jobs or job.status(now) != "QUEUED"]
+        newest_first = lists.paging and request.query_params.get("sort") == "created,desc"
+        shown.sort(key=lambda job: job.created, reverse=newest_first)
+        return self._page(request, "jobs", shown, self._resources(request).job)
 
-    def _page(
-        self, request: Request, name: str, items: list[T], write: Callable[[T], Any], sorting: _Sorting[T]
-    ) -> Response:
-        """The page that is asked for; all there is, oldest first, if the scenario's lists do not honour that."""
-        sort = request.query_params.getlist("sort")
-        size = min(_number(request, "size", least=1, default=20), 2000)
-        number = _number(request, "page", least=0, default=0)
+    def _page(self, request: Request, name: str, items: list[T], write: Callable[[T], Any]) -> Response:
+        """The page that is asked for; all there is if the scenario's lists do not honour that."""
+        size, number = _number(request, "size", least=1, default=20), _number(request, "page", least=0, default=0)
         if not self._platform.scenario.lists.paging:
-            sort, size, number = ["created,asc"] if "created" in sorting else [], max(len(items), 20), 0
-        for order in reversed(sort):
-            field, _, direction = order.partition(",")
-            if field not in sorting:
-                raise HTTPException(400, f"No property '{field}' found")
-            items.sort(key=sorting[field], reverse=direction.lower() == "desc")
+            size, number = max(len(items), 20), 0
         page = {"size": size, "totalElements": len(items), "totalPages": -(-len(items) // size), "number": number}
         written = [write(item) for item in items[number * size : (number + 1) * size]]
         path = request.url.path.removeprefix("/api")
-        return self._answer(self._resources(request).page(path, name, written, page, sort))
+        return self._answer(self._resources(request).page(path, name, written, page))
 
     def _answer(self, content: Any, status: int = 200) -> Response:
         media = "application/json" if self._platform.scenario.answers.old else "application/hal+json"

@@ -5,17 +5,16 @@ ends with that exit code. Ctrl-C cancels the step.
 """
 
 import argparse
-import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matatika_simulator import constants
-from matatika_simulator.runner import CommandFiles, github_environ, input_environ, state_environ
+from matatika_simulator.runner import StepFolder, state_environ
 from matatika_simulator.scenario import load, names
 from matatika_simulator.server import Simulator
 
@@ -41,48 +40,48 @@ NEXT: Mapping[str, str] = {
 }
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one scenario; give the exit code of the step."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("scenario", nargs="?", default="success", choices=names())
     parser.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="an input of the action")
-    given = parser.parse_args()
-    scenario = given.scenario
-    _show(f"Scenario {scenario}: {load(scenario).description.strip()}")
+    given = parser.parse_args(arguments)
+    _show(f"Scenario {given.scenario}: {load(given.scenario).description.strip()}")
     # Ctrl-C reaches the step by itself; a handler, unlike an ignored signal, is not handed on to it.
     signal.signal(signal.SIGINT, lambda *_: None)
-    with tempfile.TemporaryDirectory() as folder, Simulator(scenario) as simulator:
-        workspace, event, files = Path(folder, "workspace"), Path(folder, "event.json"), CommandFiles(Path(folder))
-        shutil.copytree(WORKSPACE, workspace)
-        event.write_text("{}", encoding="utf-8")
-        inputs = {
-            "workspace-id": constants.WORKSPACE_ID,
-            "token": constants.TOKEN,
-            "api-url": simulator.api_url,
-            "auth-url": simulator.auth_url,
-            **INPUTS.get(scenario, {}),
-            **dict(pair.split("=", 1) for pair in given.input),
-        }
-        environ = {
-            "PATH": os.environ["PATH"],
-            **github_environ(workspace=str(workspace), event=str(event), home=folder),
-            **files.environ(),
-            **input_environ(ROOT / "action.yml", inputs),
-        }
-        _heading(f"Log of the step (scenario {scenario})")
-        code = subprocess.run(MAIN, cwd=workspace, env=environ, stdin=subprocess.DEVNULL).returncode
+    with tempfile.TemporaryDirectory() as folder, Simulator(given.scenario) as simulator:
+        inputs = step_inputs(given.scenario, simulator) | dict(pair.split("=", 1) for pair in given.input)
+        step = StepFolder(Path(folder), ROOT / "action.yml", inputs)
+        shutil.copytree(WORKSPACE, step.workspace, dirs_exist_ok=True)
+        _heading(f"Log of the step (scenario {given.scenario})")
+        code = _run(MAIN, step, step.environ)
         if code != 0:
             _heading("Log of the post step")
-            subprocess.run(POST, cwd=workspace, env=environ | state_environ(files.state), stdin=subprocess.DEVNULL)
+            _run(POST, step, step.environ | state_environ(step.files.state))
         _heading("Outputs")
-        _show("\n".join(f"{name}={value}" for name, value in files.outputs.items()))
+        _show("\n".join(f"{name}={value}" for name, value in step.files.outputs.items()))
         _heading("Summary")
-        _show(files.summary.rstrip())
+        _show(step.files.summary.rstrip())
         _heading(f"Exit code {code}")
         _show("\nTry next:")
-        for name in [name for name in NEXT if name != scenario][:3]:
+        for name in [name for name in NEXT if name != given.scenario][:3]:
             _show(f"  make demo SCENARIO={name}".ljust(32) + f"# {NEXT[name]}")
     return code
+
+
+def step_inputs(scenario: str, simulator: Simulator) -> dict[str, str]:
+    """The inputs with which a scenario is shown."""
+    return {
+        "workspace-id": constants.WORKSPACE_ID,
+        "token": constants.TOKEN,
+        "api-url": simulator.api_url,
+        "auth-url": simulator.auth_url,
+        **INPUTS.get(scenario, {}),
+    }
+
+
+def _run(command: Sequence[str], step: StepFolder, environ: Mapping[str, str]) -> int:
+    return subprocess.run(command, cwd=step.workspace, env=environ, stdin=subprocess.DEVNULL).returncode
 
 
 def _heading(text: str) -> None:

@@ -14,20 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from matatika_simulator import resources, wire
 from matatika_simulator.journal import Entry, Journal
 from matatika_simulator.platform import Platform
-from matatika_simulator.scenario import Body, Fault
+from matatika_simulator.scenario import Fault
 from matatika_simulator.tokens import bearer
 
 # These look for themselves who asks.
 _OPEN_CALLS: Final = ("token", "webhook")
 
-_HTML: Final = "<html>\r\n<head><title>{0}</title></head>\r\n<body><h1>{0}</h1></body>\r\n</html>\r\n"
-# https://developers.cloudflare.com/cloudflare-challenges/challenge-types/challenge-pages/detect-response
-_CLOUDFLARE: Final = {
-    "server": "cloudflare",
-    "cf-ray": "51a151a151a151a1-LHR",
-    "content-type": "text/html; charset=UTF-8",
-}
-_CHALLENGE: Final = {"cf-mitigated": "challenge"}
+_HTML: Final = "<html>\r\n<head><title>Bad gateway</title></head>\r\n<body>Bad gateway</body>\r\n</html>\r\n"
 
 
 class Gateway:
@@ -84,7 +77,7 @@ class Gateway:
             if not entry.authorised:
                 message = "The access token is expired or invalid" if token else "Full authentication is required"
                 challenge = 'Bearer error="invalid_token"' if token else "Bearer"
-                app = self._refusal(request, 401, Body(api=message), {"WWW-Authenticate": challenge})
+                app = self._refusal(request, 401, message, {"WWW-Authenticate": challenge})
         await app(scope, receive, send)
 
     async def explain(self, request: Request, error: Exception) -> Response:
@@ -96,29 +89,21 @@ class Gateway:
             there = [route for route in self._routes if route.matches(request.scope)[0] is not Match.NONE]
             headers["Allow"] = ", ".join(sorted({method for route in there for method in route.methods or ()}))
             message = f"Request method '{request.method}' not supported"
-        return self._refusal(request, error.status_code, Body(api=message), headers)
+        return self._refusal(request, error.status_code, message, headers)
 
     def _made_up(self, request: Request, status: int, fault: Fault) -> Response:
         """The answer that stands in the scenario."""
         headers = {name.lower(): value for name, value in fault.headers.items()}
-        match fault.body:
-            case Body(text=str(text)):
-                return Response(text, status, {"content-type": "application/json", **headers})
-            case Body(page="html"):
-                return Response(_HTML.format("Gateway trouble"), status, {"content-type": "text/html", **headers})
-            case Body(page="cloudflare"):
-                title = "Just a moment..." if status == 403 else f"app.matatika.com | {status}"
-                own = {**_CLOUDFLARE, **(_CHALLENGE if status == 403 else {})}
-                return Response(_HTML.format(title), status, {**own, **headers})
-            case Body(page="empty"):
-                return Response(status_code=status, headers=headers)
-        return self._refusal(request, status, fault.body, headers)
+        if fault.body.text is not None:
+            return Response(fault.body.text, status, {"content-type": "application/json", **headers})
+        if fault.body.page == "html":
+            return Response(_HTML, status, {"content-type": "text/html", **headers})
+        return self._refusal(request, status, fault.body.api, headers)
 
-    def _refusal(self, request: Request, status: int, body: Body, headers: Mapping[str, str]) -> Response:
+    def _refusal(self, request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response:
         """An answer with the API's own error body."""
-        scenario, path = self._platform.scenario, request.url.path
-        now = self._platform.clock.now() + scenario.clock_skew.created
-        content = resources.error(status, body.api, path, now, old=scenario.answers.old, errors=body.errors)
+        scenario, now = self._platform.scenario, self._platform.time()
+        content = resources.error(status, message, request.url.path, now, old=scenario.answers.old)
         return JSONResponse(content, status, headers)
 
     def _record(self, request: Request, body: bytes) -> Entry:
@@ -143,16 +128,12 @@ class Gateway:
 
     def _dated(self, entry: Entry, send: Send) -> Send:
         """A `send` that adds a `Date` to the answer, and notes its status."""
-        skew = self._platform.scenario.clock_skew
 
         async def sender(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry.status = message["status"]
-                now = self._platform.clock.now() + (skew.auth if entry.call == "token" else skew.date)
-                message = {
-                    **message,
-                    "headers": [(b"date", formatdate(now, usegmt=True).encode()), *message["headers"]],
-                }
+                date = formatdate(self._platform.time(), usegmt=True).encode()
+                message = {**message, "headers": [(b"date", date), *message["headers"]]}
             await send(message)
 
         return sender

@@ -59,25 +59,15 @@ class Job:
         ended_as_planned = self.ended(now) is not None and self._planned_end <= self._stops
         return self.plan.final_exit_code if ended_as_planned else None
 
-    def attempt(self, now: float) -> int:
-        """How often it has started over."""
-        return sum(self._starts + restart <= min(now, self.ends) for restart in self.plan.restarts)
-
     def log_written(self, now: float) -> int:
         """Bytes of its log that can be read by then. What is due after the end still comes, unless it was stopped."""
         if self.started(now) is None:
             return 0
-        return self.plan.writes.written(min(now, self._stops), self._log_begins(now))
+        return self.plan.writes.written(min(now, self._stops), self._starts)
 
     def next_event(self, now: float) -> float:
-        """When its log grows or starts over or it ends, whichever comes first after `now`; infinity if none will."""
-        restarts = (self._starts + restart for restart in self.plan.restarts)
-        later = [time for time in (self.ends, *restarts) if time > now]
-        return min([self.plan.writes.next_write(now, self._log_begins(now)), *later])
-
-    def _log_begins(self, now: float) -> float:
-        attempt = self.attempt(now)
-        return self._starts + (self.plan.restarts[attempt - 1] if attempt else 0.0)
+        """When its log grows or it ends, whichever comes first after `now`; infinity if neither will."""
+        return min(self.plan.writes.next_write(now, self._starts), self.ends if self.ends > now else math.inf)
 
     @property
     def _stops(self) -> float:

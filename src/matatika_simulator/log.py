@@ -24,18 +24,18 @@ class Log:
         self._times = [at for at, _ in parts]
         self._sizes = [0, *accumulate(len(data) for _, data in parts)]
 
-    def written(self, now: float, began: float = 0.0) -> int:
+    def written(self, now: float, began: float) -> int:
         """Bytes written by now, if the job began to run at that time."""
         return self._sizes[self._due(now, began)]
 
-    def next_write(self, now: float, began: float = 0.0) -> float:
+    def next_write(self, now: float, began: float) -> float:
         """When the next bytes after now are written; infinity after the last."""
         due = self._due(now, began)
         return began + self._times[due] if due < len(self._times) else math.inf
 
-    def start_of_line(self, number: int) -> int | None:
-        """Where the line of that number (from 0) starts, or None if the log never gets so far."""
-        return self._line_starts[number] if number < len(self._line_starts) else None
+    def start_of_line(self, number: int) -> int:
+        """Where the line of that number (from 0) starts; the end of the log if it never gets so far."""
+        return self._line_starts[number] if number < len(self._line_starts) else len(self._data)
 
     def read(self, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from `start` up to `stop`, in pieces of `PIECE` bytes at most."""

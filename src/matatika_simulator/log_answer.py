@@ -11,28 +11,23 @@ from matatika_simulator.scenario import Logs
 
 def log_answer(job: Job, sequence: int, clock: Clock, logs: Logs) -> Response:
     """The log from the line numbered `sequence` on."""
-    start = job.plan.writes.start_of_line(sequence)
-    now = clock.now()
-    held = logs.stream == "held" and job.ended(now) is None
-    is_empty = start is None or start >= job.log_written(now)
-    if is_empty and not held and logs.empty == 204:
+    start, now = job.plan.writes.start_of_line(sequence), clock.now()
+    is_held = logs.stream == "held" and job.ended(now) is None
+    if not is_held and logs.empty == 204 and start >= job.log_written(now):
         return Response(status_code=204)
-    return StreamingResponse(_written(job, start, clock, held), media_type="text/plain;charset=UTF-8")
+    return StreamingResponse(_written(job, start, clock, is_held), media_type="text/plain;charset=UTF-8")
 
 
-async def _written(job: Job, start: int | None, clock: Clock, held: bool) -> AsyncIterator[bytes]:
+async def _written(job: Job, position: int, clock: Clock, is_held: bool) -> AsyncIterator[bytes]:
     """The log's bytes from a position on, up to what is written by now; if held, until the job ends."""
-    position, attempt = start, job.attempt(clock.now())
     while True:
         now = clock.now()
-        if attempt != job.attempt(now):
-            position, attempt = 0, job.attempt(now)
         written = job.log_written(now)
-        if position is not None and position < written:
+        if position < written:
             for piece in job.plan.writes.read(position, written):
                 yield piece
             position = written
-        elif not held or job.ended(now) is not None:
+        elif not is_held or job.ended(now) is not None:
             return
         else:
             await clock.wait(job.next_event(now))

@@ -29,6 +29,10 @@ class Platform:
             if job.since == "start":
                 self._add_other(job, self.started)
 
+    def time(self) -> float:
+        """What the platform itself takes for the time: its clock may be ahead, or behind."""
+        return self.clock.now() + self.scenario.clock_skew
+
     def choose_fault(self, call: str) -> Fault | None:
         """Count a request of that call; return what is to go wrong with it: the first fault that means it."""
         now = self.clock.now()

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import urlencode
 
 from matatika_simulator import constants
 from matatika_simulator.jobs import Job
@@ -34,26 +33,24 @@ class Resources:
 
     def job(self, job: Job) -> dict[str, Any]:
         """A job."""
-        now, status = self._now, job.status(self._now)
+        now = self._now
         answer: dict[str, Any] = {
             "id": job.id,
             "created": self._timestamp(job.created),
             "type": job.type,
-            "status": status.lower() if self._style.lower_case else status,
+            "status": job.status(now),
         }
         if not self._style.old:
             embedded = {"profile": PROFILE} | ({"pipeline": self._pipeline_of(job.pipeline)} if job.pipeline else {})
-            attempts = {"maxAttempts": len(job.plan.restarts), "attempt": job.attempt(now)}
-            answer |= {**attempts, "_embedded": embedded}
-        started, ended, exit_code = job.started(now), job.ended(now), job.exit_code(now)
-        if started is not None:
-            answer |= {"startTime": self._timestamp(started)}
-            if job.plan.commit_id is not None:
-                answer |= {"commitId": job.plan.commit_id}
-        if ended is not None:
-            answer |= {"endTime": self._timestamp(ended)}
-        if exit_code is not None:
-            answer |= {"exitCode": exit_code}
+            answer |= {"maxAttempts": 0, "attempt": 0, "_embedded": embedded}
+        started, ended = job.started(now), job.ended(now)
+        later = {
+            "startTime": None if started is None else self._timestamp(started),
+            "commitId": None if started is None else job.plan.commit_id,
+            "endTime": None if ended is None else self._timestamp(ended),
+            "exitCode": job.exit_code(now),
+        }
+        answer |= {name: value for name, value in later.items() if value is not None}
         path = f"/jobs/{job.id}"
         links = {
             "self": {"href": path},
@@ -111,19 +108,9 @@ class Resources:
         }
         return answer | pipeline.fields | self._platform.pipeline_fields(pipeline)
 
-    def page(self, path: str, name: str, items: Sequence[Any], page: Mapping[str, int], sort: Sequence[str]) -> Any:
+    def page(self, path: str, name: str, items: Sequence[Any], page: Mapping[str, int]) -> Any:
         """A page of resources that are written already; `page` holds size, totalElements, totalPages and number."""
-        number, last = page["number"], page["totalPages"] - 1
-        targets = {"self": number}
-        if last > 0:
-            targets |= {"first": 0, "last": last}
-            targets |= {"prev": number - 1} if number > 0 else {}
-            targets |= {"next": number + 1} if number < last else {}
-        query = {"size": str(page["size"])} | ({"sort": sort} if sort else {})
-        links = {
-            relation: {"href": f"{path}?{urlencode({'page': target, **query}, doseq=True, safe=',')}"}
-            for relation, target in targets.items()
-        }
+        links = {"self": {"href": f"{path}?page={page['number']}&size={page['size']}"}}
         embedded = {"_embedded": {name: items}} if items else {}
         return embedded | {"_links": self._links(links), "page": dict(page)}
 
@@ -136,7 +123,7 @@ class Resources:
         return {name: [link] for name, link in absolute.items()} if self._style.link_lists else absolute
 
     def _timestamp(self, time: float) -> str:
-        return timestamp(time + self._platform.scenario.clock_skew.created, self._style.fraction_digits)
+        return timestamp(time + self._platform.scenario.clock_skew, self._style.fraction_digits)
 
 
 def timestamp(time: float, digits: int) -> str:
@@ -146,9 +133,7 @@ def timestamp(time: float, digits: int) -> str:
     return f"{text}.{fraction[:digits]}" if digits else text
 
 
-def error(
-    status: int, message: str, path: str, now: float, *, old: bool = False, errors: Sequence[Any] = ()
-) -> dict[str, Any]:
+def error(status: int, message: str, path: str, now: float, *, old: bool = False) -> dict[str, Any]:
     """The API's own error body. `now` is the platform's time, in seconds since 1970."""
     try:
         phrase = HTTPStatus(status).phrase
@@ -158,7 +143,7 @@ def error(
         "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds") if old else timestamp(now, 9),
         "status": status,
         "error": phrase,
-        "errors": list(errors),
+        "errors": [],
         "message": message,
         "path": path,
     }

@@ -3,6 +3,7 @@
 Reference: https://docs.github.com/actions/reference/workflow-commands-for-github-actions#environment-files
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -77,6 +78,27 @@ def _block(lines: Iterator[str], delimiter: str) -> str:
             return "\n".join(block)
         block.append(line)
     raise ValueError(f"the delimiter {delimiter!r} is missing")
+
+
+class StepFolder:
+    """All that a runner lays out for one step: the checkout, the event, the command files, and the environment."""
+
+    def __init__(self, folder: Path, action: Path, inputs: Mapping[str, str]) -> None:
+        """Make it, with an empty checkout and an event that says nothing, in a folder that need not exist.
+
+        `action` is the `action.yml`; `inputs` as for `input_environ`.
+        """
+        self.workspace, self.event = folder / "workspace", folder / "event.json"
+        for path in (self.workspace, folder / "home", folder / "commands"):
+            path.mkdir(parents=True, exist_ok=True)
+        self.event.write_bytes(b"{}")
+        self.files = CommandFiles(folder / "commands")
+        self.environ = {
+            "PATH": os.environ["PATH"],
+            **github_environ(str(self.workspace), str(self.event), str(folder / "home")),
+            **self.files.environ(),
+            **input_environ(action, inputs),
+        }
 
 
 def github_environ(workspace: str, event: str, home: str) -> dict[str, str]:

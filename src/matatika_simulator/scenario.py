@@ -20,7 +20,7 @@ from matatika_simulator import constants
 from matatika_simulator.log import Log, numbered_lines
 
 _JobCall = Literal["trigger", "webhook", "jobs", "job", "logs", "withdraw", "delete"]
-Call = Literal["token", _JobCall, "workspace", "workspaces", "pipelines", "run", "runs"]
+Call = Literal["token", _JobCall, "workspace", "pipelines", "run", "runs"]
 CALLS: Final[tuple[Call, ...]] = get_args(Call)
 """The names of the calls, as they stand in scenarios and in the journal."""
 
@@ -120,7 +120,6 @@ class Plan(_Section):
     ends: str = "COMPLETE"
     exit_code: int | None = None
     commit_id: str | None = constants.COMMIT_ID
-    restarts: list[_Duration] = []
     fields: dict[str, Any] = {}
     log: list[LogItem] = []
 
@@ -144,8 +143,8 @@ class Plan(_Section):
     @model_validator(mode="after")
     def _check(self) -> Self:
         times = [item.at for item in self.log if item.at is not None]
-        if times != sorted(times) or self.restarts != sorted(self.restarts):
-            raise ValueError("expected what stands in 'log' and 'restarts' in the order of time")
+        if times != sorted(times):
+            raise ValueError("expected what stands in 'log' in the order of time")
         return self
 
 
@@ -248,20 +247,6 @@ class Answers(_Section):
     hrefs: Annotated[str, AfterValidator(_hrefs)] = "absolute"
     link_lists: bool = False
     fraction_digits: Annotated[int, Field(ge=0, le=9)] = 6
-    lower_case: bool = False
-
-
-class ClockSkew(_Section):
-    """Seconds by which the platform's clocks are ahead of the real time. A single duration means all of them."""
-
-    created: _Offset = 0.0
-    date: _Offset = 0.0
-    auth: _Offset = 0.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _all(cls, value: Any) -> Any:
-        return value if isinstance(value, Mapping) else dict.fromkeys(cls.model_fields, value)
 
 
 class RateLimit(_Section):
@@ -277,9 +262,7 @@ class Selection(_Section):
 
     numbers: list[_Count] | None = None
     first: _Count | None = None
-    """Short for `to`."""
     from_: _Count = 1
-    to: _Count | None = None
     every: _Count = 1
     during: Annotated[list[_Endless], Field(min_length=2, max_length=2)] | None = None
 
@@ -289,17 +272,15 @@ class Selection(_Section):
             return False
         if self.numbers is not None and number not in self.numbers:
             return False
-        last = self.to or self.first or math.inf
-        return self.from_ <= number <= last and number % self.every == 0
+        return self.from_ <= number <= (self.first or math.inf) and number % self.every == 0
 
 
 class Body(_Section):
     """The body of an answer that the scenario makes up; by default the API's own error body."""
 
-    page: Literal["api", "html", "cloudflare", "empty"] = "api"
+    page: Literal["api", "html"] = "api"
     """What a plain string stands for."""
     api: str = "Simulated fault"
-    errors: list[dict[str, Any]] = []
     text: str | None = None
 
     @model_validator(mode="before")
@@ -347,7 +328,8 @@ class Scenario(_Section):
     withdrawal: Withdrawal = Withdrawal()
     tokens: Tokens = Tokens()
     answers: Answers = Answers()
-    clock_skew: ClockSkew = ClockSkew()
+    clock_skew: _Offset = 0.0
+    """Seconds by which the platform's clock is ahead of the real time."""
     rate_limit: RateLimit | None = None
     faults: list[Fault] = []
 

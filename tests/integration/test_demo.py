@@ -1,64 +1,73 @@
-"""`make demo`, without make: a scenario from the step's log to its exit code."""
+"""`make demo`, without make: every scenario, from the step's log to its exit code."""
 
 import re
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from matatika_simulator import Simulator, demo
 from matatika_simulator.scenario import names
+from tests.support.clock import FakeClock
+from tests.support.in_process import run_here
+from tests.support.step import Step
 
-ROOT = Path(__file__).parents[2]
+# Exit code, outcome, and what the log says of it.
+ENDS = {
+    "conflict": (0, "success", "waiting"),
+    "expired-token": (0, "success", ""),
+    "failure": (1, "failure", "data component 'dbt-warehouse' is not installed"),
+    "flaky": (0, "success", ""),
+    "held-stream": (0, "success", ""),
+    "outage": (0, "success", ""),
+    "pipelines": (0, "success", "Pipeline 'publish-reports' succeeded after 2 s."),
+    "pipelines-failure": (1, "failure", "::error title=Pipeline failed::Pipeline failed: 'publish-reports': "),
+    "queued-forever": (4, "timed-out", ""),
+    "slow": (0, "success", "layer 039: extracted"),
+    "stopped": (1, "stopped", "Stopped on request"),
+    "success": (0, "success", "10 more datasets: unchanged"),
+}
 
 
-def _demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "matatika_simulator.demo", *arguments]
-    return subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
-
-
-def test_shows_a_failure_and_fails() -> None:
-    run = _demo("failure")
-    assert run.returncode == 1
-    about, log, post, outputs, summary, end = run.stdout.split("\n── ")
-    assert about.startswith("Scenario failure: A deployment that ends with ERROR and exit code 1")
-    assert "data component 'dbt-warehouse' is not installed" in log
+@pytest.mark.parametrize("scenario", names())
+def test_each_scenario_ends_as_it_says(scenario: str, tmp_path: Path) -> None:
+    clock = FakeClock()
+    with Simulator(scenario, clock=clock.now, held=clock.held) as simulator:
+        step = Step(tmp_path, simulator, **demo.step_inputs(scenario, simulator))
+        shutil.copytree(demo.WORKSPACE, step.workspace, dirs_exist_ok=True)
+        result = run_here(step, clock)
+    log = result.printed.decode()
+    assert (result.code, result.outputs["outcome"]) == ENDS[scenario][:2]
+    assert ENDS[scenario][2] in log
     assert "::warning file=pipelines/publish-reports.yml,line=5," in log
+    if scenario.startswith("pipelines"):
+        assert re.findall(r"^([+~-]) (\S+): ", log, re.MULTILINE) == [
+            ("+", "publish-reports"),
+            ("~", "extract-orders"),
+            ("-", "extract-returns"),
+        ]
+        assert "Pipeline 'extract-orders' succeeded after 2 s." in log
+
+
+def test_shows_log_post_step_outputs_summary_and_what_to_try_next() -> None:
+    command = [sys.executable, "-m", "matatika_simulator.demo", "queued-forever", "--input", "timeout=2s"]
+    run = subprocess.run(command, cwd=demo.ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 4
+    about, log, post, outputs, summary, end = run.stdout.split("\n── ")
+    assert about.startswith("Scenario queued-forever: A deployment that never gets its turn.")
+    assert log.startswith("Log of the step (scenario queued-forever) ─")
     assert post.startswith("Log of the post step")
-    assert "outcome=failure" in outputs.splitlines()
-    assert "data component 'dbt-warehouse' is not installed" in summary
-    assert end.startswith("Exit code 1 ")
+    assert "outcome=timed-out" in outputs.splitlines()
+    assert summary.startswith("Summary ─")
+    assert end.startswith("Exit code 4 ")
     following = re.findall(r"make demo SCENARIO=(\S+) +#", end)
     assert len(following) == 3
-    assert set(following) < set(names()) - {"failure"}
+    assert set(following) < set(names())
 
 
-@pytest.mark.parametrize(("scenario", "code"), [("pipelines", 0), ("pipelines-failure", 1)])
-def test_shows_a_plan_of_three_signs_and_two_runs(scenario: str, code: int) -> None:
-    began = time.monotonic()
-    run = _demo(scenario)
-    assert time.monotonic() - began < 20
-    assert run.returncode == code
-    log = run.stdout.split("\n── ")[1]
-    assert re.findall(r"^([+~-]) (\S+): ", log, re.MULTILINE) == [
-        ("+", "publish-reports"),
-        ("~", "extract-orders"),
-        ("-", "extract-returns"),
-    ]
-    assert "Pipeline 'extract-orders' succeeded after 2 s." in log
-    assert ("Pipeline 'publish-reports' succeeded" in log) == (code == 0)
-    assert ("::error title=Pipeline failed::Pipeline failed: 'publish-reports': " in log) == (code == 1)
-
-
-def test_takes_further_inputs() -> None:
-    run = _demo("success", "--input", "dry-run=true", "--input", "preflight=off")
-    assert run.returncode == 0
-    assert "outcome=checked" in run.stdout.splitlines()
-    assert "::error" not in run.stdout
-
-
-def test_names_the_scenarios() -> None:
-    run = _demo("none-of-them")
-    assert run.returncode == 2
-    assert "queued-forever" in run.stderr
+def test_names_the_scenarios(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        demo.main(["none-of-them"])
+    assert "queued-forever" in capsys.readouterr().err

@@ -43,7 +43,6 @@ _CALLS = (
     ("pipelines", "GET", re.compile(r"/api/workspaces/[^/]+/pipelines")),
     ("run", "POST", re.compile(r"/api/pipelines/[^/]+/jobs")),
     ("runs", "GET", re.compile(r"/api/pipelines/[^/]+/jobs")),
-    ("workspaces", "GET", re.compile(r"/api/workspaces")),
     ("workspace", "GET", re.compile(r"/api/workspaces/[^/]+")),
     ("logs", "GET", re.compile(r"/api/jobs/[^/]+/logs")),
     ("withdraw", "PUT", re.compile(r"/api/jobs/[^/]+/stopped")),
@@ -179,11 +178,6 @@ def raw(data: bytes, then: Behaviour = close) -> Behaviour:
     return behave
 
 
-def interim(status: int, headers: str = "", then: Behaviour = relay) -> Behaviour:
-    """Send an interim answer (such as 103, with headers that each end with CRLF) in front of the real one."""
-    return raw(f"{_status_line(status)}\r\n{headers}\r\n".encode(), then)
-
-
 def drip(data: bytes, seconds: float) -> Behaviour:
     """Send a byte at a time until the client has enough. `seconds` of the clock pass in all."""
 
@@ -283,7 +277,7 @@ class Peer:
     def __init__(self, simulator: Simulator, clock: FakeClock | None = None) -> None:
         """`clock` is the simulator's; without one, time is real."""
         self.clock = clock
-        self._skew = simulator.scenario.clock_skew.date
+        self._skew = simulator.scenario.clock_skew
         upstream = urlsplit(simulator.url)
         self._upstream = (upstream.hostname or "", upstream.port or 0)
         self.clients: WeakValueDictionary[Any, _ClientSocket] = WeakValueDictionary()

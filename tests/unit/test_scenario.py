@@ -17,23 +17,28 @@ FOLDER = Path(__file__).parents[2] / "src/matatika_simulator"
 
 
 def written(plan: Plan, elapsed: float = math.inf) -> bytes:
-    return b"".join(plan.writes.read(0, plan.writes.written(elapsed)))
+    return b"".join(plan.writes.read(0, plan.writes.written(elapsed, 0)))
 
 
 def plan_of(**job: object) -> Plan:
     return load({"job": job}).job
 
 
-class TestNamed:
-    @pytest.mark.parametrize("name", names())
-    def test_say_what_they_are_and_end_soon_and_log_while_they_run(self, name: str) -> None:
-        scenario = load(name)
-        assert scenario.description
-        plans = [scenario.job, *(pipeline.job for pipeline in scenario.pipelines if pipeline.on_deploy != "delete")]
-        for plan in plans:
-            assert plan.queued + plan.runs <= 30 or name == "queued-forever"
-            assert written(plan, plan.runs) == written(plan)
-            assert written(plan) or name == "queued-forever"
+@pytest.mark.parametrize("name", names())
+def test_a_named_scenario_says_what_it_is_and_ends_soon(name: str) -> None:
+    scenario = load(name)
+    assert scenario.description
+    plans = [scenario.job, *(pipeline.job for pipeline in scenario.pipelines if pipeline.on_deploy != "delete")]
+    for plan in plans if name != "queued-forever" else ():
+        assert plan.queued + plan.runs <= 30
+        assert written(plan, plan.runs) == written(plan) != b""
+
+
+def test_flaky_and_outage_reach_every_call() -> None:
+    assert {call for fault in load("flaky").faults for call in fault.calls} == set(CALLS)
+    for number in range(1, 30):
+        fault = next(fault for fault in load("outage").faults if fault.requests.matches(number, 5.0))
+        assert fault.calls == list(CALLS)
 
 
 class TestValues:
@@ -75,18 +80,13 @@ class TestValues:
         plan = plan_of(log=log)
         assert [written(plan, at).count(b"\n") for at in (0, 1, 2, 3, 4.9, 5.9, 6)] == [0, 2, 3, 4, 5, 6, 7]
 
-
-class TestBasedOn:
-    def test_mappings_are_merged_and_lists_replaced(self) -> None:
-        base, plan = load("success").job, load({"based-on": "success", "job": {"runs": "9s"}}).job
-        assert (plan.queued, plan.runs, plan.log) == (base.queued, 9, base.log)
-        assert load({"based-on": "success", "job": {"log": []}}).job.log == []
-
-    def test_a_file_beside_it_and_that_files_base(self, tmp_path: Path) -> None:
+    def test_of_what_it_is_based_on_are_merged_but_lists_are_replaced(self, tmp_path: Path) -> None:
         (tmp_path / "base.yml").write_text("{based-on: held-stream, job: {queued: 5s}}")
         (tmp_path / "my.yml").write_text("{based-on: base.yml, job: {runs: 6s}}")
         scenario = load(tmp_path / "my.yml")
         assert (scenario.logs.stream, scenario.job.queued, scenario.job.runs) == ("held", 5, 6)
+        assert scenario.job.log == load("success").job.log
+        assert load({"based-on": "success", "job": {"log": []}}).job.log == []
 
 
 MISTAKES: list[tuple[object, str]] = [
@@ -94,27 +94,21 @@ MISTAKES: list[tuple[object, str]] = [
     ({"job": {"quued": "1s"}}, "job.quued: unknown key; did you mean 'queued'?"),
     ({"job": 7}, "job: expected a valid dictionary or instance of Plan, got 7"),
     ({"job": {"queued": "soon"}}, "job.queued: expected a duration such as 250ms, 1.5s or 1h30m, got 'soon'"),
-    ({"job": {"runs": "90"}}, "job.runs: expected a duration"),
     ({"job": {"runs": "-1s"}}, "job.runs: expected greater than or equal to 0, got '-1s'"),
-    ({"job": {"exit-code": "1"}}, "job.exit-code: expected a valid integer, got '1'"),
     ({"job": {"log": [{}, {"text": "a", "base64": "YQ=="}]}}, "job.log[1]: expected text, base64 or lines"),
     ({"job": {"log": [{"base64": "?"}]}}, "job.log[0].base64: "),
-    ({"job": {"log": [{"lines": 0}]}}, "job.log[0].lines: expected greater than or equal to 1, got 0"),
     ({"job": {"log": [{"lines": 1, "text": "x"}]}}, "job.log[0]: expected in 'text' one line with {n} once"),
-    ({"job": {"log": [{"at": 2, "text": ""}, {"at": 1, "text": ""}]}}, "job: expected what stands in 'log' and"),
+    ({"job": {"log": [{"at": 2, "text": ""}, {"at": 1, "text": ""}]}}, "job: expected what stands in 'log' in"),
     ({"workspace": {"id": "7"}}, "workspace.id: expected a UUID, got '7'"),
     ({"other-workspaces": [{}]}, "other-workspaces[0].id: missing"),
     ({"other-jobs": [{"pipeline": "x"}]}, "other-jobs: no such pipeline: x"),
-    ({"withdrawal": {"queued": 500}}, "withdrawal.queued: expected 'accept', 400 or 409, got 500"),
     ({"answers": {"hrefs": "odd"}}, "answers.hrefs: expected absolute, without-port, relative, or an API root"),
-    ({"clock-skew": "forever"}, "clock-skew.date: expected a finite number, got 'forever'"),
+    ({"clock-skew": "forever"}, "clock-skew: expected a finite number, got 'forever'"),
     ({"faults": [{"status": 502}]}, "faults[0].calls: missing"),
     ({"faults": [{"calls": "jbo", "hang": True}]}, "faults[0].calls[0]: expected 'token', 'trigger'"),
     ({"faults": [{"calls": "job"}]}, "faults[0]: expected one of status, drop, hang and expire-token, or"),
     ({"faults": [{"calls": "job", "drop": "close", "hang": True}]}, "faults[0]: expected one of status, drop, hang"),
-    ({"faults": [{"calls": "job", "status": 700}]}, "faults[0].status: expected less than or equal to 599, got 700"),
-    ({"faults": [{"calls": "job", "status": 502, "body": "xml"}]}, "faults[0].body.page: expected 'api', 'html'"),
-    ({"faults": [{"calls": "job", "hang": True, "requests": {"during": [1]}}]}, "faults[0].requests.during: "),
+    ({"faults": [{"calls": "job", "status": 502, "body": "xml"}]}, "faults[0].body.page: expected 'api' or 'html'"),
     ([1], "expected a valid dictionary"),
 ]
 
@@ -128,11 +122,9 @@ class TestMistakes:
             load(path)
         assert "my.yml" in str(caught.value)
 
-    def test_no_such_scenario(self) -> None:
+    def test_of_no_scenario_at_all(self, tmp_path: Path) -> None:
         with pytest.raises(ScenarioError, match=r"scenario sucess: no such file, and .* names are conflict,"):
             load({"based-on": "sucess"})
-
-    def test_not_yaml(self, tmp_path: Path) -> None:
         (tmp_path / "my.yml").write_text("job: [")
         with pytest.raises(ScenarioError, match=r"my\.yml: not YAML"):
             load(tmp_path / "my.yml")
@@ -149,50 +141,41 @@ def test_the_readme_shows_every_key_of_a_scenario_that_can_be_played(tmp_path: P
     assert all(call in example for call in CALLS)
 
 
-class TestJobs:
-    def job(self) -> Job:
-        log = [{"text": "a"}, {"at": 1, "text": "b"}, {"at": 5, "text": "c"}]
-        plan = plan_of(queued=10, runs=3, ends="ERROR", log=log)
-        return Job("workspace", plan, created=100.0, triggered_by="token")
+@pytest.mark.parametrize(
+    ("withdrawn", "now", "status", "started", "ended", "exit_code", "log"),
+    [
+        (None, 109.9, "QUEUED", None, None, None, 0),
+        (None, 110, "RUNNING", 110, None, None, 2),
+        (None, 113, "ERROR", 110, 113, 1, 4),
+        (None, 115, "ERROR", 110, 113, 1, 6),
+        (105, 104, "QUEUED", None, None, None, 0),
+        (105, 200, "STOPPED", None, 105, None, 0),
+        (110.5, 110.4, "RUNNING", 110, None, None, 2),
+        (110.5, 200, "STOPPED", 110, 110.5, None, 2),
+        (113.5, 114, "ERROR", 110, 113, 1, 4),
+    ],
+)
+def test_a_job_goes_as_planned_unless_it_is_withdrawn(
+    withdrawn: float, now: float, status: str, started: float, ended: float, exit_code: int, log: int
+) -> None:
+    lines = [{"text": "a"}, {"at": 1, "text": "b"}, {"at": 5, "text": "c"}]
+    job = Job("workspace", plan_of(queued=10, runs=3, ends="ERROR", log=lines), created=100.0, triggered_by="token")
+    assert [job.next_event(now) for now in (100, 110, 111, 113, 115)] == [110, 111, 113, 115, math.inf]
+    job.withdrawn = withdrawn
+    assert (job.status(now), job.started(now), job.ended(now)) == (status, started, ended)
+    assert (job.exit_code(now), job.log_written(now)) == (exit_code, log)
 
-    @pytest.mark.parametrize(
-        ("withdrawn", "now", "status", "started", "ended", "exit_code", "log"),
-        [
-            (None, 109.9, "QUEUED", None, None, None, 0),
-            (None, 110, "RUNNING", 110, None, None, 2),
-            (None, 113, "ERROR", 110, 113, 1, 4),
-            (None, 115, "ERROR", 110, 113, 1, 6),
-            (105, 104, "QUEUED", None, None, None, 0),
-            (105, 200, "STOPPED", None, 105, None, 0),
-            (110.5, 110.4, "RUNNING", 110, None, None, 2),
-            (110.5, 200, "STOPPED", 110, 110.5, None, 2),
-            (113.5, 114, "ERROR", 110, 113, 1, 4),
-        ],
-    )
-    def test_go_as_planned_unless_they_are_withdrawn(
-        self, withdrawn: float, now: float, status: str, started: float, ended: float, exit_code: int, log: int
-    ) -> None:
-        job = self.job()
-        job.withdrawn = withdrawn
-        assert (job.status(now), job.started(now), job.ended(now)) == (status, started, ended)
-        assert (job.exit_code(now), job.log_written(now)) == (exit_code, log)
 
-    def test_next_event_is_the_next_line_or_the_end(self) -> None:
-        job = self.job()
-        assert [job.next_event(now) for now in (100, 110, 111, 113, 115)] == [110, 111, 113, 115, math.inf]
-        job.withdrawn = 110.5
-        assert job.next_event(110) == 110.5
-
-    @given(created=st.floats(0, 2e9), at=st.floats(0, 100))
-    def test_what_is_announced_is_there_at_that_very_moment(self, created: float, at: float) -> None:
-        """However the times are rounded: whoever waits for the next line must not wait for ever."""
-        log = [{"at": at, "text": ""}, {"lines": 3, "over": 1}]
-        job = Job("workspace", plan_of(runs="forever", log=log), created, "token")
-        now, seen = created - 1, 0
-        while (now := job.next_event(now)) < math.inf:
-            assert job.log_written(now) > seen
-            seen = job.log_written(now)
-        assert seen == len("\n") + 3 * len("line 000\n")
+@given(created=st.floats(0, 2e9), at=st.floats(0, 100))
+def test_what_is_announced_is_there_at_that_very_moment(created: float, at: float) -> None:
+    """However the times are rounded: whoever waits for the next line must not wait for ever."""
+    log = [{"at": at, "text": ""}, {"lines": 3, "over": 1}]
+    job = Job("workspace", plan_of(runs="forever", log=log), created, "token")
+    now, seen = created - 1, 0
+    while (now := job.next_event(now)) < math.inf:
+        assert job.log_written(now) > seen
+        seen = job.log_written(now)
+    assert seen == len("\n") + 3 * len("line 000\n")
 
 
 def test_a_log_is_handed_out_in_large_pieces() -> None:
