@@ -26,6 +26,17 @@ before = set(sys.modules)
 from matatika_deploy.runtime.bootstrap import run
 run("matatika_deploy.post")
 """
+OPENSSL = {"OPENSSL_CONF", "OPENSSL_CONF_INCLUDE", "OPENSSL_ENGINES", "OPENSSL_MODULES", "SSLKEYLOGFILE"}
+STAND_IN = """
+import json, os, sys
+def main(environ, signals, started):
+    print(json.dumps([sorted(os.environ), "ssl" in sys.modules]), flush=True)
+    return 7
+"""
+
+
+def _python(*arguments: str, environ: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *arguments], env=environ, capture_output=True, text=True)
 
 
 def _saved(folder: Path, stage: Stage) -> dict[str, str]:
@@ -35,56 +46,38 @@ def _saved(folder: Path, stage: Stage) -> dict[str, str]:
     return state_environ(files.state)
 
 
-def test_the_names_are_those_of_the_state(tmp_path: Path) -> None:
-    saved = _saved(tmp_path, Stage.FINISHED)
-    assert saved[bootstrap.STAGE_VARIABLE] in bootstrap.STAGES_WITHOUT_POST
+def test_stages_without_a_post_step_have_the_names_of_the_state(tmp_path: Path) -> None:
+    assert _saved(tmp_path, Stage.FINISHED)[bootstrap.STAGE_VARIABLE] in bootstrap.STAGES_WITHOUT_POST
     assert not {Stage.TRIGGERING, Stage.RUNNING} & set(bootstrap.STAGES_WITHOUT_POST)
 
 
 @pytest.mark.parametrize("stage", [None, Stage.FINISHED])
-def test_post_imports_nothing_when_main_has_finished(tmp_path: Path, stage: Stage | None) -> None:
+def test_post_imports_nothing_and_says_nothing_when_main_has_finished(tmp_path: Path, stage: Stage | None) -> None:
     environ = _saved(tmp_path, stage) if stage else {}
-    ran = subprocess.run([sys.executable, "-c", SPY], env=environ, capture_output=True, text=True, check=True)
+    ran = _python("-c", SPY, environ=environ)
     code, imported = json.loads(ran.stdout)
     assert (code, ran.stderr) == (0, "")
-    own = {"matatika_deploy", "matatika_deploy.runtime", "matatika_deploy.runtime.bootstrap"}
     # An editable install may have a module of its own imported first.
-    assert {name for name in imported if not name.startswith("_")} <= own | {"time"}
+    own = {"matatika_deploy", "matatika_deploy.runtime", "matatika_deploy.runtime.bootstrap", "time"}
+    assert {name for name in imported if not name.startswith("_")} <= own
+    as_module = _python("-m", "matatika_deploy.post", environ=environ)
+    assert (as_module.returncode, as_module.stdout, as_module.stderr) == (0, "", "")
 
 
-@pytest.mark.parametrize("stage", [Stage.TRIGGERING, Stage.RUNNING])
-def test_post_is_run_when_main_has_not_finished(tmp_path: Path, stage: Stage) -> None:
-    environ = _saved(tmp_path, stage)
-    ran = subprocess.run([sys.executable, "-c", SPY], env=environ, capture_output=True, text=True, check=True)
-    *warnings, told = ran.stdout.splitlines()
+def test_post_is_run_when_main_has_not_finished(tmp_path: Path) -> None:
+    *warnings, told = _python("-c", SPY, environ=_saved(tmp_path, Stage.RUNNING)).stdout.splitlines()
     assert warnings
     assert "matatika_deploy.post" in json.loads(told)[1]
 
 
-def test_post_as_a_module_says_nothing_when_main_has_finished(tmp_path: Path) -> None:
-    environ = _saved(tmp_path, Stage.FINISHED)
-    ran = subprocess.run([sys.executable, "-m", "matatika_deploy.post"], env=environ, capture_output=True, check=True)
-    assert (ran.stdout, ran.stderr) == (b"", b"")
-
-
-RUN = "from matatika_deploy.runtime.bootstrap import run; run('stand_in')"
-MODULE = """
-import json, os, sys
-def main(environ, signals, started):
-    print(json.dumps([sorted(os.environ), "ssl" in sys.modules]), flush=True)
-    return 7
-"""
-
-
-@pytest.mark.parametrize(
-    "name", ["OPENSSL_CONF", "OPENSSL_CONF_INCLUDE", "OPENSSL_ENGINES", "OPENSSL_MODULES", "SSLKEYLOGFILE"]
-)
-def test_variables_that_openssl_obeys_are_gone_before_ssl_is_imported(tmp_path: Path, name: str) -> None:
-    (tmp_path / "stand_in.py").write_text(MODULE, encoding="utf-8")
-    program = f"import sys; sys.path.append({str(tmp_path)!r}); {RUN}"
-    environ = {name: str(tmp_path), "LEFT_ALONE": "x"}
-    ran = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True)
+def test_variables_that_openssl_obeys_are_gone_before_ssl_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "stand_in.py").write_text(STAND_IN, encoding="utf-8")
+    program = (
+        f"import sys; sys.path.append({str(tmp_path)!r}); "
+        "from matatika_deploy.runtime.bootstrap import run; run('stand_in')"
+    )
+    ran = _python("-c", program, environ={"LEFT_ALONE": "x", **dict.fromkeys(OPENSSL, str(tmp_path))})
     names, is_imported = json.loads(ran.stdout)
     assert (ran.returncode, is_imported) == (7, False)
-    assert name not in names
     assert "LEFT_ALONE" in names
+    assert not OPENSSL & set(names)

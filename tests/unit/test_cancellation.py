@@ -1,13 +1,12 @@
 """Every wait of a scope ends by time, a wake-up, a cancellation, a signal or the deadline, whichever comes first."""
 
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
-from math import inf
+from contextlib import suppress
 from queue import Empty, SimpleQueue
-from threading import Event, Lock, Thread
+from signal import SIGINT, SIGTERM
+from threading import Lock, Thread
 
 import pytest
 
@@ -16,180 +15,117 @@ from matatika_deploy.runtime.signals import Inbox, Signals
 from tests.support.clock import FakeClock
 
 
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
+class Scope(CancelScope):
+    """A scope on a clock that is moved by hand, whose deadline is after 100 s."""
+
+    clock: FakeClock
+    signals: Signals
+
+    def __init__(self) -> None:
+        clock = FakeClock()
+        super().__init__(clock, Signals(clock.monotonic), deadline=100)
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something before the next wait (0), or during it."""
+        if seconds:
+            self.clock.call_later(seconds, action)
+        else:
+            action()
 
 
 @pytest.fixture
-def signals(clock: FakeClock) -> Signals:
-    return Signals(clock.monotonic)
+def scope() -> Iterator[Scope]:
+    scope = Scope()
+    yield scope
+    # Whatever naps still, wakes up.
+    scope.clock.advance(1000)
 
 
-@pytest.fixture
-def scope(clock: FakeClock, signals: Signals) -> CancelScope:
-    return CancelScope(clock, signals, deadline=100)
+def nap(scope: CancelScope, seconds: float) -> Callable[[], None]:
+    """Work for a task: to let time pass, whatever becomes of the scope."""
+    return lambda: CancelScope(scope.clock).sleep(seconds)
 
 
-class Gate:
-    """Something for a task to wait for, while time passes: `wait` returns True once the gate is open."""
-
-    def __init__(self, clock: FakeClock) -> None:
-        self._clock = clock
-        self._event = Event()
-        self._held = ExitStack()
-
-    def wait(self) -> bool:
-        self._held.enter_context(self._clock.held(inf))
-        try:
-            return self._event.wait(10)
-        finally:
-            self._held.close()
-
-    def open(self) -> None:
-        # From now on the task has something to do, whenever its thread wakes up.
-        self._held.close()
-        self._event.set()
+@pytest.mark.parametrize("wakeable", [True, False])
+@pytest.mark.parametrize(("seconds", "passed"), [(7.5, 7.5), (0, 0), (-1, 0)])
+def test_sleep_lets_time_pass_whatever_is_in_the_inbox(
+    scope: Scope, seconds: float, passed: float, wakeable: bool
+) -> None:
+    for _ in range(5):
+        scope.signals.inbox.put(None)
+        scope.signals.inbox.put("a task that nobody waits for any more")
+    scope.sleep(seconds, wakeable=wakeable)
+    assert scope.clock.passed == passed
 
 
-@pytest.fixture
-def gate(clock: FakeClock) -> Iterator[Gate]:
-    """A gate that is opened at the test's end if not before."""
-    gate = Gate(clock)
-    yield gate
-    gate.open()
+@pytest.mark.parametrize(
+    ("wakes", "are_wakeable", "passed"),
+    [
+        ([3], [True], 3),
+        ([0], [True], 0),
+        # Two wakes end one sleep.
+        ([0, 0], [True, True], 10),
+        # A wake ends no sleep that is not wakeable, but the next one that is.
+        ([3], [False], 10),
+        ([3], [False, True], 10),
+    ],
+)
+def test_wake_ends_one_wakeable_sleep(
+    scope: Scope, wakes: list[float], are_wakeable: list[bool], passed: float
+) -> None:
+    for moment in wakes:
+        scope.after(moment, scope.wake)
+    for wakeable in are_wakeable:
+        scope.sleep(10, wakeable=wakeable)
+    assert scope.clock.passed == passed
 
 
-class TestSleep:
-    """On a clock that is moved by hand."""
-
-    @pytest.mark.parametrize("wakeable", [True, False])
-    def test_sleep_lets_time_pass(self, scope: CancelScope, clock: FakeClock, wakeable: bool) -> None:
-        scope.sleep(7.5, wakeable=wakeable)
-        assert clock.passed == 7.5
-
-    @pytest.mark.parametrize("seconds", [0, -1])
-    @pytest.mark.parametrize("wakeable", [True, False])
-    def test_sleep_of_no_time_returns_at_once(
-        self, scope: CancelScope, clock: FakeClock, wakeable: bool, seconds: float
-    ) -> None:
-        scope.sleep(seconds, wakeable=wakeable)
-        assert clock.passed == 0
-
-    @pytest.mark.parametrize("wakeable", [True, False])
-    def test_sleep_ignores_what_else_is_in_the_inbox(
-        self, scope: CancelScope, clock: FakeClock, signals: Signals, wakeable: bool
-    ) -> None:
-        for _ in range(5):
-            signals.inbox.put(None)
-            signals.inbox.put("a task that nobody waits for any more")
-        scope.sleep(7.5, wakeable=wakeable)
-        assert clock.passed == 7.5
-
-    def test_wake_ends_a_wakeable_sleep(self, scope: CancelScope, clock: FakeClock) -> None:
-        clock.call_later(3, scope.wake)
-        scope.sleep(10, wakeable=True)
-        assert clock.passed == 3
-
-    def test_wake_before_a_wakeable_sleep_ends_it_at_once(self, scope: CancelScope, clock: FakeClock) -> None:
-        scope.wake()
-        scope.sleep(10, wakeable=True)
-        assert clock.passed == 0
-
-    def test_two_wakes_end_one_sleep(self, scope: CancelScope, clock: FakeClock) -> None:
-        scope.wake()
-        scope.wake()
-        scope.sleep(10, wakeable=True)
-        scope.sleep(10, wakeable=True)
-        assert clock.passed == 10
-
-    def test_wake_ends_no_other_sleep(self, scope: CancelScope, clock: FakeClock) -> None:
-        clock.call_later(3, scope.wake)
-        scope.sleep(10)
-        assert clock.passed == 10
-
-    def test_wake_during_another_sleep_ends_the_next_wakeable_one(self, scope: CancelScope, clock: FakeClock) -> None:
-        clock.call_later(3, scope.wake)
-        scope.sleep(10)
-        scope.sleep(10, wakeable=True)
-        assert clock.passed == 10
-
-
-class TestDeadline:
-    """No wait goes beyond it."""
-
-    @pytest.mark.parametrize("wakeable", [True, False])
-    def test_deadline_ends_a_sleep(self, scope: CancelScope, clock: FakeClock, wakeable: bool) -> None:
+def test_nothing_begins_after_the_deadline(scope: Scope) -> None:
+    scope.deadline = 50
+    scope.sleep(30)
+    assert (scope.remaining, scope.deadline) == (20, 50)
+    scope.clock.advance(20)
+    assert scope.remaining == 0
+    begun: list[None] = []
+    for attempt in (scope.checkpoint, lambda: scope.sleep(0), lambda: scope.start(lambda: begun.append(None))):
         with pytest.raises(DeadlineExceeded):
-            scope.sleep(1000, wakeable=wakeable)
-        assert clock.passed == 100
+            attempt()
+    assert not begun
 
-    def test_deadline_that_is_reached_exactly_has_passed(self, scope: CancelScope) -> None:
-        with pytest.raises(DeadlineExceeded):
-            scope.sleep(100)
 
-    def test_remaining_counts_down_to_zero(self, scope: CancelScope, clock: FakeClock) -> None:
-        scope.sleep(60)
-        assert (scope.remaining, scope.deadline) == (40, 100)
-        clock.advance(60)
-        assert scope.remaining == 0
-
-    def test_nothing_begins_after_the_deadline(self, scope: CancelScope, clock: FakeClock) -> None:
-        clock.advance(100)
-        begun: list[None] = []
-        for attempt in (scope.checkpoint, lambda: scope.sleep(0), lambda: scope.start(lambda: begun.append(None))):
-            with pytest.raises(DeadlineExceeded):
-                attempt()
-        assert not begun
-
-    def test_deadline_can_be_set_later(self, scope: CancelScope, clock: FakeClock) -> None:
-        scope.deadline = 5
-        with pytest.raises(DeadlineExceeded):
-            scope.sleep(10)
-        assert clock.passed == 5
-
-    def test_deadline_is_closer_within_fail_after(self, scope: CancelScope, clock: FakeClock) -> None:
-        scope.sleep(10)
-        with pytest.raises(DeadlineExceeded), scope.fail_after(5):
-            scope.sleep(20)
-        assert clock.passed == 15
-        scope.sleep(20)
-        assert clock.passed == 35
-
-    def test_fail_after_never_moves_the_deadline_away(self, scope: CancelScope, clock: FakeClock) -> None:
-        with pytest.raises(DeadlineExceeded), scope.fail_after(500):
-            scope.sleep(200)
-        assert clock.passed == 100
-
-    def test_fail_after_can_be_nested(self, scope: CancelScope, clock: FakeClock) -> None:
-        with scope.fail_after(50):
-            with pytest.raises(DeadlineExceeded), scope.fail_after(5):
-                scope.sleep(20)
-            with pytest.raises(DeadlineExceeded), scope.fail_after(500):
+def test_fail_after_moves_the_deadline_closer_within_its_block_and_never_away(scope: Scope) -> None:
+    with scope.fail_after(50):
+        for seconds, passed in ((5, 5), (500, 50)):
+            with pytest.raises(DeadlineExceeded), scope.fail_after(seconds):
                 scope.sleep(200)
-        assert clock.passed == 50
+            assert scope.clock.passed == passed
+    scope.sleep(20)
+    with pytest.raises(DeadlineExceeded), scope.fail_after(500):
+        scope.sleep(200)
+    assert scope.clock.passed == 100
 
 
-Wait = Callable[[CancelScope, Gate], object]
-
-
-def _sleep_within_fail_after(scope: CancelScope, _: Gate) -> None:
+def _sleep_within_fail_after(scope: CancelScope) -> None:
     with scope.fail_after(20):
         scope.sleep(10)
 
 
-def _hold_a_lock_of_another_thread(scope: CancelScope, _: Gate) -> None:
+def _hold_a_lock_of_another_thread(scope: CancelScope) -> None:
     lock = Lock()
     lock.acquire()
-    with scope.fail_after(20), scope.hold(lock):
-        pass
+    try:
+        with scope.fail_after(20), scope.hold(lock):
+            pytest.fail("the lock is somebody else's")
+    finally:
+        assert lock.locked()
 
 
+Wait = Callable[[CancelScope], object]
 WAITS: dict[str, Wait] = {
-    "sleep": lambda scope, _: scope.sleep(10),
-    "wakeable sleep": lambda scope, _: scope.sleep(10, wakeable=True),
-    "run": lambda scope, gate: scope.run(gate.wait, 10),
-    "join": lambda scope, gate: scope.join(scope.start(gate.wait), 10),
+    "sleep": lambda scope: scope.sleep(10),
+    "wakeable sleep": lambda scope: scope.sleep(10, wakeable=True),
+    "run": lambda scope: scope.run(nap(scope, 20), 10),
+    "join": lambda scope: scope.join(scope.start(nap(scope, 20)), 10),
     "fail_after": _sleep_within_fail_after,
     "hold": _hold_a_lock_of_another_thread,
 }
@@ -197,210 +133,131 @@ every_wait = pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 
 
 @every_wait
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-class TestSignal:
-    """The first signal ends whatever wait there is."""
+def test_deadline_ends_every_wait(scope: Scope, wait: Wait) -> None:
+    scope.deadline = 0.3
+    with pytest.raises(DeadlineExceeded):
+        wait(scope)
+    assert scope.clock.passed == 0.3
 
-    def test_signal_before_a_wait_ends_it(
-        self, scope: CancelScope, signals: Signals, gate: Gate, wait: Wait, signum: int
-    ) -> None:
-        signals.receive(signum)
-        with pytest.raises(Cancelled) as caught:
-            wait(scope, gate)
-        assert caught.value.signum == signum
 
-    def test_signal_during_a_wait_ends_it(
-        self, scope: CancelScope, signals: Signals, clock: FakeClock, gate: Gate, wait: Wait, signum: int
-    ) -> None:
-        clock.call_later(3, lambda: signals.receive(signum))
-        with pytest.raises(Cancelled) as caught:
-            wait(scope, gate)
-        assert caught.value.signum == signum
-        assert clock.passed == 3
+@every_wait
+@pytest.mark.parametrize(("signum", "moment"), [(SIGINT, 0), (SIGTERM, 0.3)])
+def test_signal_before_or_during_a_wait_ends_it(scope: Scope, wait: Wait, signum: int, moment: float) -> None:
+    scope.after(moment, lambda: scope.signals.receive(signum))
+    with pytest.raises(Cancelled) as caught:
+        wait(scope)
+    assert (caught.value.signum, scope.clock.passed) == (signum, moment)
 
 
 @every_wait
 @pytest.mark.parametrize("has_signals", [True, False])
-def test_cancel_by_another_thread_ends_every_wait(
-    clock: FakeClock, signals: Signals, gate: Gate, wait: Wait, has_signals: bool
-) -> None:
-    scope = CancelScope(clock, signals if has_signals else None)
-    clock.call_later(3, scope.cancel)
+def test_cancel_by_another_thread_ends_every_wait(scope: Scope, wait: Wait, has_signals: bool) -> None:
+    cancelled = CancelScope(scope.clock, scope.signals if has_signals else None)
+    scope.after(0.3, cancelled.cancel)
     with pytest.raises(Cancelled) as caught:
-        wait(scope, gate)
-    assert caught.value.signum is None
-    assert clock.passed == 3
+        wait(cancelled)
+    assert (caught.value.signum, scope.clock.passed) == (None, 0.3)
     with pytest.raises(Cancelled):
-        scope.checkpoint()
+        cancelled.checkpoint()
 
 
-class TestShutdown:
-    """While the step ends, signals raise nothing, but leave less time."""
-
-    def test_handled_signal_leaves_the_new_deadline(
-        self, scope: CancelScope, signals: Signals, clock: FakeClock
-    ) -> None:
-        signals.receive(signal.SIGINT)
-        scope.begin_shutdown(5, grace_after_signal=1, handled_signals=1)
-        scope.sleep(3)
-        with pytest.raises(DeadlineExceeded):
-            scope.sleep(10)
-        assert clock.passed == 5
-
-    def test_further_signal_leaves_the_grace(self, scope: CancelScope, signals: Signals, clock: FakeClock) -> None:
-        signals.receive(signal.SIGINT)
-        scope.begin_shutdown(5, grace_after_signal=1, handled_signals=1)
-        clock.call_later(2, lambda: signals.receive(signal.SIGTERM))
-        with pytest.raises(DeadlineExceeded):
-            scope.sleep(10)
-        assert clock.passed == 3
-
-    def test_further_signal_never_leaves_more(self, scope: CancelScope, signals: Signals, clock: FakeClock) -> None:
-        scope.begin_shutdown(5, grace_after_signal=60, handled_signals=0)
-        signals.receive(signal.SIGINT)
-        with pytest.raises(DeadlineExceeded):
-            scope.sleep(10)
-        assert clock.passed == 5
-
-    def test_signal_that_nobody_handled_counts_as_a_further_one(
-        self, scope: CancelScope, signals: Signals, clock: FakeClock
-    ) -> None:
-        signals.receive(signal.SIGINT)
-        scope.begin_shutdown(5, grace_after_signal=1, handled_signals=0)
-        with pytest.raises(DeadlineExceeded):
-            scope.sleep(10)
-        assert clock.passed == 1
-
-    def test_second_signal_within_a_second_leaves_the_deadline(
-        self, scope: CancelScope, signals: Signals, clock: FakeClock
-    ) -> None:
-        """Ctrl-C in a terminal reaches the program twice; a withdrawal of 1.5 s must not be cut short by that."""
-        signals.receive(signal.SIGINT)
-        scope.begin_shutdown(5, grace_after_signal=1, handled_signals=1)
-        clock.call_later(0.9, lambda: signals.receive(signal.SIGINT))
-        with pytest.raises(DeadlineExceeded):
-            scope.sleep(10)
-        assert clock.passed == 5
-
-    def test_shutdown_may_begin_after_the_deadline(self, scope: CancelScope, clock: FakeClock) -> None:
-        clock.advance(100)
-        scope.begin_shutdown(105, grace_after_signal=1, handled_signals=0)
-        scope.sleep(3)
-        assert clock.passed == 103
-
-    def test_shutdown_that_begins_again_moves_the_deadline_earlier_only(self, scope: CancelScope) -> None:
-        scope.begin_shutdown(50, grace_after_signal=1, handled_signals=0)
-        scope.begin_shutdown(70, grace_after_signal=1, handled_signals=0)
-        assert scope.deadline == 50
-        scope.begin_shutdown(20, grace_after_signal=1, handled_signals=0)
-        assert scope.deadline == 20
+@pytest.mark.parametrize(
+    ("signalled_at", "handled", "grace", "passed"),
+    [
+        ([0], 1, 1, 5),
+        # A further signal leaves the grace, and never more than there was.
+        ([0, 2], 1, 1, 3),
+        ([0, 2], 1, 60, 5),
+        # One that nobody handled counts as a further one.
+        ([0], 0, 1, 1),
+        # Ctrl-C in a terminal reaches the program twice; a withdrawal of 1.5 s must not be cut short by that.
+        ([0, 0.9], 1, 1, 5),
+    ],
+)
+def test_signal_during_shutdown_leaves_less_time(
+    scope: Scope, signalled_at: list[float], handled: int, grace: float, passed: float
+) -> None:
+    for moment in signalled_at:
+        scope.after(moment, lambda: scope.signals.receive(SIGINT))
+    scope.begin_shutdown(5, grace, handled)
+    with pytest.raises(DeadlineExceeded):
+        scope.sleep(10)
+    assert scope.clock.passed == passed
 
 
-class TestTasks:
-    """Work in a thread of its own."""
+def test_shutdown_may_begin_after_the_deadline_and_again_only_move_it_earlier(scope: Scope) -> None:
+    scope.clock.advance(100)
+    for deadline, expected in ((150, 150), (170, 150), (120, 120)):
+        scope.begin_shutdown(deadline, grace_after_signal=1, handled_signals=0)
+        assert scope.deadline == expected
+    scope.sleep(3)
+    assert scope.clock.passed == 103
 
-    def test_task_runs_in_a_daemon_thread_and_gives_its_result(self, scope: CancelScope) -> None:
-        assert scope.run(lambda: threading.current_thread().daemon, 10)
 
-    def test_task_raises_its_error(self, scope: CancelScope) -> None:
-        def fail() -> None:
-            raise KeyError("x")
+def test_task_runs_in_a_daemon_thread_and_gives_its_result_or_error(scope: Scope) -> None:
+    assert scope.run(lambda: threading.current_thread().daemon, 10)
+    with pytest.raises(ZeroDivisionError):
+        scope.run(lambda: 1 / 0, 10)
 
-        with pytest.raises(KeyError):
-            scope.run(fail, 10)
 
-    def test_task_may_take_too_long(self, scope: CancelScope, gate: Gate) -> None:
-        with pytest.raises(TaskTimeout):
-            scope.run(gate.wait, 10)
-
-    def test_task_can_be_joined_again_after_a_signal(self, scope: CancelScope, signals: Signals, gate: Gate) -> None:
-        task = scope.start(gate.wait)
-        signals.receive(signal.SIGINT)
-        with pytest.raises(Cancelled):
-            scope.join(task, 10)
-        scope.begin_shutdown(100, grace_after_signal=1, handled_signals=1)
-        gate.open()
-        assert scope.join(task, 10)
-
-    def test_task_that_is_done_can_be_joined_after_the_deadline(self, scope: CancelScope, clock: FakeClock) -> None:
-        task = scope.start(lambda: "done")
+def test_task_can_be_joined_again_after_a_signal_and_after_the_deadline(scope: Scope) -> None:
+    task = scope.start(nap(scope, 5))
+    scope.signals.receive(SIGINT)
+    with pytest.raises(Cancelled):
         scope.join(task, 10)
-        clock.advance(1000)
-        assert scope.join(task, 0) == "done"
-
-    def test_task_that_nobody_waits_for_disturbs_no_later_one(
-        self, scope: CancelScope, clock: FakeClock, gate: Gate
-    ) -> None:
-        with pytest.raises(TaskTimeout):
-            scope.run(gate.wait, 10)
-        later = Gate(clock)
-        second = scope.start(lambda: later.wait() and "second")
-        gate.open()
-        clock.call_later(3, later.open)
-        assert scope.join(second, 10) == "second"
+    scope.begin_shutdown(100, grace_after_signal=1, handled_signals=1)
+    scope.join(task, 10)
+    assert scope.clock.passed == 5
+    scope.clock.advance(1000)
+    scope.join(task, 0)
 
 
-class TestHold:
-    """A lock that several threads want."""
+def test_task_that_takes_too_long_disturbs_no_later_one(scope: Scope) -> None:
+    with pytest.raises(TaskTimeout):
+        scope.run(nap(scope, 20), 10)
+    scope.run(nap(scope, 15), 30)
+    assert scope.clock.passed == 25
 
-    def test_hold_takes_the_lock_for_the_block_alone(self, scope: CancelScope) -> None:
-        lock = Lock()
-        with scope.hold(lock):
-            assert lock.locked()
-        assert not lock.locked()
 
-    def test_hold_releases_the_lock_after_an_error(self, scope: CancelScope) -> None:
-        lock = Lock()
-        with pytest.raises(KeyError), scope.hold(lock):
-            raise KeyError("x")
-        assert not lock.locked()
-
-    def test_hold_waits_for_the_other_thread(self, scope: CancelScope, clock: FakeClock) -> None:
-        lock = Lock()
-        lock.acquire()
-        clock.call_later(3, lock.release)
-        with scope.hold(lock):
-            assert clock.passed == pytest.approx(3, abs=0.1)
-
-    def test_hold_ends_with_the_deadline_and_leaves_the_lock_alone(self, scope: CancelScope, clock: FakeClock) -> None:
-        lock = Lock()
-        lock.acquire()
-        scope.deadline = 5
-        with pytest.raises(DeadlineExceeded), scope.hold(lock):
-            pytest.fail("the lock is somebody else's")
-        assert clock.passed == 5
+def test_hold_waits_for_the_lock_and_takes_it_for_the_block_alone(scope: Scope) -> None:
+    lock = Lock()
+    lock.acquire()
+    scope.after(0.3, lock.release)
+    with scope.hold(lock):
+        assert scope.clock.passed == pytest.approx(0.3, abs=0.1)
         assert lock.locked()
+    assert not lock.locked()
+    with pytest.raises(KeyError), scope.hold(lock):
+        raise KeyError
+    assert not lock.locked()
 
 
-class TestSystemClock:
-    """The machine's own."""
+def test_system_clock_tells_the_time() -> None:
+    assert SystemClock().monotonic() == pytest.approx(time.monotonic(), abs=1)
+    assert SystemClock().time() == pytest.approx(time.time(), abs=1)
 
-    def test_clock_tells_the_time(self) -> None:
-        assert SystemClock().monotonic() == pytest.approx(time.monotonic(), abs=1)
-        assert SystemClock().time() == pytest.approx(time.time(), abs=1)
 
-    def test_wait_gives_what_comes(self) -> None:
-        inbox: Inbox = SimpleQueue()
-        inbox.put("x")
-        assert SystemClock().wait(inbox, 10) == "x"
-
-    @pytest.mark.parametrize("seconds", [0.01, 0, -5])
-    def test_wait_ends_when_its_time_is_over(self, seconds: float) -> None:
+def test_wait_gives_what_comes_and_ends_when_its_time_is_over() -> None:
+    inbox: Inbox = SimpleQueue()
+    inbox.put("x")
+    assert SystemClock().wait(inbox, 10) == "x"
+    for seconds in (0.01, 0, -5):
         with pytest.raises(Empty):
-            SystemClock().wait(SimpleQueue(), seconds)
+            SystemClock().wait(inbox, seconds)
 
-    def test_wait_ends_though_its_time_is_over_as_soon_as_it_begins(self) -> None:
-        inbox: Inbox = SimpleQueue()
 
-        def wait_often() -> None:
-            for number in range(20_000):
-                # What comes while nobody waits, and is taken without a wait, leaves a queue in a state of its own.
-                inbox.put(None)
-                inbox.get()
-                with suppress(Empty):
-                    SystemClock().wait(inbox, (number % 40) * 1e-7)
+def test_wait_ends_though_its_time_is_over_as_soon_as_it_begins() -> None:
+    inbox: Inbox = SimpleQueue()
 
-        thread = Thread(target=wait_often, daemon=True)
-        thread.start()
-        thread.join(60)
-        assert not thread.is_alive()
+    def wait_often() -> None:
+        for number in range(5000):
+            # What comes while nobody waits, and is taken without a wait, leaves a queue in a state of its own.
+            inbox.put(None)
+            inbox.get()
+            with suppress(Empty):
+                SystemClock().wait(inbox, (number % 40) * 1e-7)
+
+    thread = Thread(target=wait_often, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()

@@ -5,11 +5,10 @@ from collections import defaultdict
 
 from matatika_deploy import outcome
 from matatika_deploy.errors import BadInput, CheckFailed, PlatformError
-from matatika_deploy.outcome import StepResult
 from matatika_deploy.platform.job import Job
 from tests.support.readme import README, table
 
-ENDS: list[StepResult] = [
+ENDS = [
     *(outcome.ended(Job(id="1", status=status)) for status in ("COMPLETE", "ERROR", "STOPPED")),
     outcome.submitted(Job(id="1", status="QUEUED")),
     outcome.checked(),
