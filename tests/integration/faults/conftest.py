@@ -2,4 +2,4 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.integration.faults.row_checks", "tests.support.secrecy")
+pytest.register_assert_rewrite("tests.support.secrecy")

@@ -1,39 +1,188 @@
 """Every fault of every call: how the step ends, what it asked for, and what has become of the deployment."""
 
 import random
-import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
-from tests.integration.faults.faults import Kind, api_error, html
-from tests.integration.faults.row_checks import break_as, check
-from tests.integration.faults.table import STORIES, Row, rows
-from tests.support.in_process import IMPATIENT, PATIENT, stage
-from tests.support.peer import after_effect, answer, reset
+from matatika_deploy.platform import responses
+from matatika_deploy.platform.client import Client
+from matatika_deploy.platform.job import parse_job
+from matatika_deploy.platform.responses import InvalidResponse, Request, classify
+from matatika_deploy.runtime.cancellation import CancelScope
+from matatika_deploy.runtime.signals import Signals
+from matatika_simulator import JobState, Simulator
+from tests.integration.faults.faults import FAULTS, Fault, Kind, api_error, html
+from tests.integration.faults.reliability import FILE, written
+from tests.integration.faults.table import RUNNING, STORIES, TIMEOUT, Expected, Row, rows
+from tests.support.clock import FakeClock
+from tests.support.in_process import stage
+from tests.support.peer import Behaviour, Exchange, Peer, after_effect, answer, relay, reset, then_refuse
 from tests.support.pipelines import check_out
+from tests.support.platform import Reports, make_platform
+from tests.support.step import Result
 
-# Far more than any row takes; far less than a peer that is silent for good, or drips a byte at a time, would.
-REAL_SECONDS = 30
+# What the faults of a kind mean to the client; all others are refusals.
+MEANS: Final[Mapping[Kind, responses.Kind]] = {
+    Kind.LOST: responses.Kind.AMBIGUOUS,
+    Kind.SILENT: responses.Kind.AMBIGUOUS,
+    Kind.NONSENSE: responses.Kind.AMBIGUOUS,
+    Kind.BUSY: responses.Kind.NOT_EXECUTED,
+}
+# What the peer calls a call, if that is another name.
+NAMES: Final = {"known": "jobs", "plan": "pipelines", "ready": "pipelines", "earlier-runs": "runs"}
+# Lists that are read again after the answer to this call was lost.
+AFTER_A_LOST_ANSWER: Final = {"jobs": "trigger", "runs": "run"}
+# Before their first request, the same is asked for once.
+FIRST: Final = {"jobs": 2, "runs": 2, "ready": 2}
+# The call right before, and which request of it; and when that is, if it is made again and again.
+BEFORE: Final = {
+    **dict.fromkeys(("known", "plan", "pipelines"), ("token", 1)),
+    **dict.fromkeys(("trigger", "webhook"), ("jobs", 1)),
+    **dict.fromkeys(("job", "logs"), ("trigger", 1)),
+    "jobs": ("trigger", 1),
+    "earlier-runs": ("pipelines", 2),
+    "run": ("runs", 1),
+    "runs": ("run", 1),
+}
+LAST_LOOK: Final[Mapping[str, Callable[[Peer, bytes], bool]]] = {
+    "ready": lambda peer, answered: b'"COMPLETE"' in answered and peer.count("runs") == 0,
+    "withdraw": lambda peer, _: peer.clock is not None and peer.clock.passed >= TIMEOUT,
+    "delete": lambda peer, _: peer.count("withdraw") > 0,
+}
+# They are tried for 10 s at most.
+SHORT: Final = ("known", "plan", "pipelines", "earlier-runs")
+ENDING: Final = ("withdraw", "delete")
+OUTCOMES: Final = {0: "success", 3: "error", 4: "timed-out"}
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[tuple[Client, Peer]]:
+    clock = FakeClock()
+    with Simulator(clock=clock.now, held=clock.held) as simulator, Peer(simulator, clock) as peer:
+        yield Client(make_platform(clock, Reports()), CancelScope(clock, Signals(clock.monotonic))), peer
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if not fault.in_steps], ids=str)
+def test_fault_means_the_same_as_others_of_its_kind(fault: Fault, network: tuple[Client, Peer]) -> None:
+    client, peer = network
+    peer.on("job", fault.behaviour, {peer.count("job") + 1})
+    request = Request("read the job", "GET", f"{peer.api_url}/jobs/1")
+    _, verdict, response, _ = client.finish(client.start(request), request)
+    if response and verdict.kind is responses.Kind.OK:
+        with pytest.raises(InvalidResponse) as caught:
+            parse_job(response.json())
+        verdict = classify(caught.value)
+    assert verdict.kind is MEANS.get(fault.kind, responses.Kind.REJECTED)
+    assert verdict.retry_after == fault.pause
+    if verdict.kind is responses.Kind.REJECTED:
+        assert verdict.is_from_api == (fault.kind is Kind.REFUSED)
+        assert (300 <= (verdict.status or 0) < 400) == (fault.kind is Kind.REDIRECTED)
 
 
 @pytest.mark.parametrize("row", list(rows()), ids=str)
-def test_fault(row: Row, tmp_path: Path) -> None:
+def test_step_meets_a_fault(row: Row, tmp_path: Path) -> None:
     random.seed(str(row))
-    began = time.monotonic()
     story = STORIES[row.call]
     with stage(tmp_path, story.scenario, **story.inputs) as here:
-        if story.has_files:
+        if row.call == "plan":
             check_out(here.step, {"a": ""})
         break_as(row, here.peer)
-        result = here.run(PATIENT)
-
-        check(row, result, here.peer, here.simulator)
-        assert time.monotonic() - began < REAL_SECONDS
+        result = here.run()
         least, most = row.expected.lasting
         assert least <= here.clock.passed <= most
+        assert not here.peer.was_called_elsewhere()
+        check_requests(row, here.peer)
+        check_jobs(row, result, here.simulator.jobs)
+        check_report(row.expected, result, here.simulator.jobs)
     if row.call == "logs" and result.code == 0 and not row.expected.warnings:
         assert result.log.job_log == "Déployé: un\ndeux\ntrois\n".encode()
+
+
+def break_as(row: Row, peer: Peer) -> None:
+    """Script the peer."""
+    if row.fault.kind is Kind.UNREACHABLE:
+        refuse_before(row, peer)
+        return
+    if row.call in AFTER_A_LOST_ANSWER:
+        peer.on(AFTER_A_LOST_ANSWER[row.call], after_effect(reset), {1})
+    behaviour = after_effect(row.fault.behaviour) if row.when.has_effect else row.fault.behaviour
+    first = FIRST.get(row.call, 1)
+    peer.on(NAMES.get(row.call, row.call), behaviour, range(first, 1_000_000) if row.when.is_always else {first})
+
+
+def refuse_before(row: Row, peer: Peer) -> None:
+    """Refuse connections from right before the first request of the call on, for longer than a try or for ever."""
+    seconds = None if row.when.is_always else 2.0 if row.call in (*SHORT, *ENDING) else 20.0
+    if row.call == "token":
+        peer.refuse(seconds)
+    elif row.call in LAST_LOOK:
+        peer.on("job", refusing_once(LAST_LOOK[row.call], seconds))
+    else:
+        call, number = BEFORE[row.call]
+        lost = after_effect(reset) if row.call in AFTER_A_LOST_ANSWER else relay
+        peer.on(call, then_refuse(seconds, lost), {number})
+
+
+def refusing_once(condition: Callable[[Peer, bytes], bool], seconds: float | None) -> Behaviour:
+    """Refuse connections from the first answer on for which a condition holds."""
+    has_refused = False
+
+    def behave(exchange: Exchange) -> None:
+        nonlocal has_refused
+        data = exchange.platform_answer()
+        if not has_refused and condition(exchange.peer, data):
+            has_refused = True
+            exchange.peer.refuse(seconds)
+        exchange.send(data)
+
+    return behave
+
+
+def check_requests(row: Row, peer: Peer) -> None:
+    """As many requests of the call as there should be, as far apart as the platform asks."""
+    requests = peer.calls(NAMES.get(row.call, row.call))[FIRST.get(row.call, 1) - 1 :]
+    triggers = peer.calls("trigger")
+    if row.call == "pipelines" and triggers:
+        # After the deployment, the same list is read for another purpose.
+        requests = [request for request in requests if request.at <= triggers[0].at]
+    least, most = row.expected.requests
+    assert least <= len(requests) <= most
+    if row.fault.pause and not (row.call in SHORT and row.when.is_always):
+        first, second = requests[:2]
+        assert row.fault.pause <= second.at - first.at < row.fault.pause * 1.25 + 0.1
+
+
+def check_jobs(row: Row, result: Result, jobs: list[JobState]) -> None:
+    """As many deployments as there should be, and none that is left running without a word."""
+    assert [job.type for job in jobs].count("WORKSPACE_DEPLOY") == row.expected.jobs
+    assert [job.type for job in jobs].count("PIPELINE_RUN") == row.expected.runs
+    running = [job for job in jobs if job.ended is None]
+    if row.call in ENDING:
+        assert bool(running) == (RUNNING in row.expected.tells)
+    for job in running:
+        assert any(job.id in said or "may have been queued" in said for said in result.log.said("error"))
+
+
+def check_report(expected: Expected, result: Result, jobs: list[JobState]) -> None:
+    """One error for a step that failed, none for one that did not, and the same story in every place."""
+    errors, warnings = result.log.said("error"), result.log.said("warning")
+    assert result.code == expected.code
+    assert len(errors) == (0 if expected.code == 0 else 1)
+    # The time that a silence takes may have passed while the workspace was read, too.
+    assert (
+        len([said for said in warnings if "Could not read the workspace within 10 s" not in said]) == expected.warnings
+    )
+    for phrase in expected.tells:
+        assert phrase.format(job=jobs[0].id if jobs else "") in errors[0]
+    assert result.outputs["outcome"] == OUTCOMES[expected.code]
+    assert result.summary
+    assert "Internal error" not in result.log.own
+    assert "Traceback" not in result.log.own
+    if expected.code == 0:
+        assert (result.outputs["status"], result.outputs["job-id"]) == ("COMPLETE", jobs[0].id)
 
 
 @pytest.mark.parametrize("call", ["trigger", "jobs", "job"])
@@ -60,11 +209,16 @@ def test_date_in_retry_after_is_seen_from_the_platforms_clock(skew: str, tmp_pat
 
 
 def test_log_that_fails_for_long_is_warned_of_once_and_comes_all_the_same(tmp_path: Path) -> None:
-    with stage(
-        tmp_path, {"job": {"runs": "5m", "log": [{"text": "one"}, {"at": "4m", "text": "two"}]}}, logs="stream"
-    ) as here:
+    log = [{"text": "one"}, {"at": "4m", "text": "two"}]
+    with stage(tmp_path, {"job": {"runs": "5m", "log": log}}, logs="stream") as here:
         here.peer.on("logs", html(502), range(1, 9))
         result = here.run()
     assert result.code == 0
     assert len(result.log.said("warning")) == 1
     assert result.log.job_log == b"one\ntwo\n"
+
+
+def test_reliability_is_what_the_suite_holds_the_program_to() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    assert text == written(text), "write its tables anew: python -m tests.integration.faults.reliability"
+    assert "| trigger, trigger by webhook, run of a pipeline | answer lost, nonsense |" in text

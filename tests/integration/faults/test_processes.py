@@ -1,74 +1,42 @@
-"""One fault of each call, met by the real program: a process, real time, real limits."""
+"""The real program: a process, real time and real limits, on which nothing here depends."""
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
-
-import pytest
 
 from matatika_simulator import Simulator
-from tests.integration.faults.row_checks import break_as, check
-from tests.integration.faults.table import STORIES, Row, When, rows
+from tests.integration.faults.faults import html
+from tests.integration.faults.table import API_KEY, PIPELINE
 from tests.support import secrecy
-from tests.support.peer import Peer
+from tests.support.peer import Peer, after_effect, answer, reset
 from tests.support.pipelines import check_out
 from tests.support.step import Step
 
-_CHOSEN: Final = {
-    ("token", "reset before the answer", When.ONCE),
-    ("known", "`502` with HTML", When.ONCE),
-    ("trigger", "reset before the answer", When.ONCE_AFTER_EFFECT),
-    ("webhook", "truncated JSON", When.ONCE_AFTER_EFFECT),
-    ("jobs", "truncated JSON", When.ONCE),
-    ("job", "`403` with a challenge page", When.ONCE),
-    ("logs", "`502` with HTML", When.ONCE),
-    ("withdraw", "`502` with HTML", When.ONCE_AFTER_EFFECT),
-    ("delete", "reset before the answer", When.ONCE),
-    ("plan", "`502` with HTML", When.ONCE),
-    ("pipelines", "truncated JSON", When.ONCE),
-    ("ready", "`502` with HTML", When.ONCE),
-    ("earlier-runs", "truncated JSON", When.ONCE),
-    ("run", "reset before the answer", When.ONCE_AFTER_EFFECT),
-    ("runs", "`502` with HTML", When.ONCE),
-}
-_ROWS: Final = [row for row in rows() if (row.call, row.fault.name, row.when) in _CHOSEN]
-_LOG: Final = [{"text": "Déployé: un"}, {"at": "1s", "text": "deux", "unfinished": True}]
-_SCENARIOS: Final = {"logs": {"job": {"runs": "1.5s", "log": _LOG}}}
+LOG = [{"text": "Déployé: un"}, {"at": "0.2s", "text": "deux", "unfinished": True}]
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[None]]]:
-    """All of them beside each other, since they mostly wait."""
-    with ThreadPoolExecutor(len(_ROWS)) as pool:
-        yield {str(row): pool.submit(_play, row, tmp_path_factory.mktemp(row.call)) for row in _ROWS}
-
-
-@pytest.mark.parametrize("row", _ROWS, ids=str)
-def test_fault_met_by_a_process(row: Row, runs: dict[str, Future[None]]) -> None:
-    runs[str(row)].result()
-
-
-def test_every_call_is_met_by_a_process() -> None:
-    assert sorted(row.call for row in _ROWS) == sorted(STORIES)
-
-
-def _play(row: Row, folder: Path) -> None:
-    story = STORIES[row.call]
-    scenario = {**story.scenario, **_SCENARIOS.get(row.call, {})}
+def test_process_whose_calls_fail_once_each_deploys_once_and_runs_its_pipeline_once(tmp_path: Path) -> None:
+    scenario = {**PIPELINE, "job": {"runs": "0.5s", "log": LOG}}
     with Simulator(scenario) as simulator, Peer(simulator) as peer:
-        break_as(row, peer)
-        addresses = {"api-url": peer.api_url, "auth-url": peer.auth_url}
-        timeout = {"timeout": "10s"} if "timeout" in story.inputs else {}
-        aside = {"verify-source": "off", "preflight": "off", "logs": "none"}
-        inputs = {**aside, **addresses, **story.inputs, **timeout}
-        step = Step(folder, simulator, **inputs)
-        if story.has_files:
-            check_out(step, {"a": ""})
+        nonsense = answer(200, b'{"id": "71')
+        peer.on("token", reset, {1})
+        peer.on("trigger", after_effect(reset), {1})
+        # The first list is that before the trigger, or the run.
+        peer.on("jobs", nonsense, {2})
+        peer.on("job", html(403), {1})
+        peer.on("logs", html(502), {1})
+        peer.on("pipelines", html(502), {2})
+        peer.on("run", after_effect(nonsense), {1})
+        peer.on("runs", html(502), {2})
+        addresses = {"api_url": peer.api_url, "auth_url": peer.auth_url}
+        step = Step(tmp_path, simulator, **API_KEY, **addresses, run_pipelines="a")
+        check_out(step, {"a": ""})
         result = step.run({"RUNNER_DEBUG": "1"})
-
-        check(row, result, peer, simulator)
-        given = (inputs.get(name, "") for name in ("client-secret", "deployment-secret"))
-        secrecy.check(result, [secret for secret in given if secret])
-    if row.call == "logs":
-        assert result.log.job_log == "Déployé: un\ndeux\n".encode()
+        assert [(job.type, job.status) for job in simulator.jobs] == [
+            ("WORKSPACE_DEPLOY", "COMPLETE"),
+            ("PIPELINE_RUN", "COMPLETE"),
+        ]
+        assert (peer.count("trigger"), peer.count("run")) == (1, 1)
+        assert all(peer.count(call) > 1 for call in ("token", "jobs", "job", "logs", "pipelines", "runs"))
+        secrecy.check(result, [API_KEY["client-secret"]], peer.bearers())
+    assert (result.code, result.outputs["outcome"]) == (0, "success")
+    assert result.log.job_log.startswith("Déployé: un\ndeux\n".encode())
+    assert result.log.said("error") == []
