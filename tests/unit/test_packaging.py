@@ -1,6 +1,7 @@
 """The lock files hold what `pyproject.toml` asks for, with hashes, and name no index."""
 
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,18 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-WANTED: dict[str, list[str]] = {
-    "requirements.txt": PROJECT["project"]["dependencies"],
-    "requirements-demo.txt": [*PROJECT["project"]["dependencies"], *PROJECT["dependency-groups"]["demo"]],
-    "requirements-test.txt": PROJECT["dependency-groups"]["test"],
-    "requirements-client.txt": PROJECT["dependency-groups"]["client"],
-    "requirements-tools.txt": PROJECT["dependency-groups"]["tools"],
-    "requirements-cover.txt": PROJECT["dependency-groups"]["cover"],
-    "requirements-e2e.txt": PROJECT["dependency-groups"]["e2e"],
+GROUPS = {**PROJECT["dependency-groups"], "": PROJECT["project"]["dependencies"]}
+# What each lock file is made for.
+LOCKS = {"requirements.txt": [""], "requirements-demo.txt": ["", "demo"]} | {
+    f"requirements-{group}.txt": [group] for group in ("test", "client", "tools", "cover", "e2e")
 }
 
 
-def _locked(name: str) -> dict[str, str]:
+@cache
+def locked(name: str) -> dict[str, str]:
     """The locked version of each distribution in a lock file."""
-    lines = (ROOT / name).read_text(encoding="utf-8").replace("\\\n", "").splitlines()
-    locked = {}
-    for line in lines:
+    versions = {}
+    for line in (ROOT / name).read_text(encoding="utf-8").replace("\\\n", "").splitlines():
         if line.lstrip().startswith("#"):
             continue
         pinned, *hashes = line.split("--hash=sha256:")
@@ -33,19 +30,14 @@ def _locked(name: str) -> dict[str, str]:
         (specifier,) = requirement.specifier
         assert specifier.operator == "=="
         assert hashes
-        locked[requirement.name] = specifier.version
-    return locked
+        versions[requirement.name] = specifier.version
+    return versions
 
 
-@pytest.mark.parametrize("name", WANTED)
-def test_lock_satisfies_the_project(name: str) -> None:
-    locked = _locked(name)
-    for requirement in map(Requirement, WANTED[name]):
-        assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), str(requirement)
-
-
-@pytest.mark.parametrize("name", WANTED)
-def test_lock_names_no_index(name: str) -> None:
+@pytest.mark.parametrize("name", LOCKS)
+def test_lock_satisfies_the_project_and_names_no_index(name: str) -> None:
+    for requirement in map(Requirement, (wanted for group in LOCKS[name] for wanted in GROUPS[group])):
+        assert requirement.specifier.contains(locked(name)[canonicalize_name(requirement.name)]), str(requirement)
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "://" not in text
     assert "--index-url" not in text
@@ -54,12 +46,12 @@ def test_lock_names_no_index(name: str) -> None:
 def test_locks_agree_with_each_other() -> None:
     """One environment takes all of them, each without a look at what is there."""
     versions: dict[str, set[str]] = {}
-    for name in WANTED:
-        for package, version in _locked(name).items():
+    for name in LOCKS:
+        for package, version in locked(name).items():
             versions.setdefault(package, set()).add(version)
     assert {package: found for package, found in versions.items() if len(found) > 1} == {}
-    assert _locked("requirements.txt").items() <= _locked("requirements-demo.txt").items()
+    assert locked("requirements.txt").items() <= locked("requirements-demo.txt").items()
 
 
 def test_archive_is_built_with_what_is_locked() -> None:
-    assert set(PROJECT["build-system"]["requires"]) <= set(PROJECT["dependency-groups"]["test"])
+    assert set(PROJECT["build-system"]["requires"]) <= set(GROUPS["test"])
