@@ -2,7 +2,6 @@
 
 import base64
 import html
-import html.entities
 import json
 import re
 import sys
@@ -10,10 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 from threading import Thread
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from matatika_deploy.platform.redaction import Redactor
@@ -22,51 +21,47 @@ from matatika_deploy.text import one_line
 TOKEN = "Tk-4f/9+Qz=7_x&B<y>\"'w;p%41~日🚀"
 JWT = ".".join(
     base64.urlsafe_b64encode(part).decode().rstrip("=")
-    for part in (b'{"alg":"RS256","typ":"JWT"}', json.dumps({"sub": "x" * 2300}).encode(), bytes(range(256)) * 2)
+    for part in (b'{"alg":"RS256","typ":"JWT"}', json.dumps({"sub": "x" * 1000}).encode(), bytes(range(256)))
 )
 
 Encoder = Callable[[str], str]
 
+
+def utf_16(text: str) -> list[int]:
+    data = text.encode("utf-16-be")
+    return [int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2)]
+
+
+def in_base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 ENCODERS: dict[str, Encoder] = {
     "plain": str,
     "upper case": str.upper,
-    "lower case": str.lower,
     "percent": lambda text: quote(text, safe=""),
-    "percent, / kept": quote,
     "percent, lower hex": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
-    "form": quote_plus,
     "query": lambda text: urlencode({"access_token": text}),
-    "percent, %u": lambda text: "".join(f"%u{unit:04X}" for c in text for unit in _utf_16(c)),
-    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "percent, %u": lambda text: "".join(f"%u{unit:04X}" for unit in utf_16(text)),
     "HTML": html.escape,
-    "HTML, names": lambda text: "".join(
-        f"&{html.entities.codepoint2name[ord(c)]};" if ord(c) in html.entities.codepoint2name else c for c in text
-    ),
     "HTML, decimal": lambda text: "".join(f"&#{ord(c)};" for c in text),
     "HTML, hex": lambda text: "".join(f"&#x{ord(c):X};" for c in text),
     "JSON": lambda text: json.dumps(text)[1:-1],
-    "JSON twice": lambda text: json.dumps(json.dumps(text)),
     "JSON, \\/": lambda text: json.dumps(text)[1:-1].replace("/", "\\/"),
-    "JSON, \\u": lambda text: "".join(f"\\u{unit:04x}" for c in text for unit in _utf_16(c)),
-    "JSON for a page": lambda text: (
-        json.dumps(text)[1:-1].replace("&", "\\u0026").replace("<", "\\u003c").replace("=", "\\u003D")
-    ),
+    "JSON, \\u": lambda text: "".join(f"\\u{unit:04x}" for unit in utf_16(text)),
     "Python": lambda text: repr(text)[1:-1],
     "JavaScript, \\x": lambda text: "".join(f"\\x{ord(c):02X}" if ord(c) < 256 else f"\\u{{{ord(c):x}}}" for c in text),
     "invisible characters": lambda text: "\u200b".join(text),
     "line by line": lambda text: "\r\n".join(text),
 }
-
 BASE64_ENCODERS: dict[str, Encoder] = {
-    "base64": lambda text: _base64(text),
-    "base64 after 1 byte": lambda text: _base64(f":{text}:"),
-    "base64 after 2 bytes": lambda text: _base64(f"??{text}?"),
-    "Bearer": lambda text: _base64(f"Bearer {text}"),
-    "Basic": lambda text: _base64(f"client-id:{text}"),
+    "base64": in_base64,
+    "after 1 byte": lambda text: in_base64(f":{text}:"),
+    "after 2 bytes": lambda text: in_base64(f"??{text}?"),
+    "Basic": lambda text: in_base64(f"client-id:{text}"),
     "base64url": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
     "MIME": lambda text: base64.encodebytes(f"Authorization: Bearer {text}\n".encode()).decode(),
 }
-
 ORDINARY = (
     "",
     "Workspace 5e5c9a60-7127-4bec-b108-004f374f0b77 was not found.",
@@ -82,49 +77,42 @@ encodings = st.sampled_from([*ENCODERS.values()])
 surroundings = st.text(max_size=20) | st.sampled_from(ORDINARY)
 
 
-def _utf_16(text: str) -> list[int]:
-    data = text.encode("utf-16-be")
-    return [int.from_bytes(data[at : at + 2]) for at in range(0, len(data), 2)]
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()
-
-
-def trace(text: str, encoded: str, least: int) -> str | None:
-    """Find a piece of `encoded` of `least` characters that is left in `text`."""
-    pieces = (encoded[at : at + least] for at in range(len(encoded) - least + 1))
-    return next((piece for piece in pieces if piece in text), None)
-
-
-@pytest.mark.parametrize("secret", [TOKEN, JWT], ids=["token", "JWT"])
 @pytest.mark.parametrize("name", ENCODERS)
-def test_a_secret_is_replaced_in_every_encoding(name: str, secret: str) -> None:
-    encoded = ENCODERS[name](secret)
-    redactor = Redactor([secret])
-    cleaned = redactor.clean(f"refused: token <{encoded}> is bad")
-    expected = "access_token=***" if name == "query" else "***"
-    # Quotes, which enclose an encoded text, may stay.
-    assert cleaned.replace('\\"', "").replace('"', "") == f"refused: token <{expected}> is bad"
-    assert redactor.holds(encoded)
+def test_a_secret_is_replaced_in_every_encoding(name: str) -> None:
+    for secret in (TOKEN, JWT):
+        encoded = ENCODERS[name](secret)
+        redactor = Redactor([secret])
+        cleaned = redactor.clean(f"refused: token <{encoded}> is bad")
+        expected = "access_token=***" if name == "query" else "***"
+        # Quotes, which enclose an encoded text, may stay.
+        assert cleaned.replace('\\"', "").replace('"', "") == f"refused: token <{expected}> is bad"
+        assert redactor.holds(encoded)
 
 
-@pytest.mark.parametrize("secret", [TOKEN, JWT], ids=["token", "JWT"])
-@pytest.mark.parametrize("name", BASE64_ENCODERS)
-@pytest.mark.parametrize("around", ["plain", "percent", "HTML, hex", "JSON, \\/", "lower case"])
-def test_a_secret_in_base64_is_replaced(name: str, around: str, secret: str) -> None:
-    encoded = ENCODERS[around](BASE64_ENCODERS[name](secret))
-    redactor = Redactor([secret])
-    assert redactor.holds(encoded)
-    before, after = redactor.clean(encoded).split("***")
-    # What is left is what stands beside the secret, and the letters that the secret shares with it.
-    assert len(before) <= len(ENCODERS[around](_base64("Authorization: Bearer ")))
-    assert len(after) <= 5 * len("&#x00;")
+@pytest.mark.parametrize(
+    ("name", "around"),
+    [
+        *((name, "plain") for name in BASE64_ENCODERS),
+        *(("Basic", around) for around in ("percent", "HTML, hex", "JSON, \\/", "upper case")),
+    ],
+)
+def test_a_secret_in_base64_is_replaced(name: str, around: str) -> None:
+    encode = ENCODERS[around]
+    for secret in (TOKEN, JWT):
+        encoded = encode(BASE64_ENCODERS[name](secret))
+        redactor = Redactor([secret])
+        assert redactor.holds(encoded)
+        before, after = redactor.clean(encoded).split("***")
+        # What is left is what stands beside the secret, and the letters that the secret shares with it.
+        assert len(before) <= len(encode(in_base64("Authorization: Bearer ")))
+        assert len(after) <= len(encode("base==\n"))
 
 
 def test_characters_that_are_dropped_where_text_is_shown_part_no_secret() -> None:
     """A text is cleaned first and shown on one line then, or the other way round."""
-    dropped = [chr(code) for code in range(sys.maxunicode + 1) if one_line(f"a{chr(code)}b", 3) == "ab"]
+    every = [chr(code) for code in range(sys.maxunicode + 1) if chr(code) != "|"]
+    shown = one_line("|".join(every), 3 * len(every)).split("|")
+    dropped = [character for character, left in zip(every, shown, strict=True) if not left]
     assert len(dropped) > 4000
     redactor = Redactor([TOKEN])
     size = len(TOKEN) - 1
@@ -134,13 +122,13 @@ def test_characters_that_are_dropped_where_text_is_shown_part_no_secret() -> Non
         assert redactor.clean(f"<{text}>") == "<***>"
 
 
+@settings(max_examples=50)
 @given(secrets, st.lists(encodings, min_size=1, max_size=3), surroundings, surroundings)
 def test_no_chain_of_encodings_hides_a_secret(secret: str, chain: list[Encoder], before: str, after: str) -> None:
     encoded = secret
     for encode in chain:
         encoded = encode(encoded)
     redactor = Redactor([secret])
-    assert redactor.holds(f"{before} {encoded} {after}")
     cleaned = redactor.clean(f"{before} {encoded} {after}")
     assert "***" in cleaned
     assert encoded not in cleaned
@@ -154,8 +142,9 @@ def test_a_beginning_of_twelve_characters_is_replaced(secret: str, encode: Encod
     # A blank, which no secret holds, ends the beginning.
     cut = f"{encode(secret[:size])} is cut"
     assert redactor.holds(cut)
-    assert "***" in redactor.clean(cut)
-    assert not trace(redactor.clean(cut).removesuffix(" is cut"), secret, 12)
+    cleaned = redactor.clean(cut).removesuffix(" is cut")
+    assert "***" in cleaned
+    assert not any(secret[at : at + 12] in cleaned for at in range(len(secret) - 11))
 
 
 @pytest.mark.parametrize("secret", [TOKEN, JWT], ids=["token", "JWT"])
@@ -165,12 +154,14 @@ def test_a_shorter_beginning_stays(secret: str) -> None:
     assert not redactor.holds(secret[:11])
 
 
+@settings(max_examples=50)
 @given(secrets, st.sampled_from(list(BASE64_ENCODERS.values())), st.integers(16, 60))
 def test_base64_of_a_beginning_is_replaced(secret: str, encode: Encoder, size: int) -> None:
     redactor = Redactor([secret])
     assert redactor.holds(encode(secret[:size]))
 
 
+@settings(max_examples=50)
 @given(st.text(st.characters(min_codepoint=0x21), min_size=12), st.text())
 def test_text_without_the_secret_stays_as_it_is(secret: str, text: str) -> None:
     redactor = Redactor([secret])
@@ -178,18 +169,16 @@ def test_text_without_the_secret_stays_as_it_is(secret: str, text: str) -> None:
     assert redactor.clean(text) == text
 
 
-@pytest.mark.parametrize("text", ORDINARY)
-def test_ordinary_text_holds_no_secret(text: str) -> None:
+def test_ordinary_text_holds_no_secret_and_stays_as_it_is() -> None:
     redactor = Redactor([TOKEN, JWT, "0d9f3c6b-6f53-4a3b-9a8e-0f6d0c3b2a10", "jV7xq0KpZ2s9LmTe4RwYbA1uHc8NfGd3"])
-    assert redactor.clean(text) == text
-    assert not redactor.holds(text)
-
-
-def test_the_rest_of_the_text_stays_as_it_is() -> None:
+    for text in ORDINARY:
+        assert redactor.clean(text) == text
+        assert not redactor.holds(text)
     text = f"é%20&amp;\\u0041 {quote(TOKEN)} 日本語%41 {html.escape(TOKEN)}\nnext"
-    assert Redactor([TOKEN]).clean(text) == "é%20&amp;\\u0041 *** 日本語%41 ***\nnext"
+    assert redactor.clean(text) == "é%20&amp;\\u0041 *** 日本語%41 ***\nnext"
 
 
+@settings(max_examples=50)
 @given(st.text("ab", min_size=12, max_size=20), st.lists(st.text("ab", max_size=40), max_size=3))
 def test_every_beginning_is_found_in_text_that_is_much_like_the_secret(secret: str, parts: list[str]) -> None:
     text = secret[:13].join(parts)
@@ -211,36 +200,29 @@ def test_a_short_secret_must_be_there_whole(size: int) -> None:
 
 @pytest.mark.parametrize("secret", ["", "a", "api"])
 def test_a_tiny_secret_blots_out_nothing(secret: str) -> None:
-    redactor = Redactor([secret])
-    assert redactor.clean("an api answers") == "an api answers"
-    assert not redactor.holds("an api answers")
+    assert Redactor([secret]).clean("an api answers") == "an api answers"
 
 
-def test_a_secret_that_is_added_later_is_replaced() -> None:
-    redactor = Redactor()
-    assert not redactor.holds(TOKEN)
-    redactor.add(TOKEN)
-    assert redactor.clean(f"{TOKEN}!") == "***!"
-
-
-def test_of_two_secrets_the_longer_one_is_replaced_whole() -> None:
-    short, long = "abcdefghijkl", "abcdefghijkl-and-more"
-    for secrets_given in ([short, long], [long, short]):
-        assert Redactor(secrets_given).clean(f"<{long}> <{short}>") == "<***> <***>"
-
-
-def test_a_cut_secret_before_a_whole_one_hides_nothing_of_it() -> None:
-    secret = "abcabcabcabcabcX"
-    assert Redactor([secret]).clean(f"abcabc{secret}.") == "***."
-
-
-def test_secrets_that_are_written_without_a_gap_are_all_replaced() -> None:
-    assert Redactor([TOKEN, JWT]).clean(TOKEN + JWT + quote(TOKEN)) == "***"
+@pytest.mark.parametrize(
+    ("secrets_given", "text", "cleaned"),
+    [
+        # The longer one is replaced whole, in either order.
+        (["abcdefghijkl", "abcdefghijkl-more"], "<abcdefghijkl-more> <abcdefghijkl>", "<***> <***>"),
+        (["abcdefghijkl-more", "abcdefghijkl"], "<abcdefghijkl-more> <abcdefghijkl>", "<***> <***>"),
+        # One that is cut, before a whole one.
+        (["abcabcabcabcabcX"], "abcabcabcabcabcabcabcX.", "***."),
+        # Without a gap.
+        ([TOKEN, JWT], f"{TOKEN}{JWT}{quote(TOKEN)}", "***"),
+    ],
+)
+def test_secrets_that_overlap_are_all_replaced(secrets_given: list[str], text: str, cleaned: str) -> None:
+    assert Redactor(secrets_given).clean(text) == cleaned
 
 
 def test_a_redactor_may_grow_while_another_thread_uses_it() -> None:
     redactor = Redactor([TOKEN])
-    added = [f"added-secret-{number:04}" for number in range(300)]
+    added = [f"added-secret-{number:04}" for number in range(100)]
+    assert not redactor.holds(added[0])
     thread = Thread(target=lambda: deque(map(redactor.add, added)))
     thread.start()
     while thread.is_alive():
@@ -249,47 +231,34 @@ def test_a_redactor_may_grow_while_another_thread_uses_it() -> None:
     assert all(redactor.holds(secret) for secret in added)
 
 
-GROWING: dict[str, Callable[[int], str]] = {
-    "ordinary": lambda size: (ORDINARY[2] + " ") * (size // 87),
-    "percent of percent": lambda size: f"%{'25' * (size // 2)}",
-    "percents": lambda size: "%25" * (size // 3),
-    "entities": lambda size: "&amp;" * (size // 5),
-    "unfinished entities": lambda size: "&" * size,
-    "long entities": lambda size: f"&{'b' * 32}" * (size // 33),
-    "backslashes": lambda size: "\\" * size,
-    "unfinished braces": lambda size: "\\u{0000" * (size // 7),
-    "pairs": lambda size: "\\ud83d" * (size // 6),
-    "beginnings": lambda size: f"{JWT[:12]} " * (size // 13),
-    "secrets": lambda size: (JWT + " ") * (size // len(JWT) + 1),
-    "encoded secrets": lambda size: quote(quote(JWT)) * (size // len(JWT) + 1),
+GROWING: dict[str, str] = {
+    "ordinary": f"{ORDINARY[2]} ",
+    "percents": "%25",
+    "percent of percent": "25",
+    "entities": "&amp;",
+    "unfinished entities": "&",
+    "long entities": f"&{'b' * 32}",
+    "backslashes": "\\",
+    "unfinished braces": "\\u{0000",
+    "pairs": "\\ud83d",
+    "beginnings": f"{JWT[:12]} ",
+    "secrets": f"{JWT} ",
+    "encoded secrets": quote(quote(JWT)),
+    # A beginning of `aaa…c` stands at every place of `aaa…`.
+    "beginnings everywhere": "a",
+    "beginnings at every other place": "ab",
 }
 
 
 @pytest.mark.parametrize("name", GROWING)
 def test_time_grows_with_the_text_alone(name: str) -> None:
-    redactor = Redactor([JWT, "a" * 4095])
-
     def spent(size: int) -> float:
-        text = GROWING[name](size)
+        text = "%" * (name == "percent of percent") + GROWING[name] * (size // len(GROWING[name]) + 1)
+        redactor = Redactor([JWT, "a" * (size // 4) + "c", "ab" * (size // 4) + "c"])
         begin = time.process_time()
         redactor.clean(text)
         return (time.process_time() - begin) / len(text)
 
-    # A time that grew with the square would be 32 times as long for each character.
-    small = min(spent(8_192) for _ in range(3))
-    assert spent(262_144) < 8 * small
-
-
-@pytest.mark.parametrize("period", ["a", "ab"])
-def test_text_that_repeats_the_beginning_of_a_secret_takes_little_longer_than_any_other(period: str) -> None:
-    """A beginning of `aaa…ab` stands at every place of `aaa…`."""
-    size = 100_000
-    redactor = Redactor([period * 40_000 + "c"])
-
-    def spent(text: str) -> float:
-        begin = time.process_time()
-        redactor.clean(text)
-        return time.process_time() - begin
-
-    spent(period * 100)
-    assert spent(period * size) < 50 * len(period) * min(spent(ORDINARY[2] * (size // 84)) for _ in range(3))
+    # A time that grew with the square would be 16 times as long for each character.
+    small = min(spent(4_096) for _ in range(3))
+    assert min(spent(65_536) for _ in range(2)) < 8 * small
