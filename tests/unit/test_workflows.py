@@ -11,100 +11,54 @@ import pytest
 import yaml
 
 from matatika_deploy.github.converters import Choice, boolean
-from matatika_deploy.github.inputs import CREDENTIALS, INPUTS, Input
+from matatika_deploy.github.inputs import CREDENTIALS, INPUTS
 from matatika_deploy.outcome import Outcome
 from tests.support.readme import EXAMPLES, NAME
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".github" / "workflows"
-WORKFLOWS = sorted(FOLDER.glob("*.yml"))
 
 
 def _load(path: Path) -> Any:
     """YAML with every scalar as the text that it is."""
-    return yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
+    return yaml.load(path.read_text(encoding="utf-8"), yaml.CBaseLoader)
 
 
+TEXTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yml"))}
+WORKFLOWS = {name: _load(FOLDER / name) for name in TEXTS}
+# The jobs of all workflows whose token can write anything.
+WRITING = {
+    f"{file}: {name}": job
+    for file, workflow in WORKFLOWS.items()
+    for name, job in workflow["jobs"].items()
+    if "write" in job["permissions"].values()
+}
 ACTION = _load(ROOT / "action.yml")
 TYPES = _load(ROOT / "action-types.yml")
-FLEET = _load(FOLDER / "deploy-workspaces.yml")
+FLEET = WORKFLOWS["deploy-workspaces.yml"]
 CALLED = FLEET["on"]["workflow_call"]
-STEP = FLEET["jobs"]["deploy"]["steps"][-1]
-DEFAULTS = {one.name: one.default for one in INPUTS}
-OF_ONE_WORKSPACE = {"workspace-id", *CREDENTIALS}
-OF_THE_FLEET = {"workspaces", "max-parallel", "fail-fast", "runs-on"}
+OPTIONS = set(CALLED["inputs"]) - {"workspaces", "max-parallel", "fail-fast", "runs-on"}
 
 
-def test_fleets_have_all_of_the_options() -> None:
-    assert set(CALLED["inputs"]) - OF_THE_FLEET == set(ACTION["inputs"]) - OF_ONE_WORKSPACE
-    assert set(STEP["with"]) == set(ACTION["inputs"])
-
-
-def test_fleets_hand_on_every_option() -> None:
-    for name in set(CALLED["inputs"]) - OF_THE_FLEET - {"api-url"}:
-        assert STEP["with"][name] == f"${{{{ inputs.{name} }}}}"
-    assert STEP["with"]["api-url"] == "${{ matrix.workspace.api-url || inputs.api-url }}"
+def test_fleets_have_and_hand_on_every_option() -> None:
+    given = FLEET["jobs"]["deploy"]["steps"][-1]["with"]
+    assert set(ACTION["inputs"]) - {"workspace-id", *CREDENTIALS} == OPTIONS
+    assert set(given) == set(ACTION["inputs"])
+    expected = {name: f"${{{{ inputs.{name} }}}}" for name in OPTIONS}
+    expected["api-url"] = "${{ matrix.workspace.api-url || inputs.api-url }}"
     for name in CREDENTIALS:
         secret = f"MATATIKA_{name.replace('-', '_').upper()}"
-        assert STEP["with"][name] == f"${{{{ secrets.{secret} }}}}"
+        expected[name] = f"${{{{ secrets.{secret} }}}}"
         assert CALLED["secrets"][secret]["required"] == "false"
+    assert expected.items() <= given.items()
 
 
-def _check_list(workspaces: str) -> "subprocess.CompletedProcess[str]":
-    """Run the fleet's check of its list, as the runner does."""
-    (step,) = FLEET["jobs"]["check"]["steps"]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return subprocess.run(
-        ["bash", "-e", "-c", step["run"]],
-        env={"PATH": path, "WORKSPACES": workspaces},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-@pytest.mark.parametrize(
-    "workspaces",
-    [
-        "[]",
-        " [ ] ",
-        '[{"id": "1"}]',
-        '[{"id": "1", "name": "Orders", "environment": "sales", "api-url": "https://example.com/api"}]',
-        '[{"id": "1", "environment": null, "api-url": ""}]',
-    ],
-)
-def test_fleet_takes_a_list_of_workspaces(workspaces: str) -> None:
-    checked = _check_list(workspaces)
-    assert (checked.returncode, checked.stdout) == (0, "")
-
-
-@pytest.mark.parametrize(
-    ("workspaces", "errors"),
-    [
-        ('{"id": "1"}', ["`workspaces` must be a JSON list"]),
-        ('"1"', ["`workspaces` must be a JSON list"]),
-        ("", ["`workspaces` is not JSON"]),
-        ("[{'id': '1'}]", ["`workspaces` is not JSON"]),
-        ('["1"]', ["entry 1: not an object with an `id`"]),
-        ("[{}]", ["entry 1: there is no `id`"]),
-        ('[{"id": "1"}, {"id": " "}]', ["entry 2: there is no `id`"]),
-        ('[{"id": "1"}, {"id": 2}]', ["entry 2: there is no `id`"]),
-        ('[{"id": "1", "name": ["a"]}]', ["entry 1: `name` is not text"]),
-        ('[{"id": "1"}, {"workspace-id": "2"}]', ['entry 2: "workspace-id" is not a key', "entry 2: there is no `id`"]),
-        ('[{"id": "1", "a%0A\\n::b": 1}]', ['entry 1: "a%250A\\n::b" is not a key']),
-        (
-            '[{"id": "1", "enviroment": "sales"}, {"id": "2"}, {"ID": "3", "id": "3"}]',
-            ['entry 1: "enviroment" is not a key', 'entry 3: "ID" is not a key'],
-        ),
-    ],
-)
-def test_fleet_names_the_entry_that_it_cannot_use(workspaces: str, errors: list[str]) -> None:
-    checked = _check_list(workspaces)
-    assert checked.returncode == 1
-    lines = checked.stdout.splitlines()
-    assert all(line.startswith("::error title=Bad input::`workspaces`") for line in lines)
-    assert len(lines) == len(errors)
-    assert all(error in line for error, line in zip(errors, lines, strict=True))
+def test_fleets_leave_the_defaults_to_the_action() -> None:
+    """What is not given is empty, and so not given to the action either; only a boolean cannot be empty."""
+    defaults = {one.name: one.default for one in INPUTS}
+    for name in OPTIONS:
+        about = CALLED["inputs"][name]
+        assert about.get("default") == (defaults[name] if about["type"] == "boolean" else None), name
 
 
 def test_fleet_runs_every_job_where_it_is_told() -> None:
@@ -113,54 +67,64 @@ def test_fleet_runs_every_job_where_it_is_told() -> None:
     assert {job["runs-on"] for job in FLEET["jobs"].values()} == {expected}
 
 
-def test_fleets_leave_the_defaults_to_the_action() -> None:
-    """What is not given is empty, and so not given to the action either; only a boolean cannot be empty."""
-    for name in set(CALLED["inputs"]) - OF_THE_FLEET:
-        about = CALLED["inputs"][name]
-        assert about.get("default") == (DEFAULTS[name] if about["type"] == "boolean" else None), name
+@pytest.mark.parametrize(
+    ("workspaces", "errors"),
+    [
+        (" [ ] ", []),
+        ('[{"id": "1", "name": "Orders", "environment": "sales", "api-url": "https://example.com/api"}]', []),
+        ('[{"id": "1", "environment": null, "api-url": ""}]', []),
+        ('{"id": "1"}', ["`workspaces` must be a JSON list"]),
+        ("", ["`workspaces` is not JSON"]),
+        ("[{'id': '1'}]", ["`workspaces` is not JSON"]),
+        ('["1"]', ["entry 1: not an object with an `id`"]),
+        ('[{}, {"id": " "}, {"id": 2}]', [f"entry {number}: there is no `id`" for number in (1, 2, 3)]),
+        ('[{"id": "1", "name": ["a"]}]', ["entry 1: `name` is not text"]),
+        ('[{"id": "1"}, {"workspace-id": "2"}]', ['entry 2: "workspace-id" is not a key', "entry 2: there is no `id`"]),
+        ('[{"id": "1", "a%0A\\n::b": 1}]', ['entry 1: "a%250A\\n::b" is not a key']),
+    ],
+)
+def test_fleet_names_the_entries_that_it_cannot_use(workspaces: str, errors: list[str]) -> None:
+    """Its check of the list runs as the runner does it."""
+    (step,) = FLEET["jobs"]["check"]["steps"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    checked = subprocess.run(
+        ["bash", "-e", "-c", step["run"]],
+        env={"PATH": path, "WORKSPACES": workspaces},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines = checked.stdout.splitlines()
+    assert checked.returncode == bool(errors)
+    assert len(lines) == len(errors)
+    for line, error in zip(lines, errors, strict=True):
+        assert line.startswith("::error title=Bad input::`workspaces`")
+        assert error in line
 
 
-def test_types_cover_the_interface() -> None:
+def test_types_cover_the_interface_and_are_what_inputs_are_converted_to() -> None:
     assert list(TYPES["inputs"]) == list(ACTION["inputs"])
     assert list(TYPES["outputs"]) == list(ACTION["outputs"])
-
-
-@pytest.mark.parametrize("one", INPUTS, ids=lambda one: one.name)
-def test_types_of_inputs_are_those_that_they_are_converted_to(one: Input) -> None:
-    about = TYPES["inputs"][one.name]
-    if isinstance(one.convert, type) and issubclass(one.convert, Choice):
-        assert about == {"type": "enum", "allowed-values": list(one.convert)}
-    else:
-        assert about == {"type": "boolean" if one.convert is boolean else "string"}
-
-
-def test_type_of_the_outcome_has_every_outcome() -> None:
     assert TYPES["outputs"]["outcome"] == {"type": "enum", "allowed-values": list(Outcome)}
+    for one in INPUTS:
+        expected: object = {"type": "boolean" if one.convert is boolean else "string"}
+        if isinstance(one.convert, type) and issubclass(one.convert, Choice):
+            expected = {"type": "enum", "allowed-values": list(one.convert)}
+        assert TYPES["inputs"][one.name] == expected, one.name
 
 
-def test_actions_of_others_are_pinned_to_the_commit_of_a_version() -> None:
-    pins: dict[str, set[str]] = {}
-    for path in WORKFLOWS:
-        for uses in re.findall(r"^ +(?:- )?uses: (.+)", path.read_text(encoding="utf-8"), re.MULTILINE):
-            if uses.startswith(("./", NAME)):
-                continue
-            match = re.fullmatch(r"([\w-]+/[\w-]+)[\w/-]*@([0-9a-f]{40} # v\d+\.\d+\.\d+)", uses)
-            assert match, uses
-            pins.setdefault(match[1], set()).add(match[2])
-    assert pins
-    assert not {name: versions for name, versions in pins.items() if len(versions) > 1}
-
-
-def test_examples_use_the_versions_that_the_workflows_do() -> None:
-    """A major version: whoever copies an example wants one to read."""
-    pinned = {
-        f"{name}@{version}"
-        for path in WORKFLOWS
-        for name, version in re.findall(r"uses: (actions/[\w-]+)@\w+ # (v\d+)", path.read_text(encoding="utf-8"))
-    }
+def test_actions_of_others_are_pinned_to_the_commit_of_one_version() -> None:
+    """Examples use the same major versions: whoever copies one wants one to read."""
+    pins: dict[str, tuple[str, str]] = {}
+    for uses in re.findall(r"^ +(?:- )?uses: (.+)", "\n".join(TEXTS.values()), re.MULTILINE):
+        if uses.startswith(("./", NAME)):
+            continue
+        match = re.fullmatch(r"([\w-]+/[\w-]+)[\w/-]*@([0-9a-f]{40} # (v\d+)\.\d+\.\d+)", uses)
+        assert match, uses
+        assert pins.setdefault(match[1], (match[2], match[3])) == (match[2], match[3]), uses
     used = {uses for text in EXAMPLES.values() for uses in re.findall(r"uses: (actions/\S+)", text)}
     assert used
-    assert used <= pinned
+    assert used <= {f"{name}@{major}" for name, (_, major) in pins.items()}
 
 
 def test_dependabot_looks_at_everything_that_is_pinned() -> None:
@@ -168,37 +132,21 @@ def test_dependabot_looks_at_everything_that_is_pinned() -> None:
     assert {update["package-ecosystem"] for update in updates} == {"github-actions", "pip", "docker"}
 
 
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
-def test_jobs_have_the_permissions_that_they_ask_for(path: Path) -> None:
-    workflow = _load(path)
-    assert workflow["permissions"] == {}
-    assert all("permissions" in job for job in workflow["jobs"].values())
-
-
-def _jobs_that_can_write() -> dict[str, Any]:
-    """The jobs of all workflows whose token can write anything, by `file: job`."""
-    return {
-        f"{path.name}: {name}": job
-        for path in WORKFLOWS
-        for name, job in _load(path)["jobs"].items()
-        if "write" in job["permissions"].values()
-    }
+def test_jobs_have_the_permissions_that_they_ask_for() -> None:
+    for name, workflow in WORKFLOWS.items():
+        assert workflow["permissions"] == {}, name
+        assert all("permissions" in job for job in workflow["jobs"].values()), name
 
 
 def test_jobs_that_can_write_run_no_code_of_the_repository() -> None:
     """Their scripts stand in the workflow, and start no file of the checkout; CodeQL only reads it."""
-    jobs = _jobs_that_can_write()
-    assert set(jobs) == {"release.yml: image", "release.yml: release", "ci.yml: codeql"}
-    for job in jobs.values():
-        for step in job["steps"]:
-            assert not step.get("uses", "").startswith("./")
-            assert not re.search(r"\bmake\b|\bpython|\bpip|\btools\b|\bsrc/|\./|buildx build", step.get("run", ""))
+    assert set(WRITING) == {"release.yml: image", "release.yml: release", "ci.yml: codeql"}
+    for step in (step for job in WRITING.values() for step in job["steps"]):
+        assert not step.get("uses", "").startswith("./")
+        assert not re.search(r"\bmake\b|\bpython|\bpip|\btools\b|\bsrc/|\./|buildx build", step.get("run", ""))
 
 
-def test_whatever_publishes_waits_for_the_environment_of_releases() -> None:
-    publishing = [job for name, job in _jobs_that_can_write().items() if name.startswith("release.yml")]
+def test_a_release_waits_for_its_environment_and_needs_no_secret_but_the_workflows_own_token() -> None:
+    publishing = [job for name, job in WRITING.items() if name.startswith("release.yml")]
     assert [job["environment"] for job in publishing] == ["release", "release"]
-
-
-def test_a_release_needs_no_secret_but_the_workflows_own_token() -> None:
-    assert "secrets." not in (FOLDER / "release.yml").read_text(encoding="utf-8")
+    assert "secrets." not in TEXTS["release.yml"]
