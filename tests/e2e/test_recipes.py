@@ -5,10 +5,12 @@ import os
 import re
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import yaml
@@ -26,40 +28,78 @@ IMAGE = re.compile(rf"ghcr\.io/{NAME.lower()}:[\d.]+", re.IGNORECASE)
 ARCHIVE = re.compile(rf"https://github\.com/{NAME}/archive/\S+")
 JOB = {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}
 PIPELINES = ("extract-orders", "transform-orders")
-STAND_IN = """#!/usr/bin/env python3
-import json, sys
-print(json.dumps(sys.argv))
-"""
-"""Of `gh` and `curl`, whose services are not here: it shows what it was called with."""
+REPOSITORY = "simulated-org/simulated-workspace"
+STAND_IN = Path(__file__).with_name("stand_in.py")
+AT_ONCE = min(os.cpu_count() or 1, 4)
+"""Workflows that run side by side: act and the engine wait for each other most of the time."""
+VARIABLES = {"MATATIKA_WORKSPACE_ID": constants.WORKSPACE_ID}
+SECRETS = {
+    "MATATIKA_CLIENT_ID": constants.CLIENT_ID,
+    "MATATIKA_CLIENT_SECRET": constants.CLIENT_SECRET,
+    "MATATIKA_DEPLOYMENT_SECRET": constants.DEPLOYMENT_SECRET,
+    "SLACK_WEBHOOK_URL": "https://hooks.slack.invalid/services/T000/B000/secret",
+}
 
 
 @dataclass(frozen=True)
-class Run:
+class Case:
     """How an example is started, and what the platform sees of it."""
 
     example: str
     event: str = "push"
     options: tuple[str, ...] = ()
+    payload: Mapping[str, Any] | None = None
+    is_from_fork: bool = False
+    job: Mapping[str, Any] = field(default_factory=lambda: JOB)
+    pipelines: tuple[Mapping[str, Any], ...] = tuple({"name": name, "job": JOB} for name in PIPELINES)
+    code: int = 0
     calls: Mapping[str, int] = field(default_factory=lambda: {"trigger": 1})
     statuses: tuple[str, ...] = ("COMPLETE",)
 
 
+class Run(NamedTuple):
+    """An example that was run, and the platform that it was run against."""
+
+    case: Case
+    workflow: WorkflowRun
+    simulator: Simulator
+
+
+_FROM_THE_REPOSITORY = ("--env", f"GITHUB_REPOSITORY={REPOSITORY}")
 # `verify-source: error` wants the workspace's own repository and branch.
-_AS_THE_WORKSPACE = (
-    *("--env", "GITHUB_REPOSITORY=simulated-org/simulated-workspace"),
-    *("--env", "GITHUB_REF=refs/heads/main"),
-)
-RUNS = [
-    Run("deploy.yml"),
-    Run("deploy.yml", "pull_request", calls={"trigger": 0, "workspace": 1}, statuses=()),
-    Run("by-hand.yml", "workflow_dispatch", ("--input", "environment=production")),
-    Run("fleet.yml", calls={"trigger": 3}, statuses=("COMPLETE",) * 3),
-    Run("promote.yml", options=_AS_THE_WORKSPACE, calls={"trigger": 3, "run": 2}, statuses=("COMPLETE",) * 5),
-    Run("newest-wins.yml"),
-    Run("self-hosted.yml"),
-    Run("webhook.yml", calls={"trigger": 0, "webhook": 1, "job": 0}),
-    Run("without-docker.yml"),
-]
+_AS_THE_WORKSPACE = (*_FROM_THE_REPOSITORY, "--env", "GITHUB_REF=refs/heads/main")
+_PULL_REQUEST = {
+    "number": 7,
+    "pull_request": {"base": {"ref": "main"}, "head": {"ref": "add-orders", "repo": {"full_name": REPOSITORY}}},
+}
+_DRY = {"trigger": 0, "workspace": 1}
+CASES = {
+    # The longest first, so that none is left to run alone.
+    "fleet": Case("fleet.yml", calls={"trigger": 3}, statuses=("COMPLETE",) * 3),
+    "promote": Case(
+        "promote.yml", options=_AS_THE_WORKSPACE, calls={"trigger": 3, "run": 2}, statuses=("COMPLETE",) * 5
+    ),
+    "deploy": Case("deploy.yml"),
+    "deploy, pull request": Case("deploy.yml", "pull_request", calls=_DRY, statuses=()),
+    "deploy, pull request from a fork": Case(
+        "deploy.yml", "pull_request", is_from_fork=True, calls={"trigger": 0, "workspace": 0}, statuses=()
+    ),
+    "by-hand": Case("by-hand.yml", "workflow_dispatch", ("--input", "environment=production")),
+    "pull-request-plan": Case(
+        "pull-request-plan.yml",
+        "pull_request",
+        options=_FROM_THE_REPOSITORY,
+        payload=_PULL_REQUEST,
+        pipelines=({"name": "extract-orders", "fields": {"timeout": 60}}, {"name": "legacy"}),
+        calls=_DRY,
+        statuses=(),
+    ),
+    "notify": Case("notify.yml", job={**JOB, "ends": "ERROR"}, code=1, statuses=("ERROR",)),
+    "newest-wins": Case("newest-wins.yml"),
+    "self-hosted": Case("self-hosted.yml"),
+    "webhook": Case("webhook.yml", calls={"trigger": 0, "webhook": 1, "job": 0}),
+    "without-docker": Case("without-docker.yml"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -68,105 +108,150 @@ def workspaces() -> list[str]:
     return sorted(re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", WORKFLOWS["fleet.yml"]))
 
 
+@pytest.fixture(scope="module")
+def runs(
+    engine: Engine,
+    released: Path,
+    workspaces: list[str],
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Mapping[str, Future[Run]]]:
+    """The runs that the selected tests wait for, a few at once, in the tests' order."""
+    items = (item for item in request.session.items if isinstance(item, pytest.Function) and "run" in item.fixturenames)
+    wanted = dict.fromkeys(str(item.callspec.params["run"]) for item in items if item.module is request.module)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        try:
+            yield {
+                name: pool.submit(_run, engine, released, CASES[name], workspaces, tmp_path_factory.mktemp("example"))
+                for name in wanted
+            }
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
 @pytest.fixture
-def simulator(workspaces: list[str], tmp_path: Path) -> Iterator[Simulator]:
-    """The platform, with a certificate of its own."""
-    scenario = {
-        "job": JOB,
-        "other-workspaces": [{"id": workspace} for workspace in workspaces],
-        "pipelines": [{"name": name, "job": JOB} for name in PIPELINES],
-    }
-    with Simulator(scenario, tls=make_certificate(tmp_path)) as running:
-        yield running
+def run(runs: Mapping[str, Future[Run]], request: pytest.FixtureRequest) -> Run:
+    """The run of the case that the test names."""
+    run = runs[request.param].result()
+    run.workflow.show()
+    return run
 
 
 def test_every_example_is_run() -> None:
-    assert {run.example for run in RUNS} | {"notify.yml", "pull-request-plan.yml"} == set(WORKFLOWS)
+    assert {case.example for case in CASES.values()} == set(WORKFLOWS)
 
 
-@pytest.mark.parametrize("expected", RUNS, ids=lambda run: f"{run.example}-{run.event}")
-def test_example(
-    engine: Engine, released: Path, workspaces: list[str], simulator: Simulator, tmp_path: Path, expected: Run
-) -> None:
-    repository = _repository(released, expected.example, simulator, tmp_path)
-    run = _run(engine, repository, expected, _VARIABLES, _SECRETS)
-    assert run.code == 0
-    assert {call: len(simulator.calls(call)) for call in expected.calls} == expected.calls
-    queued = max(expected.calls.get("webhook", 0), expected.calls["trigger"]) + expected.calls.get("run", 0)
+def of(*names: str) -> pytest.MarkDecorator:
+    """The cases whose runs a test is given."""
+    return pytest.mark.parametrize("run", names, indirect=True)
+
+
+@of(*CASES)
+def test_example(run: Run) -> None:
+    case, simulator = run.case, run.simulator
+    assert run.workflow.code == case.code
+    assert {call: len(simulator.calls(call)) for call in case.calls} == case.calls
+    queued = max(case.calls.get("webhook", 0), case.calls["trigger"]) + case.calls.get("run", 0)
     assert len(simulator.jobs) == queued
-    if expected.calls.get("job") != 0:  # followed
-        assert tuple(job.status for job in simulator.jobs) == expected.statuses
-    if expected.example == "fleet.yml":
-        assert sorted(job.workspace_id for job in simulator.jobs) == workspaces
-        assert run.printed_by("Show the result") == ["All workspaces -- success"]
+    if case.calls.get("job") != 0:  # followed
+        assert tuple(job.status for job in simulator.jobs) == case.statuses
 
 
-def test_pull_request_from_a_fork(engine: Engine, released: Path, simulator: Simulator, tmp_path: Path) -> None:
+@of("deploy, pull request from a fork")
+def test_pull_request_from_a_fork_has_its_files_checked(run: Run) -> None:
     """It gets neither variables nor secrets."""
-    repository = _repository(released, "deploy.yml", simulator, tmp_path)
-    run = _run(engine, repository, Run("deploy.yml", "pull_request"), {}, {})
-    assert run.code == 0
-    assert not simulator.journal
-    assert "notice" in [entry.get("command") for entry in run.log]
+    assert not run.simulator.journal
+    assert "notice" in [entry.get("command") for entry in run.workflow.log]
 
 
-def test_notifications_of_a_deployment_that_fails(engine: Engine, released: Path, tmp_path: Path) -> None:
-    with Simulator({"job": {**JOB, "ends": "ERROR"}}, tls=make_certificate(tmp_path)) as simulator:
-        repository = _repository(released, "notify.yml", simulator, tmp_path)
-        run = _run(engine, repository, Run("notify.yml"), _VARIABLES, _SECRETS)
-    assert run.code == 1
-    (comment,) = run.printed_by("Comment on the commit")
-    _gh, api, path, flag, body = json.loads(comment)
+@of("fleet")
+def test_fleet_deploys_every_workspace(run: Run, workspaces: list[str]) -> None:
+    assert sorted(job.workspace_id for job in run.simulator.jobs) == workspaces
+    assert run.workflow.printed_by("Show the result") == ["All workspaces -- success"]
+
+
+@of("notify")
+def test_failed_deployment_is_told_to_the_commit_and_to_slack(run: Run) -> None:
+    (comment,) = run.workflow.printed_by("Comment on the commit")
+    api, path, flag, body = json.loads(comment)
     assert (api, flag) == ("api", "--raw-field")
     assert body.startswith("body=Deployment failed: ")
     assert re.fullmatch(r"repos/[^/]+/[^/]+/commits/[0-9a-f]{40}/comments", path)
-    (message,) = run.printed_by("Tell Slack")
+    (message,) = run.workflow.printed_by("Tell Slack")
     *_, data, url = json.loads(message)
     assert json.loads(data) == {"text": body.removeprefix("body=")}
     assert url == "***"  # the secret, which the runner masks
 
 
-_VARIABLES = {"MATATIKA_WORKSPACE_ID": constants.WORKSPACE_ID}
-_SECRETS = {
-    "MATATIKA_CLIENT_ID": constants.CLIENT_ID,
-    "MATATIKA_CLIENT_SECRET": constants.CLIENT_SECRET,
-    "MATATIKA_DEPLOYMENT_SECRET": constants.DEPLOYMENT_SECRET,
-    "SLACK_WEBHOOK_URL": "https://hooks.slack.invalid/services/T000/B000/secret",
-}
+@of("pull-request-plan")
+def test_plan_is_one_comment_that_is_kept_up_to_date(run: Run) -> None:
+    (first,), (second,) = (run.workflow.printed_by(step) for step in ("Comment", "Comment again"))
+    (created,), (updated,) = (
+        [part for part in json.loads(call) if part.startswith("repos/")] for call in (first, second)
+    )
+    assert created == f"repos/{REPOSITORY}/issues/7/comments"
+    assert updated == f"repos/{REPOSITORY}/issues/comments/1"
+    assert "PATCH" not in first
+    assert "PATCH" in second
+    for call in (first, second):
+        (body,) = (part for part in json.loads(call) if part.startswith("body="))
+        assert all(f"`{pipeline}`" in body for pipeline in ("transform-orders", "extract-orders", "legacy"))
 
 
-def _run(
-    engine: Engine, repository: Path, example: Run, variables: Mapping[str, str], secrets: Mapping[str, str]
-) -> WorkflowRun:
+def _run(engine: Engine, released: Path, case: Case, workspaces: list[str], folder: Path) -> Run:
+    """Run an example in a repository of its own, against a platform of its own; the `folder` is empty."""
     runner = runner_image(engine)
-    platforms = [option for label in ("self-hosted", "macos-latest") for option in ("--platform", f"{label}={runner}")]
-    options = (*example.options, *platforms)
-    return run_workflow(engine, repository, EXAMPLE, variables, secrets, *options, event=example.event)
+    options = [*case.options]
+    for label in ("self-hosted", "macos-latest"):
+        options += ["--platform", f"{label}={runner}"]
+    if case.payload is not None:
+        (folder / "event.json").write_text(json.dumps(case.payload), encoding="utf-8")
+        options += ["--eventpath", str(folder / "event.json")]
+    if case.example in ("notify.yml", "pull-request-plan.yml"):
+        volumes = (f"--volume {STAND_IN}:/usr/local/bin/{program}:ro" for program in ("gh", "curl"))
+        options += ["--container-options", " ".join(volumes)]
+    variables, secrets = ({}, {}) if case.is_from_fork else (VARIABLES, SECRETS)
+    others = [{"id": workspace} for workspace in workspaces]
+    scenario = {"job": case.job, "pipelines": list(case.pipelines), "other-workspaces": others}
+    with Simulator(scenario, tls=make_certificate(folder)) as simulator:
+        repository = _repository(released, case.example, simulator, folder)
+        workflow = run_workflow(engine, repository, EXAMPLE, variables, secrets, *options, event=case.event, show=False)
+    return Run(case, workflow, simulator)
 
 
 def _repository(released: Path, example: str, simulator: Simulator, folder: Path) -> Path:
-    """A workspace's repository, an example among its workflows; `folder` has the simulator's certificate."""
+    """A workspace's repository, an example among its workflows; `folder` has the simulator's certificate.
+
+    Beside it is what the example uses of the action: less to copy into each job.
+    """
     repository = folder / "repository"
-    shutil.copytree(released, repository)
+    used = ["action.yml", FLEETS]
+    if ARCHIVE.search(WORKFLOWS[example]):
+        used += ["LICENSE", "README.md", "pyproject.toml", "src/matatika_deploy"]
+    for name in used:
+        (repository / name).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (released / name).is_dir() else shutil.copy
+        copy(released / name, repository / name)
     (repository / "workspace.yml").write_text("version: workspaces/v0.2\nname: Orders\n", encoding="utf-8")
     (repository / "pipelines").mkdir()
     for pipeline in PIPELINES:
         (repository / f"pipelines/{pipeline}.yml").write_text("version: pipelines/v0.1\n", encoding="utf-8")
     (repository / "certificates").mkdir()
     shutil.copy(folder / "certificate.pem", repository / AUTHORITY)
-    (repository / "stand-ins").mkdir()
-    for program in ("gh", "curl"):
-        (repository / "stand-ins" / program).write_text(STAND_IN, encoding="utf-8")
-        (repository / "stand-ins" / program).chmod(0o755)
     (repository / EXAMPLE).write_text(_adapted(WORKFLOWS[example], simulator), encoding="utf-8")
     fleets = (repository / FLEETS).read_text(encoding="utf-8").replace(f"uses: {NAME}@v1", "uses: ./")
     (repository / FLEETS).write_text(fleets, encoding="utf-8")
+    identity = ("-c", "user.name=e2e", "-c", "user.email=e2e@localhost")
+    for command in (("init", "--initial-branch=main"), ("add", "--all"), (*identity, "commit", "--message=Workspace")):
+        subprocess.run(["git", *command], cwd=repository, capture_output=True, check=True)
     return repository
 
 
 def _adapted(text: str, simulator: Simulator) -> str:
     """An example with the action beside it instead of a released one, and the simulator instead of the platform."""
     workflow = load(ARCHIVE.sub(".", text))
+    # act names the containers of jobs after workflow and job.
+    workflow["name"] += f" {uuid.uuid4().hex}"
     addresses = {"api-url": simulator.api_url, "auth-url": simulator.auth_url, "audience": simulator.api_url}
     given = {**addresses, "ca-bundle": AUTHORITY}
     for job in workflow["jobs"].values():
@@ -177,13 +262,14 @@ def _adapted(text: str, simulator: Simulator) -> str:
             continue
         # Python is there, and nobody can fetch an action.
         job["steps"] = [step for step in job["steps"] if not step.get("uses", "").startswith("actions/setup-")]
-        job["steps"].insert(1, {"run": 'echo "$GITHUB_WORKSPACE/stand-ins" >>"$GITHUB_PATH"'})
         for step in job["steps"]:
             if step.get("uses", "").startswith(NAME):
                 step["uses"] = "./"
                 step["with"] |= given
             elif "INPUT_WORKSPACE_ID" in step.get("env", {}):
                 step["env"] |= {f"INPUT_{name.replace('-', '_').upper()}": value for name, value in given.items()}
+        # Once more, as for the next commit.
+        job["steps"] += [{**step, "name": "Comment again"} for step in job["steps"] if step.get("name") == "Comment"]
     return _dumped(workflow)
 
 
@@ -191,6 +277,13 @@ def _dumped(workflow: Any) -> str:
     """Plain scalars where the runner wants no text: act reads `'3'` as text where a number is due."""
     text = yaml.safe_dump(workflow, sort_keys=False, width=1000)
     return re.sub(r": '(true|false|\d+)'$", r": \1", text, flags=re.MULTILINE)
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Iterator[Simulator]:
+    """The platform, with a certificate of its own."""
+    with Simulator({"job": JOB}, tls=make_certificate(tmp_path)) as running:
+        yield running
 
 
 def test_docker_run(engine: Engine, image: str, simulator: Simulator, tmp_path: Path) -> None:

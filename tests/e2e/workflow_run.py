@@ -27,6 +27,11 @@ class WorkflowRun:
 
     code: int
     log: list[dict[str, Any]]
+    errors: str = ""
+
+    def show(self) -> None:
+        """Print it, to be shown with a test that fails."""
+        sys.stdout.write(self.errors + "".join(f"{entry['msg'].rstrip()}\n" for entry in self.log))
 
     def printed_by(self, step: str) -> list[str]:
         """The lines that a step's programs printed, without those that act took for commands."""
@@ -68,8 +73,12 @@ def run_workflow(
     secrets: Mapping[str, str],
     *options: str,
     event: str = "push",
+    show: bool = True,
 ) -> WorkflowRun:
-    """Run a workflow for an event; `workflow` is its path in `checkout`, `options` are act's own."""
+    """Run a workflow for an event, and print its log with `show`.
+
+    `workflow` is its path in `checkout`, `options` are act's own.
+    """
     runner = runner_image(engine)
     arguments = [
         *(event, "--workflows", workflow, "--json", *options),
@@ -85,6 +94,7 @@ def run_workflow(
         [ACT, *arguments], cwd=checkout, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE
     )
     log = [json.loads(line) for line in process.stdout.decode().splitlines() if line.startswith("{")]
-    # Shown with a test that fails.
-    sys.stdout.write(process.stderr.decode() + "".join(f"{entry['msg'].rstrip()}\n" for entry in log))
-    return WorkflowRun(process.returncode, log)
+    run = WorkflowRun(process.returncode, log, process.stderr.decode())
+    if show:
+        run.show()
+    return run
