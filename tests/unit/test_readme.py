@@ -10,6 +10,7 @@ import yaml
 from matatika_deploy.github.inputs import read_settings
 from matatika_deploy.outcome import Outcome
 from matatika_deploy.version import __version__
+from matatika_simulator.scenario import names
 from tests.support.readme import (
     EXAMPLES,
     GITLAB,
@@ -146,6 +147,12 @@ def test_examples_say_for_whom_they_are(name: str) -> None:
 
 def test_readme_names_every_example() -> None:
     assert set(re.findall(r"\]\(examples/([^)]+)\)", _text("README.md"))) == set(EXAMPLES)
+
+
+def test_readme_names_scenarios_of_the_demo() -> None:
+    named = re.search(r"Other scenarios are (.*?)\.", _text("README.md"), re.DOTALL)
+    assert named
+    assert set(re.findall(r"`([\w-]+)`", named[1])) | {"failure"} <= set(names())
 
 
 def test_fleet_gives_what_the_reusable_workflow_takes() -> None:
