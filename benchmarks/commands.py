@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from matatika_simulator import constants
-from matatika_simulator.runner import CommandFiles, github_environ, input_environ
+from matatika_simulator.runner import StepFolder
 
 ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).parent / "peers"
@@ -43,13 +43,7 @@ def python(*arguments: str) -> Command:
 
 
 def action_environ(folder: Path, api_url: str, inputs: Mapping[str, str]) -> dict[str, str]:
-    """What a runner gives to the action; `inputs` are beside workspace, token and address, without checks.
-
-    `folder` exists, and gets the command files.
-    """
-    workspace, event = folder / "workspace", folder / "event.json"
-    workspace.mkdir(exist_ok=True)
-    event.write_text("{}", encoding="utf-8")
+    """What a runner gives to the action; `inputs` are beside workspace, token and address, without checks."""
     given = {
         "workspace-id": constants.WORKSPACE_ID,
         "token": constants.TOKEN,
@@ -58,12 +52,7 @@ def action_environ(folder: Path, api_url: str, inputs: Mapping[str, str]) -> dic
         "verify-source": "off",
         **inputs,
     }
-    return {
-        **PATH,
-        **github_environ(workspace=str(workspace), event=str(event), home=str(folder)),
-        **CommandFiles(folder).environ(),
-        **input_environ(ROOT / "action.yml", given),
-    }
+    return StepFolder(folder, ROOT / "action.yml", given).environ
 
 
 def action(folder: Path, api_url: str, **inputs: str) -> Command:
@@ -73,16 +62,15 @@ def action(folder: Path, api_url: str, **inputs: str) -> Command:
     return Command((sys.executable, str(ROOT / "entrypoint.py")), environ)
 
 
-def curl_loop(api_url: str, workspace_id: str) -> Command:
+def curl_loop(api_url: str) -> Command:
     """A loop of `curl` and `jq` that sleeps 10 s."""
-    return Command((str(PEERS / "curl_loop.sh"),), _peer_environ(api_url, workspace_id))
+    return Command((str(PEERS / "curl_loop.sh"),), _peer_environ(api_url))
 
 
-def requests_loop(api_url: str, workspace_id: str, pause: int) -> Command:
+def requests_loop(api_url: str, pause: int) -> Command:
     """A loop of `requests` with a pause in seconds."""
-    arguments = (sys.executable, str(PEERS / "requests_loop.py"), str(pause))
-    return Command(arguments, _peer_environ(api_url, workspace_id))
+    return Command((sys.executable, str(PEERS / "requests_loop.py"), str(pause)), _peer_environ(api_url))
 
 
-def _peer_environ(api_url: str, workspace_id: str) -> dict[str, str]:
-    return {**PATH, "API_URL": api_url, "WORKSPACE_ID": workspace_id, "TOKEN": constants.TOKEN}
+def _peer_environ(api_url: str) -> dict[str, str]:
+    return {**PATH, "API_URL": api_url, "WORKSPACE_ID": constants.WORKSPACE_ID, "TOKEN": constants.TOKEN}

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from benchmarks import commands, jobs
+from benchmarks import commands
 from benchmarks.commands import Command
 
 PLAIN, HELD = "this action", "this action, log held open"
-CURL = "`curl`, `jq`, `sleep 10`"
+CURL, REQUESTS = "`curl`, `jq`, `sleep 10`", "`requests`, 15 s"
 # The pause of each loop, in seconds.
-LOOPS = {CURL: 10, "`requests`, 15 s": 15, "`requests`, 30 s": 30}
+LOOPS = {CURL: 10, REQUESTS: 15, "`requests`, 30 s": 30}
 ALL = (PLAIN, HELD, *LOOPS)
 
 # Seconds, and what they are called.
@@ -26,11 +26,8 @@ def lengths(name: str, length: int, count: int) -> list[float]:
     return [length + spread * ((number + 0.5) / count - 0.5) for number in range(count)]
 
 
-def command(name: str, api_url: str, workspace: int, folder: Path) -> Command:
+def command(name: str, api_url: str, folder: Path) -> Command:
     """How a contender is started; `folder` is its own."""
-    workspace_id = jobs.workspace_id(workspace)
     if name in (PLAIN, HELD):
-        return commands.action(folder, api_url, workspace_id=workspace_id)
-    if name == CURL:
-        return commands.curl_loop(api_url, workspace_id)
-    return commands.requests_loop(api_url, workspace_id, LOOPS[name])
+        return commands.action(folder, api_url)
+    return commands.curl_loop(api_url) if name == CURL else commands.requests_loop(api_url, LOOPS[name])

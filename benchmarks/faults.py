@@ -3,15 +3,14 @@
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from benchmarks import commands
-from benchmarks.commands import Command
+from benchmarks.contenders import CURL, PLAIN, REQUESTS, command
 from benchmarks.figures import Section, Table
-from matatika_simulator import Simulator, constants
+from matatika_simulator import Simulator
 
 _BAD_GATEWAY: Mapping[str, Any] = {
     "job": {"runs": 12},
@@ -21,14 +20,6 @@ _LONG: Mapping[str, Any] = {"job": {"runs": "forever"}}
 # For the trigger to be through, and the job to be followed.
 _UNDER_WAY = 3.0
 
-Starter = Callable[[str, Path], Command]
-
-CONTENDERS: Mapping[str, Starter] = {
-    "this action": lambda api_url, folder: commands.action(folder, api_url),
-    "`curl`, `jq`, `sleep 10`": lambda api_url, _: commands.curl_loop(api_url, constants.WORKSPACE_ID),
-    "`requests`, 15 s or 30 s": lambda api_url, _: commands.requests_loop(api_url, constants.WORKSPACE_ID, 15),
-}
-
 
 def run() -> Section:
     """Let each contender meet both, and tell what became of it and of its job."""
@@ -36,22 +27,22 @@ def run() -> Section:
         ["Contender", "The first look at the job is answered `502`; the job succeeds", "SIGTERM while the job runs"]
     )
     with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda starter: (_bad_gateway(starter), _terminated(starter)), CONTENDERS.values())
-        for name, cells in zip(CONTENDERS, found, strict=True):
+        names = (PLAIN, CURL, REQUESTS)
+        for name, *cells in zip(names, pool.map(_bad_gateway, names), pool.map(_terminated, names), strict=True):
             table.add(name, *cells)
     return Section("When something goes wrong", [], str(table))
 
 
-def _bad_gateway(starter: Starter) -> str:
+def _bad_gateway(name: str) -> str:
     with tempfile.TemporaryDirectory() as folder, Simulator(_BAD_GATEWAY) as simulator:
-        code = starter(simulator.api_url, Path(folder)).start().wait()
+        code = command(name, simulator.api_url, Path(folder)).start().wait()
         (job,) = simulator.jobs
     return f"exit code {code}, while the job is {job.status}"
 
 
-def _terminated(starter: Starter) -> str:
+def _terminated(name: str) -> str:
     with tempfile.TemporaryDirectory() as folder, Simulator(_LONG) as simulator:
-        process = starter(simulator.api_url, Path(folder)).start()
+        process = command(name, simulator.api_url, Path(folder)).start()
         simulator.wait_for("job")
         time.sleep(_UNDER_WAY)
         began = time.monotonic()

@@ -2,17 +2,18 @@
 
 import tempfile
 import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from benchmarks import commands, jobs
+from benchmarks import commands
 from benchmarks.figures import Row, Section, Table
+from benchmarks.real import plan
 from matatika_simulator import Entry, Simulator
-from matatika_simulator.runner import parse
+from matatika_simulator.runner import CommandFiles
 
 STEPS = 60
 JOB_SECONDS = 20
@@ -94,18 +95,12 @@ def run() -> Section:
 
 def deploy(rate_limit: Mapping[str, object] | None) -> Fleet:
     """Start all steps at once, and wait for their ends."""
-    job = {
-        "runs": JOB_SECONDS,
-        "log": [{"lines": LOG_LINES, "over": JOB_SECONDS, "text": "line {n}", "line-bytes": 100}],
+    ids = [str(uuid.UUID(int=number + 1)) for number in range(STEPS)]
+    scenario = {
+        "job": plan(JOB_SECONDS, LOG_LINES),
+        "other-workspaces": [{"id": workspace_id} for workspace_id in ids],
+        "rate-limit": rate_limit,
     }
-    ids = [jobs.workspace_id(number) for number in range(STEPS)]
-    scenario: dict[str, Any] = {
-        "job": job,
-        "workspace": {"id": ids[0]},
-        "other-workspaces": [{"id": workspace_id, "job": job} for workspace_id in ids[1:]],
-    }
-    if rate_limit:
-        scenario["rate-limit"] = dict(rate_limit)
     with (
         tempfile.TemporaryDirectory() as folder,
         Simulator(scenario) as simulator,
@@ -126,6 +121,6 @@ def _is_right(folder: Path, simulator: Simulator, workspace_id: str) -> bool:
     command = commands.action(own, simulator.api_url, workspace_id=workspace_id)
     with (own / "printed").open("wb") as printed:
         code = command.start(printed).wait()
-    outcome = parse((own / "github_output").read_text(encoding="utf-8")).get("outcome")
+    outcome = CommandFiles(own / "commands").outputs.get("outcome")
     lines = [line for line in (own / "printed").read_bytes().split(b"\n") if line.startswith(b"line ")]
     return code == 0 and outcome == "success" and len(set(lines)) == len(lines) == LOG_LINES

@@ -110,15 +110,17 @@ class Server:
 
 def job(status: str, http_status: int = 200) -> bytes:
     """Give the answer that shows the job in a state."""
-    body = json.dumps({"id": JOB_ID, "type": "WORKSPACE_DEPLOY", "status": status}).encode()
-    head = f"HTTP/1.1 {http_status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    return _answer(http_status, {"id": JOB_ID, "type": "WORKSPACE_DEPLOY", "status": status})
 
 
 def no_jobs() -> bytes:
     """Give the answer to the list of jobs of a workspace that has none."""
-    body = b'{"page": {"size": 20, "totalElements": 0, "totalPages": 0, "number": 0}}'
-    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/hal+json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return _answer(200, {"page": {"size": 20, "totalElements": 0, "totalPages": 0, "number": 0}})
+
+
+def _answer(status: int, content: object) -> bytes:
+    body = json.dumps(content).encode()
+    head = f"HTTP/1.1 {status} OK\r\nContent-Type: application/hal+json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
 
 
