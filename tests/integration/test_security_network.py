@@ -9,12 +9,16 @@ from pathlib import Path
 import pytest
 
 from matatika_simulator import Simulator, constants
+from tests.support.clock import FakeClock
+from tests.support.in_process import run_here, stage
 from tests.support.network import Proxy
+from tests.support.peer import answer
 from tests.support.secrecy import check
-from tests.support.step import Result, Step
+from tests.support.step import Step
 
 QUICK = {"job": {"runs": "0s"}}
-SECRET = re.compile(rb"Authorization|Bearer|simulated-", re.IGNORECASE)
+SECRET = re.compile(rb"Authorization: Bearer|simulated-", re.IGNORECASE)
+PASSWORD = "a-password-of-the-proxy"
 
 
 class Authority:
@@ -60,79 +64,41 @@ def proxy() -> Iterator[Proxy]:
         yield proxy
 
 
-def run(step: Step, **environ: str) -> Result:
-    result = step.run(environ)
-    check(result, [constants.TOKEN])
-    return result
-
-
 def trusting(folder: Path, simulator: Simulator, authority: Authority) -> Step:
     return Step(folder / "step", simulator, ca_bundle=authority.certificate.read_text(encoding="ascii"))
 
 
-@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy"])
-def test_through_a_proxy_everything_stays_encrypted(
-    tmp_path: Path, encrypted: Simulator, authority: Authority, proxy: Proxy, name: str
-) -> None:
-    result = run(trusting(tmp_path, encrypted, authority), **{name: proxy.url})
-    assert result.code == 0
-    address = encrypted.url.removeprefix("https://").encode()
-    assert proxy.heard
-    assert all(head.startswith(b"CONNECT " + address + b" HTTP/1.") for head in proxy.heard)
-    assert not any(SECRET.search(head) for head in proxy.heard)
+def authorities(path: Path) -> dict[str, str]:
+    """Every variable that names authorities to some program."""
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+    return {**dict.fromkeys(names, str(path)), "SSL_CERT_DIR": str(path.parent)}
 
 
-@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
-def test_a_proxy_for_http_is_used_for_http(tmp_path: Path, proxy: Proxy, name: str) -> None:
-    with Simulator(QUICK) as simulator:
-        assert run(Step(tmp_path / "step", simulator), **{name: proxy.url}).code == 0
-        assert len(proxy.heard) == len(simulator.journal)
-        assert all(f" {simulator.url}/".encode() in head for head in proxy.heard)
-
-
-@pytest.mark.parametrize("name", ["NO_PROXY", "no_proxy"])
-@pytest.mark.parametrize("value", ["127.0.0.1", "localhost,127.0.0.0/8", "*"])
-def test_a_proxy_is_not_used_where_it_is_not_wanted(tmp_path: Path, proxy: Proxy, name: str, value: str) -> None:
-    with Simulator(QUICK) as simulator:
-        step = Step(tmp_path / "step", simulator)
-        assert run(step, HTTP_PROXY=proxy.url, HTTPS_PROXY=proxy.url, ALL_PROXY=proxy.url, **{name: value}).code == 0
-    assert proxy.heard == []
-
-
-def test_the_proxys_own_credentials_go_to_the_proxy_alone_and_show_nowhere(
+def test_through_a_proxy_everything_stays_encrypted_and_the_proxys_credentials_go_to_it_alone(
     tmp_path: Path, encrypted: Simulator, authority: Authority, proxy: Proxy
 ) -> None:
-    address = proxy.url.replace("//", "//someone:a-password-of-the-proxy@")
-    result = run(trusting(tmp_path, encrypted, authority), HTTPS_PROXY=address, RUNNER_DEBUG="1")
+    """Authorities that the environment names do not stand in the way."""
+    address = proxy.url.replace("//", f"//someone:{PASSWORD}@")
+    environ = {"HTTPS_PROXY": address, "RUNNER_DEBUG": "1", **authorities(tmp_path / "nowhere.pem")}
+    result = trusting(tmp_path, encrypted, authority).run(environ)
+    check(result, [constants.TOKEN])
     assert result.code == 0
-    encoded = base64.b64encode(b"someone:a-password-of-the-proxy")
+    platform = encrypted.url.removeprefix("https://").encode()
+    assert proxy.heard
+    assert all(head.startswith(b"CONNECT " + platform + b" HTTP/1.") for head in proxy.heard)
+    assert not any(SECRET.search(head) for head in proxy.heard)
+    encoded = base64.b64encode(f"someone:{PASSWORD}".encode())
     assert all(b"Proxy-Authorization: Basic " + encoded in head for head in proxy.heard)
-    assert b"a-password-of-the-proxy" not in result.printed + result.summary.encode()
-
-
-def test_a_proxy_that_is_down_is_named_without_its_credentials(tmp_path: Path) -> None:
-    with Simulator(QUICK) as simulator:
-        address = "http://someone:a-password-of-the-proxy@127.0.0.1:9"
-        result = run(Step(tmp_path / "step", simulator, timeout="2s"), HTTP_PROXY=address, RUNNER_DEBUG="1")
-        assert simulator.journal == []
-    assert result.code == 4
-    assert "proxy" in result.log.own
-    assert b"a-password-of-the-proxy" not in result.printed + result.summary.encode()
+    assert PASSWORD.encode() not in result.printed + result.summary.encode()
 
 
 def test_an_authority_that_the_environment_names_is_not_trusted(
     tmp_path: Path, encrypted: Simulator, authority: Authority
 ) -> None:
     """Its path means nothing in the container, and whoever sets a variable is not asked for credentials."""
-    path = str(authority.certificate)
     before = len(encrypted.journal)
-    result = run(
-        Step(tmp_path / "step", encrypted),
-        REQUESTS_CA_BUNDLE=path,
-        CURL_CA_BUNDLE=path,
-        SSL_CERT_FILE=path,
-        SSL_CERT_DIR=str(authority.certificate.parent),
-    )
+    result = Step(tmp_path / "step", encrypted).run(authorities(authority.certificate))
+    check(result, [constants.TOKEN])
     assert result.code == 3
     assert len(encrypted.journal) == before
     (error,) = result.log.said("error")
@@ -140,37 +106,67 @@ def test_an_authority_that_the_environment_names_is_not_trusted(
     assert "`ca-bundle`" in error
 
 
-def test_authorities_that_the_environment_names_do_not_stand_in_the_way(
-    tmp_path: Path, encrypted: Simulator, authority: Authority
-) -> None:
-    nowhere = str(tmp_path / "nowhere.pem")
-    result = run(
-        trusting(tmp_path, encrypted, authority),
-        REQUESTS_CA_BUNDLE=nowhere,
-        CURL_CA_BUNDLE=nowhere,
-        SSL_CERT_FILE=nowhere,
-        SSL_CERT_DIR=nowhere,
-    )
-    assert result.code == 0
-
-
-def test_a_certificate_for_another_name_is_not_trusted(tmp_path: Path, authority: Authority) -> None:
+def test_a_certificate_for_another_name_is_not_trusted(tmp_path: Path, authority: Authority, proxy: Proxy) -> None:
     """Not even through a proxy, where the one at the other end of the tunnel could be anybody."""
-    with Simulator(QUICK, tls=authority.sign("DNS:app.example")) as simulator, Proxy() as proxy:
-        assert run(trusting(tmp_path / "direct", simulator, authority)).code == 3
-        assert run(trusting(tmp_path / "proxied", simulator, authority), HTTPS_PROXY=proxy.url).code == 3
+    with Simulator(QUICK, tls=authority.sign("DNS:app.example")) as simulator:
+        for name, environ in (("direct", {}), ("proxied", {"HTTPS_PROXY": proxy.url})):
+            step = trusting(tmp_path / name, simulator, authority)
+            step.environ.update(environ)
+            assert run_here(step, FakeClock()).code == 3
         assert simulator.journal == []
         assert proxy.heard
 
 
-def test_a_netrc_is_not_read(tmp_path: Path) -> None:
-    """Neither for the platform nor for the token endpoint, wherever it lies."""
+@pytest.mark.parametrize(("no_proxy", "is_used"), [("", True), ("localhost,127.0.0.0/8", False), ("*", False)])
+def test_a_proxy_for_http_is_used_where_it_is_wanted(
+    tmp_path: Path, proxy: Proxy, no_proxy: str, is_used: bool
+) -> None:
+    with stage(tmp_path, QUICK) as staged:
+        staged.step.environ |= {"http_proxy": proxy.url, "ALL_PROXY": proxy.url, "NO_PROXY": no_proxy}
+        assert staged.run().code == 0
+        assert len(proxy.heard) == (len(staged.peer.requests) if is_used else 0)
+        assert all(f" {staged.peer.url}/".encode() in head for head in proxy.heard)
+
+
+def test_a_proxy_that_is_down_is_named_without_its_credentials(tmp_path: Path) -> None:
+    with stage(tmp_path, QUICK, timeout="1m") as staged:
+        staged.step.environ["HTTP_PROXY"] = f"http://someone:{PASSWORD}@127.0.0.1:9"
+        result = staged.run()
+        assert staged.peer.requests == []
+    assert result.code == 4
+    assert "proxy" in result.log.own
+    assert PASSWORD.encode() not in result.printed + result.summary.encode()
+
+
+def test_a_proxy_that_refuses_the_password_is_asked_once(tmp_path: Path) -> None:
+    """More tries than one could lock somebody's account."""
+    with stage(tmp_path, verify_source="warn") as staged:
+        for call in ("workspace", "jobs", "trigger"):
+            staged.peer.on(call, answer(407, b"<html>", content_type="text/html"))
+        address = staged.peer.url.removeprefix("http://")
+        # A variable that was read from a file ends with a newline.
+        staged.step.environ["HTTP_PROXY"] = f"http://someone:{PASSWORD}@{address}\n"
+        result = staged.run()
+        assert not staged.simulator.jobs
+        # What is read side by side may be on its way already.
+        assert max(staged.peer.count("workspace"), staged.peer.count("jobs")) == 1
+        assert staged.peer.count("trigger") == 0
+    assert result.code == 3
+    (error,) = result.log.said("error")
+    assert f"the proxy {address} refuses the connection: 407" in error
+    assert PASSWORD.encode() not in result.printed + result.summary.encode()
+
+
+def test_a_netrc_and_a_proxy_of_the_process_alone_are_not_used(tmp_path: Path, proxy: Proxy) -> None:
+    """Neither for the platform nor for the token endpoint, wherever the file lies."""
     key = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
     with Simulator(QUICK) as simulator:
         step = Step(tmp_path / "step", simulator, **key)
         for path in (Path(step.environ["HOME"], ".netrc"), Path(step.environ["HOME"], "_netrc"), tmp_path / "netrc"):
             path.write_text("default login someone password else\n", encoding="ascii")
             path.chmod(0o600)
-        assert step.run({"NETRC": str(tmp_path / "netrc")}).code == 0
+        environ = {"NETRC": str(tmp_path / "netrc"), "ALL_PROXY": proxy.url}
+        assert step.run(environ).code == 0
         assert [entry.authorization for entry in simulator.calls("token")] == [None]
         assert {entry.authorization for entry in simulator.journal if entry.call != "token"} == {"Bearer"}
+    assert proxy.heard == []

@@ -11,33 +11,34 @@ from matatika_deploy import shutdown
 from matatika_deploy.platform.followed_job import FollowedJob
 from matatika_deploy.platform.jobs import Jobs
 from matatika_deploy.step import Step
-from matatika_simulator import Simulator, constants
-from tests.support import runner, step
+from matatika_simulator import constants
+from tests.support import runner
 from tests.support.in_process import stage
 from tests.support.peer import answer
 
 API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-WEBHOOK = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 EVERY_SECRET = [constants.TOKEN, constants.CLIENT_SECRET, constants.DEPLOYMENT_SECRET]
 # With everything that makes trouble in JSON, URLs, Markdown, HTML and workflow commands; GitHub's may be any text.
-AWKWARD = 'a_"secret"/with\\*every*<kind>&of%25`trouble`'
+AWKWARD = {"token": "", "deployment_secret": 'a_"secret"/with\\*every*<kind>&of%25`trouble`'}
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 409, 503])
 @pytest.mark.parametrize(
-    ("call", "inputs"),
+    ("call", "status", "inputs"),
     [
-        ("token", API_KEY),
-        ("workspace", {"verify_source": "error"}),
-        ("trigger", {}),
-        ("trigger", {"token": "a_token*with`marks~of_markdown"}),
-        ("webhook", WEBHOOK),
-        ("webhook", {**WEBHOOK, "deployment_secret": AWKWARD}),
-        ("job", {}),
-        ("withdraw", {"timeout": "2s"}),
+        ("token", 401, API_KEY),
+        ("token", 503, API_KEY),
+        ("workspace", 404, {"verify_source": "error"}),
+        ("trigger", 401, {}),
+        ("trigger", 403, {"token": "a_token*with`marks~of_markdown"}),
+        ("trigger", 409, {}),
+        ("webhook", 403, AWKWARD),
+        ("webhook", 409, AWKWARD),
+        ("job", 404, {}),
+        ("withdraw", 403, {"timeout": "2s"}),
+        ("withdraw", 503, {"timeout": "2s"}),
     ],
 )
-def test_a_platform_that_repeats_them(tmp_path: Path, call: str, inputs: Mapping[str, str], status: int) -> None:
+def test_a_platform_that_repeats_them(tmp_path: Path, call: str, status: int, inputs: Mapping[str, str]) -> None:
     secrets = [*EVERY_SECRET, *inputs.values()]
     said = f"No access with {' '.join(secrets)} ({quote(' '.join(secrets))})" + 20 * f" {secrets[0]}"
     body = {"status": status, "message": said, "error_description": said, "errors": [{"field": said, "message": said}]}
@@ -52,12 +53,13 @@ def test_a_platform_that_repeats_them(tmp_path: Path, call: str, inputs: Mapping
     assert "No access with" in result.log.own or status in (409, 503)
 
 
-def test_a_redirect_that_repeats_them(tmp_path: Path) -> None:
-    with stage(tmp_path) as staged:
-        location = f"https://evil.example/?token={constants.TOKEN}"
-        staged.peer.on("trigger", answer(302, headers={"Location": location}))
+@pytest.mark.parametrize(("call", "name"), [("trigger", "error"), ("logs", "warning")])
+def test_a_redirect_that_repeats_them(tmp_path: Path, call: str, name: str) -> None:
+    with stage(tmp_path, logs="stream") as staged:
+        address = f"https://evil.example/{constants.TOKEN}/?token={constants.TOKEN}"
+        staged.peer.on(call, answer(302, headers={"Location": address}))
         result = staged.run()
-    assert "https://evil.example/?token=" in result.log.said("error")[0]
+    assert any("https://evil.example/***/?token=" in text for text in result.log.said(name))
 
 
 def test_every_token_is_masked_before_anything_is_said_of_its_use(tmp_path: Path) -> None:
@@ -69,25 +71,8 @@ def test_every_token_is_masked_before_anything_is_said_of_its_use(tmp_path: Path
     lines = result.log.own.splitlines()
     signed_in = [n for n, line in enumerate(lines) if line.startswith("::debug::POST /oauth/token: 200")]
     masked = [lines.index(f"::add-mask::{token}") for token in tokens]
-    assert len(signed_in) == len(masked)
     # The debug line names the token's own request; the mask is the next thing that is said.
-    assert all(mask == line + 1 for line, mask in zip(signed_in, masked, strict=True))
-
-
-def test_credentials_that_cannot_be_used_are_masked_too(tmp_path: Path) -> None:
-    with Simulator() as simulator:
-        values = {
-            "token": "two words",
-            "client_secret": "a\nnother",
-            "deployment_secret": " x y ",
-        }
-        result = step.Step(tmp_path / "step", simulator, **values).run()
-        assert simulator.journal == []
-    assert result.code == 2
-    masked = [command.data for command in runner.read(result.printed).of("add-mask")]
-    assert {"two words", "nother"} <= set(masked)
-    said = [line for line in result.log.own.splitlines() if not line.startswith("::add-mask::")]
-    assert not [line for line in said for value in values.values() if value.strip() in line]
+    assert masked == [line + 1 for line in signed_in]
 
 
 class Broken(Exception):
