@@ -5,6 +5,7 @@ import pkgutil
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -111,21 +112,17 @@ CONVERTERS: Final[tuple[Callable[[str], object], ...]] = (
 def convert(text: str) -> None:
     for converter in CONVERTERS:
         for form in (text, f"https://{text}", f"/workspaces/{text}", f"https://[{text}]/"):
-            try:
+            with suppress(ValueError):
                 converters.check_spelling(form)
                 converter(form)
-            except ValueError:
-                continue
 
 
 def find_proxy(text: str) -> None:
-    environ = {"https_proxy": f"http://{text}", "no_proxy": text}
-    try:
+    with suppress(ValueError):
+        environ = {"https_proxy": f"http://{text}", "no_proxy": text}
         used = proxies.for_url(environ, "https://app.example/api")
-    except ValueError:
-        return
-    proxies.is_usable(used)
-    proxies.name(used)
+        proxies.is_usable(used)
+        proxies.name(used)
 
 
 def summarize(text: str) -> None:
