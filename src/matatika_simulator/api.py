@@ -13,7 +13,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
 
 from matatika_simulator.gateway import Gateway
 from matatika_simulator.jobs import Job
@@ -27,7 +26,7 @@ from matatika_simulator.tokens import EXPIRES_IN
 T = TypeVar("T")
 
 
-def application(platform: Platform, journal: Journal) -> ASGIApp:
+def application(platform: Platform, journal: Journal) -> Gateway:
     """The platform behind its gateway."""
     api = Api(platform)
     workspace, job, pipeline = "/api/workspaces/{workspace}", "/api/jobs/{job}", "/api/pipelines/{pipeline}"

@@ -32,6 +32,11 @@ class Gateway:
         self._journal = journal
         self._routes = routes
 
+    def call_of(self, method: str, path: str) -> str | None:
+        """The name of a call, as in `scenario.CALLS`; None if there is no such call."""
+        scope = {"type": "http", "method": method, "path": path}
+        return next((route.name for route in self._routes if route.matches(scope)[0] is Match.FULL), None)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; one whose body never comes in whole counts for nothing."""
         body = await wire.read_body(receive)
@@ -108,11 +113,10 @@ class Gateway:
 
     def _record(self, request: Request, body: bytes) -> Entry:
         headers, client = request.headers, request.client
-        matching = (route.name for route in self._routes if route.matches(request.scope)[0] is Match.FULL)
         return self._journal.arrived(
             time=self._platform.clock.now(),
             client=f"{client.host}:{client.port}" if client else "",
-            call=next(matching, None),
+            call=self.call_of(request.method, request.url.path),
             method=request.method,
             path=request.url.path,
             query=request.url.query,

@@ -116,6 +116,7 @@ class Simulator:
         self._journal = Journal()
         self._tls = tls
         self._platform = Platform(self.scenario, Clock(clock, held))
+        self._gateway = application(self._platform, self._journal)
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -169,6 +170,10 @@ class Simulator:
         """Every access token that was issued for the API key."""
         return list(self._platform.tokens.issued)
 
+    def call_of(self, method: str, path: str) -> str:
+        """The name of a call, as in the journal; "" if there is no such call."""
+        return self._gateway.call_of(method, path) or ""
+
     def calls(self, name: str) -> list[Entry]:
         """The requests of one call, such as `trigger`."""
         return [entry for entry in self.journal if entry.call == name]
@@ -182,7 +187,7 @@ class Simulator:
     def _config(self) -> uvicorn.Config:
         certificate, key = self._tls or (None, None)
         return uvicorn.Config(
-            _cancellable(application(self._platform, self._journal)),
+            _cancellable(self._gateway),
             http=Protocol,
             ws="none",
             loop="asyncio",

@@ -19,10 +19,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
+from http.client import parse_headers
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -35,20 +36,6 @@ from tests.support.clock import FakeClock
 ALWAYS: Final[Container[int]] = range(1, 1_000_000)
 """Numbers of requests: all of them."""
 
-_CALLS = (
-    ("token", "POST", re.compile(r"/oauth/token")),
-    ("webhook", "POST", re.compile(r"/api/workspaces/[^/]+/deployments/github-webhook")),
-    ("trigger", "POST", re.compile(r"/api/workspaces/[^/]+/deployments")),
-    ("jobs", "GET", re.compile(r"/api/workspaces/[^/]+/jobs")),
-    ("pipelines", "GET", re.compile(r"/api/workspaces/[^/]+/pipelines")),
-    ("run", "POST", re.compile(r"/api/pipelines/[^/]+/jobs")),
-    ("runs", "GET", re.compile(r"/api/pipelines/[^/]+/jobs")),
-    ("workspace", "GET", re.compile(r"/api/workspaces/[^/]+")),
-    ("logs", "GET", re.compile(r"/api/jobs/[^/]+/logs")),
-    ("withdraw", "PUT", re.compile(r"/api/jobs/[^/]+/stopped")),
-    ("job", "GET", re.compile(r"/api/jobs/[^/]+")),
-    ("delete", "DELETE", re.compile(r"/api/jobs/[^/]+")),
-)
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _PIECE = 256 * 1024
 
@@ -234,17 +221,6 @@ def cut(after: int, then: Behaviour = reset) -> Behaviour:
     return behave
 
 
-def cut_body(after: int, then: Behaviour = reset) -> Behaviour:
-    """Pass the head and so many bytes of the body on, and then misbehave."""
-
-    def behave(exchange: Exchange) -> None:
-        head, end, body = exchange.platform_answer().partition(b"\r\n\r\n")
-        exchange.send(head + end + body[:after])
-        then(exchange)
-
-    return behave
-
-
 def then_refuse(seconds: float | None, behaviour: Behaviour = relay) -> Behaviour:
     """Refuse every further connection from the end of this exchange on, for so much of the clock's time (None: ever).
 
@@ -277,9 +253,7 @@ class Peer:
     def __init__(self, simulator: Simulator, clock: FakeClock | None = None) -> None:
         """`clock` is the simulator's; without one, time is real."""
         self.clock = clock
-        self._skew = simulator.scenario.clock_skew
-        upstream = urlsplit(simulator.url)
-        self._upstream = (upstream.hostname or "", upstream.port or 0)
+        self._simulator = simulator
         self.clients: WeakValueDictionary[Any, _ClientSocket] = WeakValueDictionary()
         """The other ends of connections from this process, by their addresses."""
         self._connect = urllib3_connection.create_connection
@@ -383,13 +357,13 @@ class Peer:
 
     def platform_time(self) -> float:
         """The platform's clock: seconds since 1970."""
-        return (self.clock.now() if self.clock else time.time()) + self._skew
+        return (self.clock.now() if self.clock else time.time()) + self._simulator.scenario.clock_skew
 
     def ask_platform(self, request: Request) -> Iterator[bytes]:
         """Send a request to the platform, and give the bytes of its answer as they come."""
         kept = {name: value for name, value in request.headers.items() if name != "connection"}
         head = "".join(f"{name}: {value}\r\n" for name, value in {**kept, "connection": "close"}.items())
-        with suppress(OSError), socket.create_connection(self._upstream) as upstream, self._tracked(upstream):
+        with suppress(OSError), _connected(self._simulator.url) as upstream, self._tracked(upstream):
             upstream.sendall(f"{request.method} {request.target} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
             upstream.sendall(request.body)
             while piece := upstream.recv(_PIECE):
@@ -430,32 +404,32 @@ class Peer:
             if request is not None:
                 self._behaviour(request)(Exchange(self, connection, request))
 
-    def _tracked(self, connection: socket.socket) -> "_Tracked":
-        return _Tracked(self._sockets, connection, self._lock, is_too_late=lambda: self._is_closed)
+    @contextmanager
+    def _tracked(self, connection: socket.socket) -> Iterator[None]:
+        """Keep a socket among those that are shut down when the peer closes."""
+        with self._lock:
+            if self._is_closed:
+                raise OSError("the peer is closed")
+            self._sockets.add(connection)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._sockets.discard(connection)
 
     def _read(self, connection: socket.socket) -> Request | None:
         """Read a request; None if it never comes in whole."""
-        data = b""
-        while b"\r\n\r\n" not in data:
-            piece = connection.recv(_PIECE)
-            if not piece:
+        with connection.makefile("rb") as stream:
+            first = stream.readline().decode("latin-1").split()
+            if len(first) != 3:
                 return None
-            data += piece
-        head, _, body = data.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").split("\r\n")
-        method, target, _ = first.split(" ", 2)
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        while len(body) < int(headers.get("content-length", 0)):
-            piece = connection.recv(_PIECE)
-            if not piece:
-                return None
-            body += piece
-        return self._note(method, target, headers, body)
-
-    def _note(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> Request:
-        path = urlsplit(target).path
-        found = (name for name, verb, pattern in _CALLS if verb == method and pattern.fullmatch(path))
-        call = next(found, "")
+            method, target, _ = first
+            headers = {name.lower(): value for name, value in parse_headers(stream).items()}
+            size = int(headers.get("content-length", 0))
+            body = stream.read(size)
+        if len(body) < size:
+            return None
+        call = self._simulator.call_of(method, urlsplit(target).path)
         at = self.clock.passed if self.clock else time.monotonic()
         with self._lock:
             self._counts[call] += 1
@@ -470,30 +444,9 @@ class Peer:
         return next(meant, relay)
 
 
-class _Tracked:
-    """Keeps a socket among those that are shut down when the peer closes, for the length of a block."""
-
-    def __init__(
-        self,
-        sockets: set[socket.socket],
-        connection: socket.socket,
-        lock: threading.Lock,
-        is_too_late: Callable[[], bool],
-    ) -> None:
-        self._sockets = sockets
-        self._connection = connection
-        self._lock = lock
-        self._is_too_late = is_too_late
-
-    def __enter__(self) -> None:
-        with self._lock:
-            self._sockets.add(self._connection)
-            if self._is_too_late():
-                raise OSError("the peer is closed")
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._sockets.discard(self._connection)
+def _connected(url: str) -> socket.socket:
+    address = urlsplit(url)
+    return socket.create_connection((address.hostname or "", address.port or 0))
 
 
 def _bound(address: tuple[str, int]) -> socket.socket:
