@@ -6,27 +6,14 @@ Written after the runner's own source, https://github.com/actions/runner: lines 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 _STOP = "stop-commands"
 _REGISTERED = frozenset(
     {
-        _STOP,
-        "add-mask",
-        "add-matcher",
-        "add-path",
-        "debug",
-        "echo",
-        "endgroup",
-        "error",
-        "group",
-        "notice",
-        "remove-matcher",
-        "save-state",
-        "set-env",
-        "set-output",
-        "warning",
+        *("add-mask", "add-matcher", "add-path", "debug", "echo", "endgroup", "error", "group", "notice"),
+        *("remove-matcher", "save-state", "set-env", "set-output", _STOP, "warning"),
     }
 )
 # What `Char.IsWhiteSpace` of .NET says yes to: unlike `str.isspace`, not the four separators from U+001C on.
@@ -99,43 +86,25 @@ def _stop_token(token: str) -> str:
 
 
 def _parse(line: str, registered: frozenset[str]) -> Command | None:
-    if "##[" not in line and "::" not in line:
-        return None
-    return _parse_new(line, registered) or _parse_old(line, registered)
-
-
-def _parse_new(line: str, registered: frozenset[str]) -> Command | None:
-    line = line.lstrip(_WHITE_SPACE)
-    end = line.find("::", 2)
-    if not line.startswith("::") or end < 0:
-        return None
-    name, space, properties = line[2:end].partition(" ")
-    if name.lower() not in registered:
-        return None
-    found = _pairs(properties.strip(_WHITE_SPACE), ",", _PROPERTY) if name and space else {}
-    return Command(name.lower(), _unescape(line[end + 2 :], _DATA), found)
-
-
-def _parse_old(line: str, registered: frozenset[str]) -> Command | None:
-    start = line.find("##[")
-    end = line.find("]", start)
-    if start < 0 or end < 0:
-        return None
-    name, space, properties = line[start + 3 : end].partition(" ")
-    if name.lower() not in registered:
-        return None
-    found = _pairs(properties, ";", _OLD_STYLE) if name and space else {}
-    return Command(name.lower(), _unescape(line[end + 1 :], _OLD_STYLE), found)
+    """Read a line as a command of the new form, else of the old one; None if it is neither."""
+    new = line.lstrip(_WHITE_SPACE)
+    if new.startswith("::") and "::" in new[2:]:
+        head, _, data = new[2:].partition("::")
+        name, _, properties = head.partition(" ")
+        if name.lower() in registered:
+            found = _pairs(properties.strip(_WHITE_SPACE), ",", _PROPERTY)
+            return Command(name.lower(), _unescape(data, _DATA), found)
+    _, start, old = line.partition("##[")
+    head, end, data = old.partition("]")
+    name, _, properties = head.partition(" ")
+    if start and end and name.lower() in registered:
+        return Command(name.lower(), _unescape(data, _OLD_STYLE), _pairs(properties, ";", _OLD_STYLE))
+    return None
 
 
 def _pairs(text: str, separator: str, escapes: Mapping[str, str]) -> dict[str, str]:
-    def pairs() -> Iterator[tuple[str, str]]:
-        for pair in text.split(separator):
-            name, equals, value = pair.partition("=")
-            if name and equals and value:
-                yield name, _unescape(value, escapes)
-
-    return dict(pairs())
+    pairs = (pair.partition("=") for pair in text.split(separator))
+    return {name: _unescape(value, escapes) for name, equals, value in pairs if name and equals and value}
 
 
 def _unescape(text: str, escapes: Mapping[str, str]) -> str:

@@ -1,18 +1,17 @@
 """A step of a workflow, run as a process just as a runner does it: inputs, command files, signals, the post step."""
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matatika_simulator import JobState, Simulator, constants
-from matatika_simulator.runner import CommandFiles, github_environ, input_environ, state_environ
+from matatika_simulator.runner import CommandFiles, StepFolder, state_environ
 from tests.support.log import StepLog
 
 ROOT = Path(__file__).parents[2]
@@ -49,13 +48,6 @@ class Step:
         With a simulator, its addresses, its workspace and its personal token are given, unless `inputs` say otherwise
         (`token=""` for none).
         """
-        self.workspace = folder / "workspace"
-        self.event = folder / "event.json"
-        self._folder = folder
-        for name in ("workspace", "home", "commands"):
-            (folder / name).mkdir(parents=True)
-        self.event.write_bytes(b"{}")
-        self.files = CommandFiles(folder / "commands")
         given = {name.replace("_", "-"): value for name, value in inputs.items()}
         if simulator:
             given = {
@@ -65,12 +57,8 @@ class Step:
                 "auth-url": simulator.auth_url,
                 **given,
             }
-        self.environ = {
-            "PATH": os.environ["PATH"],
-            **github_environ(str(self.workspace), str(self.event), str(folder / "home")),
-            **self.files.environ(),
-            **input_environ(ROOT / "action.yml", given),
-        }
+        self._folder, made = folder, StepFolder(folder, ROOT / "action.yml", given)
+        self.workspace, self.event, self.files, self.environ = made.workspace, made.event, made.files, made.environ
 
     def run(self, environ: Mapping[str, str] | None = None) -> Result:
         """Run the main step to its end; `environ` is what the workflow adds to its environment."""
@@ -79,29 +67,25 @@ class Step:
 
     def run_post(self, environ: Mapping[str, str] | None = None) -> Result:
         """Run the post step to its end, with the state that the main step has left."""
-        with self._started(POST, {**state_environ(self.files.state), **(environ or {})}) as process:
+        with self.started({**state_environ(self.files.state), **(environ or {})}, command=POST) as process:
             return process.wait()
 
     @contextmanager
     def started(
-        self, environ: Mapping[str, str] | None = None, *, stdout: int | None = None
+        self, environ: Mapping[str, str] | None = None, *, stdout: int | None = None, command: Sequence[str] = ()
     ) -> Iterator["StepProcess"]:
-        """The main step while it runs: at the end of the block it is gone. `stdout` is where it prints, if no file."""
-        with self._started(MAIN, environ or {}, stdout) as process:
-            yield process
+        """The main step while it runs, or another `command`; at the end of the block it is gone.
 
-    @contextmanager
-    def _started(
-        self, command: tuple[str, ...], environ: Mapping[str, str], stdout: int | None = None
-    ) -> Iterator["StepProcess"]:
+        `stdout` is where it prints, if not to a file.
+        """
         printed, errors = self._folder / "standard-output", self._folder / "standard-error"
         with (
             printed.open("wb") as output,
             errors.open("wb") as error,
             subprocess.Popen(
-                command,
+                command or MAIN,
                 cwd=self.workspace,
-                env={**self.environ, **environ},
+                env={**self.environ, **(environ or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output if stdout is None else stdout,
                 stderr=error,
