@@ -126,13 +126,15 @@ def test_reader_that_is_stopped_at_the_sink_leaves_no_gap_and_feeds_no_tail(read
 def test_chunk_that_arrives_while_the_reader_is_abandoned_leaves_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     """The threads are switched at the worst moment: when the held line is about to be taken from the buffer."""
 
+    chunks = [b"ne\ntwo\nthr"]
+
     class SwitchingBuffer(LineBuffer):
         def rest(self) -> bytes:
-            monkeypatch.undo()
-            reading.block_sink()
-            reading.give(b"ne\ntwo\nthr")
-            # The reader gets all the time that it needs to take the chunk, if nothing keeps it from that.
-            reading.sink_was_entered.wait(0.1)
+            if chunks:
+                reading.block_sink()
+                reading.give(chunks.pop())
+                # The reader gets all the time that it needs to take the chunk, if nothing keeps it from that.
+                reading.sink_was_entered.wait(0.1)
             return super().rest()
 
     monkeypatch.setattr(log, "LineBuffer", SwitchingBuffer)

@@ -6,7 +6,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matatika_deploy.platform.responses import (
@@ -72,6 +72,8 @@ def test_every_answer_has_its_kind_and_its_sender(sender: str) -> None:
         verdict = classify(answer(status, sender, Retry_After="7", Location="https://other.example/api"))
         assert verdict.kind is expected_kind(status, sender), status
         assert verdict.status == status
+        # No redirect is followed: it is named.
+        assert verdict.location == ("https://other.example/api" if 300 <= status <= 399 else ""), status
         if status == 407:
             # It comes from a proxy for `http:` addresses as an answer like any other.
             assert verdict.failure is Failure.PROXY_REFUSED
@@ -84,8 +86,6 @@ def test_every_answer_has_its_kind_and_its_sender(sender: str) -> None:
             assert verdict.may_be_web_app == is_web_app, status
             assert verdict.message == ("Workspace not found" if sender == "API" else "")
             assert (verdict.failure, verdict.retry_after) == (None, 7)
-            # No redirect is followed: it is named.
-            assert verdict.location == ("https://other.example/api" if 300 <= status <= 399 else ""), status
 
 
 @pytest.mark.parametrize(("status", "phrase"), [(302, "302 Found"), (404, "404 Not Found"), (520, "520"), (999, "999")])
@@ -164,113 +164,107 @@ def test_page_is_known_by_its_type_and_without_one_by_its_beginning(
     assert (verdict.is_web_page, verdict.kind is Kind.OK) == (is_page, not is_page)
 
 
-class TestMessage:
-    """The platform's own words for a failure."""
-
-    @pytest.mark.parametrize(
-        ("body", "message"),
-        [
-            (ERROR, "Workspace not found"),
-            ({"error": "access_denied", "error_description": "Unauthorized"}, "Unauthorized"),
-            *((ERROR | {"message": message}, "Not Found") for message in (None, "", "  ", 17, ["x"])),
-            ({"message": {}}, ""),
-            ({"message": "x" * 60_000}, "x" * 1999 + "…"),
-        ],
-        ids=lambda value: ascii(value)[:30],
-    )
-    def test_message_is_the_first_text_that_there_is(self, body: object, message: str) -> None:
-        assert classify(respond(404, body)).message == message
-
-    def test_fields_that_failed_are_named_without_their_values(self) -> None:
-        errors = [
-            {"field": "name", "message": "must not be blank", "code": "NotBlank", "rejectedValue": "s3cret"},
-            {"field": "branch", "defaultMessage": "is unknown"},
-            {"field": 17, "message": "left out"},
-            {"field": "left out for being the fourth", "message": "x"},
-        ]
-        message = "Workspace not found (name: must not be blank) (branch: is unknown)"
-        assert classify(respond(404, ERROR | {"errors": errors})).message == message
-        assert classify(respond(404, ERROR | {"errors": ["x", None]})).message == "Workspace not found"
-
-    @given(
-        st.dictionaries(
-            st.sampled_from([*ERROR, "error_description"]), st.text() | st.integers() | st.lists(st.text(), max_size=2)
-        )
-    )
-    def test_message_is_text_whatever_the_body(self, body: dict[str, object]) -> None:
-        assert isinstance(classify(respond(404, body)).message, str)
-
-    @pytest.mark.parametrize(
-        ("message", "shown"),
-        [
-            ("Workspace not found", "404 Not Found: Workspace not found"),
-            ("No. ", "404 Not Found: No"),
-            ("Not found.", "404 Not Found"),
-            ("404 not found", "404 Not Found"),
-            ("", "404 Not Found"),
-        ],
-    )
-    def test_verdict_shows_phrase_and_message(self, message: str, shown: str) -> None:
-        assert str(Verdict(Kind.REJECTED, "404 Not Found", message)) == shown
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (ERROR, "Workspace not found"),
+        ({"error": "access_denied", "error_description": "Unauthorized"}, "Unauthorized"),
+        *((ERROR | {"message": message}, "Not Found") for message in (None, "", "  ", 17, ["x"])),
+        ({"message": "x" * 60_000}, "x" * 1999 + "…"),
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_message_is_the_first_text_of_an_error_body(body: object, message: str) -> None:
+    assert classify(respond(404, body)).message == message
 
 
-class TestRetryAfter:
-    """`Retry-After`, as RFC 9110, 10.2.3 has it, and as servers really send it."""
-
-    def asked(self, value: str, **headers: str) -> float | None:
-        return classify(respond(429, b"", Retry_After=value, **headers)).retry_after
-
-    @pytest.mark.parametrize(
-        ("value", "seconds"),
-        [
-            ("1", 1),
-            (" 5 ", 5),
-            ("007", 7),
-            ("9" * 400, 1e9),
-            ("Thu, 23 Mar 2023 21:49:40 GMT", 60),
-            ("Thursday, 23-Mar-23 21:49:40 GMT", 60),
-            ("Thu Mar 23 21:49:40 2023", 60),
-            ("Thu, 23 Mar 2023 22:49:40 +0100", 60),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", 1e9),
-            *((value, None) for value in ("", "000", "-5", "1.5", "5s", "1e3", "soon", "inf", "nan", "\u0661", "\xb2")),
-            (DATE, None),
-            ("Thu, 23 Mar 2023 21:40:00 GMT", None),
-            ("Thu, 99 Foo 2023 99:99:99 GMT", None),
-            ("Thu, 23 Mar 99999999999 21:49:40 GMT", None),
-        ],
-        ids=lambda value: ascii(value)[:40],
-    )
-    def test_value_asks_for_a_pause_or_for_none(self, value: str, seconds: float | None) -> None:
-        assert self.asked(value, Date=DATE) == seconds
-
-    @given(st.text() | st.from_regex(r"[A-Za-z]{3}, [0-9]{1,3} [A-Za-z]{3} [0-9]{1,5} [0-9:]{1,9} ?[A-Z+-]*[0-9]*"))
-    def test_any_value_is_none_or_a_pause(self, value: str) -> None:
-        found = self.asked(value, Date=DATE)
-        assert found is None or found > 0
-
-    def test_date_counts_against_the_sender_s_own_clock_and_else_against_ours(self) -> None:
-        assert self.asked("Thu, 23 Mar 2023 21:59:40 GMT", Date="Thu, 23 Mar 2023 21:58:40 GMT") == 60
-        assert self.asked("Thu, 23 Mar 2023 21:49:40 GMT") == 60
+def test_fields_that_failed_are_named_without_their_values() -> None:
+    errors = [
+        {"field": "name", "message": "must not be blank", "code": "NotBlank", "rejectedValue": "s3cret"},
+        {"field": "branch", "defaultMessage": "is unknown"},
+        {"field": 17, "message": "left out"},
+        {"field": "left out for being the fourth", "message": "x"},
+    ]
+    message = "Workspace not found (name: must not be blank) (branch: is unknown)"
+    assert classify(respond(404, ERROR | {"errors": errors})).message == message
 
 
-class TestHttpDate:
-    """The dates of HTTP, in whole seconds."""
+values = st.text() | st.integers() | st.lists(st.text(), max_size=2)
 
-    @given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)))
-    def test_every_date_is_read_back(self, moment: datetime) -> None:
-        assert http_date(format_datetime(moment, usegmt=True)) == int(moment.timestamp())
 
-    @pytest.mark.parametrize(
-        ("value", "seconds"),
-        [
-            ("Thu, 23 Mar 2023 21:48:40 -0000", NOW.timestamp()),
-            ("Thu, 23 Mar 2023 21:48:40", NOW.timestamp()),
-            *((nonsense, None) for nonsense in (None, "", "now", "1679608120")),
-        ],
-    )
-    def test_date_without_a_zone_is_utc_and_nonsense_is_none(self, value: str | None, seconds: float | None) -> None:
-        assert http_date(value) == seconds
-        assert respond(200, **({"Date": value} if value else {})).date == seconds
+@settings(max_examples=50)
+@given(st.dictionaries(st.sampled_from([*ERROR, "error_description"]), values))
+def test_message_is_text_whatever_the_body(body: dict[str, object]) -> None:
+    assert isinstance(classify(respond(404, body)).message, str)
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("Workspace not found", "404 Not Found: Workspace not found"),
+        ("No. ", "404 Not Found: No"),
+        ("Not found.", "404 Not Found"),
+        ("404 not found", "404 Not Found"),
+        ("", "404 Not Found"),
+    ],
+)
+def test_verdict_shows_phrase_and_message_without_saying_the_same_twice(message: str, shown: str) -> None:
+    assert str(Verdict(Kind.REJECTED, "404 Not Found", message)) == shown
+
+
+def asked(value: str, **headers: str) -> float | None:
+    return classify(respond(429, b"", Retry_After=value, **headers)).retry_after
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("1", 1),
+        (" 5 ", 5),
+        ("007", 7),
+        ("9" * 400, 1e9),
+        ("Thu, 23 Mar 2023 21:49:40 GMT", 60),
+        ("Thursday, 23-Mar-23 21:49:40 GMT", 60),
+        ("Thu Mar 23 21:49:40 2023", 60),
+        ("Thu, 23 Mar 2023 22:49:40 +0100", 60),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 1e9),
+        *((value, None) for value in ("", "000", "-5", "1.5", "5s", "1e3", "soon", "inf", "nan", "\u0661", "\xb2")),
+        (DATE, None),
+        ("Thu, 23 Mar 2023 21:40:00 GMT", None),
+        ("Thu, 99 Foo 2023 99:99:99 GMT", None),
+        ("Thu, 23 Mar 99999999999 21:49:40 GMT", None),
+    ],
+    ids=lambda value: ascii(value)[:40],
+)
+def test_retry_after_asks_for_a_pause_or_for_none(value: str, seconds: float | None) -> None:
+    """RFC 9110, 10.2.3, and what servers really send."""
+    assert asked(value, Date=DATE) == seconds
+
+
+@settings(max_examples=50)
+@given(st.text() | st.from_regex(r"[A-Za-z]{3}, [0-9]{1,3} [A-Za-z]{3} [0-9]{1,5} [0-9:]{1,9} ?[A-Z+-]*[0-9]*"))
+def test_any_retry_after_is_none_or_a_pause(value: str) -> None:
+    found = asked(value, Date=DATE)
+    assert found is None or found > 0
+
+
+def test_retry_after_counts_against_the_sender_s_own_clock_and_else_against_ours() -> None:
+    assert asked("Thu, 23 Mar 2023 21:59:40 GMT", Date="Thu, 23 Mar 2023 21:58:40 GMT") == 60
+    assert asked("Thu, 23 Mar 2023 21:49:40 GMT") == 60
+
+
+@settings(max_examples=50)
+@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 1, 1), timezones=st.just(UTC)))
+def test_every_http_date_is_read_back(moment: datetime) -> None:
+    assert http_date(format_datetime(moment, usegmt=True)) == int(moment.timestamp())
+
+
+def test_http_date_without_a_zone_is_utc_and_nonsense_is_none() -> None:
+    for value in ("Thu, 23 Mar 2023 21:48:40 -0000", "Thu, 23 Mar 2023 21:48:40"):
+        assert http_date(value) == respond(200, Date=value).date == NOW.timestamp()
+    for nonsense in ("", "now", "1679608120"):
+        assert http_date(nonsense) is respond(200, Date=nonsense).date is None
+    assert respond(200).date is None
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": ' * 100_000, b"1" * 5000])
