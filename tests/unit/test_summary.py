@@ -102,21 +102,18 @@ def test_unknown_facts_are_left_out() -> None:
     assert page.splitlines()[-1] == "Orders · <code>main</code> · <code>1e81ff3</code>"
 
 
-def test_a_branch_that_looks_like_a_host_makes_no_address() -> None:
-    page = rendered.render(render(PAGE._replace(branch="v1.x")))
-    assert len(page.links) == 2
-    assert "acme/data@\u200bv1.x" in page.verbatim
-
-
-def test_no_link_leads_into_the_api() -> None:
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "", "//evil.example", "HTTPS//x"])
+def test_only_web_addresses_become_links_and_none_leads_into_the_api(address: str) -> None:
     links = {link or "" for link in rendered.render(render(FAILED)).links}
     assert links == {WORKSPACE_URL, COMMIT_URL, f"{BLOB_URL}/pipelines/rates.yml#L3"}
-
-
-@pytest.mark.parametrize("address", ["javascript:alert(1)", "", "//evil.example", "HTTPS//x"])
-def test_only_web_addresses_become_links(address: str) -> None:
-    page = PAGE._replace(workspace_url=address, commit_url=address, blob_url=address, findings=FAILED.findings)
+    page = FAILED._replace(workspace_url=address, commit_url=address, blob_url=address)
     assert rendered.render(render(page)).links == []
+
+
+def test_a_branch_that_looks_like_a_host_makes_no_address() -> None:
+    page = rendered.render(render(PAGE._replace(branch="v1.x")))
+    assert page.links == [WORKSPACE_URL, COMMIT_URL]
+    assert "acme/data@\u200bv1.x" in page.verbatim
 
 
 def test_the_tables_show_what_changes_what_ran_and_what_was_found() -> None:
