@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.containers import DOCKER, Engine
+from tests.e2e.workflow_run import commit_all, copy_files
 
 ROOT = Path(__file__).parents[2]
+FOR_WORKFLOWS = ("action.yml", ".github/workflows", "tests/e2e/workflows", "src/matatika_simulator/workspace")
+"""What the tests' workflows use of a checkout: act copies it file by file into each job."""
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +39,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if name and (ROOT / name).is_file():
             (copy / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, copy / name)
-    identity = ("-c", "user.name=e2e", "-c", "user.email=e2e@localhost")
-    for command in (("init", "--initial-branch=main"), ("add", "--all"), (*identity, "commit", "--message=Work tree")):
-        subprocess.run(["git", *command], cwd=copy, capture_output=True, check=True)
+    commit_all(copy)
     return copy
 
 
@@ -50,11 +51,12 @@ def image(engine: Engine, checkout: Path) -> str:
 
 @pytest.fixture(scope="session")
 def released(checkout: Path, image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkout as a release has it: `action.yml` names an image that is built already."""
-    copy = tmp_path_factory.mktemp("released") / "checkout"
-    shutil.copytree(checkout, copy)
+    """A repository of what workflows use, as a release has it: `action.yml` names an image that is built already."""
+    copy = tmp_path_factory.mktemp("released")
+    copy_files(checkout, copy, FOR_WORKFLOWS)
     action = copy / "action.yml"
     text = action.read_text(encoding="utf-8")
     assert text.count("image: Dockerfile\n") == 1
     action.write_text(text.replace("image: Dockerfile\n", f"image: docker://{image}\n"), encoding="utf-8")
+    commit_all(copy)
     return copy

@@ -17,8 +17,8 @@ import yaml
 
 from matatika_simulator import Simulator, constants
 from tests.e2e.containers import Engine
-from tests.e2e.workflow_run import WorkflowRun, run_workflow, runner_image
-from tests.support.readme import DOCKER, GITLAB, NAME, WORKFLOWS, load
+from tests.e2e.workflow_run import WorkflowRun, commit_all, copy_files, run_workflow, runner_image
+from tests.support.readme import DOCKER, GITLAB, NAME, ROOT, WORKFLOWS, load
 from tests.support.tls import make_certificate
 
 FLEETS = ".github/workflows/deploy-workspaces.yml"
@@ -195,7 +195,7 @@ def test_plan_is_one_comment_that_is_kept_up_to_date(run: Run) -> None:
     assert "PATCH" in second
     for call in (first, second):
         (body,) = (part for part in json.loads(call) if part.startswith("body="))
-        assert all(f"`{pipeline}`" in body for pipeline in ("transform-orders", "extract-orders", "legacy"))
+        assert {"+ transform-orders", "~ extract-orders", "- legacy"} <= set(body.splitlines())
 
 
 def _run(engine: Engine, released: Path, case: Case, workspaces: list[str], folder: Path) -> Run:
@@ -225,13 +225,9 @@ def _repository(released: Path, example: str, simulator: Simulator, folder: Path
     Beside it is what the example uses of the action: less to copy into each job.
     """
     repository = folder / "repository"
-    used = ["action.yml", FLEETS]
+    copy_files(released, repository, ["action.yml", FLEETS])
     if ARCHIVE.search(WORKFLOWS[example]):
-        used += ["LICENSE", "README.md", "pyproject.toml", "src/matatika_deploy"]
-    for name in used:
-        (repository / name).parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (released / name).is_dir() else shutil.copy
-        copy(released / name, repository / name)
+        copy_files(ROOT, repository, ["LICENSE", "README.md", "pyproject.toml", "src/matatika_deploy"])
     (repository / "workspace.yml").write_text("version: workspaces/v0.2\nname: Orders\n", encoding="utf-8")
     (repository / "pipelines").mkdir()
     for pipeline in PIPELINES:
@@ -241,9 +237,7 @@ def _repository(released: Path, example: str, simulator: Simulator, folder: Path
     (repository / EXAMPLE).write_text(_adapted(WORKFLOWS[example], simulator), encoding="utf-8")
     fleets = (repository / FLEETS).read_text(encoding="utf-8").replace(f"uses: {NAME}@v1", "uses: ./")
     (repository / FLEETS).write_text(fleets, encoding="utf-8")
-    identity = ("-c", "user.name=e2e", "-c", "user.email=e2e@localhost")
-    for command in (("init", "--initial-branch=main"), ("add", "--all"), (*identity, "commit", "--message=Workspace")):
-        subprocess.run(["git", *command], cwd=repository, capture_output=True, check=True)
+    commit_all(repository)
     return repository
 
 

@@ -4,9 +4,10 @@ Reference: https://nektosact.com/usage/index.html
 """
 
 import json
+import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,23 @@ class WorkflowRun:
             if entry.get("stepResult") and entry["step"] == step and entry["stage"] == "Main"
         ]
         return results[-1] if results else None
+
+
+def copy_files(source: Path, target: Path, names: Iterable[str]) -> None:
+    """Copy files and whole folders, named by their paths in `source`, to the same paths in `target`."""
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        if (source / name).is_dir():
+            shutil.copytree(source / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source / name, target / name)
+
+
+def commit_all(folder: Path) -> None:
+    """Make a folder a repository whose one commit, on `main`, has all its files."""
+    identity = ("-c", "user.name=e2e", "-c", "user.email=e2e@localhost")
+    for command in (("init", "--initial-branch=main"), ("add", "--all"), (*identity, "commit", "--message=All files")):
+        subprocess.run(["git", *command], cwd=folder, capture_output=True, check=True)
 
 
 def runner_image(engine: Engine) -> str:
