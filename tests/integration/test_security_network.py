@@ -2,7 +2,6 @@
 
 import base64
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,46 +14,21 @@ from tests.support.network import Proxy
 from tests.support.peer import answer
 from tests.support.secrecy import check
 from tests.support.step import Step
+from tests.support.tls import make_certificate
 
 QUICK = {"job": {"runs": "0s"}}
 SECRET = re.compile(rb"Authorization: Bearer|simulated-", re.IGNORECASE)
 PASSWORD = "a-password-of-the-proxy"
 
 
-class Authority:
-    """A certificate authority of somebody's own, and what it has signed."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.certificate = folder / "authority.pem"
-        self._key = folder / "authority.key"
-        self._make("req", "-x509", *self._new(self._key, "An authority"), "-out", self.certificate)
-
-    def sign(self, name: str) -> tuple[Path, Path]:
-        """A certificate for `IP:` and an address, or `DNS:` and a name, and its key."""
-        request, certificate, key, extension = (self._folder / f"server.{end}" for end in ("csr", "pem", "key", "cnf"))
-        extension.write_text(f"subjectAltName={name}\n", encoding="ascii")
-        self._make("req", *self._new(key, "A server"), "-out", request)
-        signed = ("-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial", "-extfile", extension)
-        self._make("x509", "-req", "-in", request, *signed, "-days", "2", "-out", certificate)
-        return certificate, key
-
-    def _new(self, key: Path, name: str) -> tuple[str | Path, ...]:
-        algorithm = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-        return *algorithm, "-keyout", key, "-subj", f"/CN={name}"
-
-    def _make(self, *arguments: str | Path) -> None:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_certificate(tmp_path_factory.mktemp("authority"))
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def encrypted(authority: Authority) -> Iterator[Simulator]:
-    with Simulator(QUICK, tls=authority.sign("IP:127.0.0.1")) as simulator:
+def encrypted(certificate: tuple[Path, Path]) -> Iterator[Simulator]:
+    with Simulator(QUICK, tls=certificate) as simulator:
         yield simulator
 
 
@@ -64,8 +38,8 @@ def proxy() -> Iterator[Proxy]:
         yield proxy
 
 
-def trusting(folder: Path, simulator: Simulator, authority: Authority) -> Step:
-    return Step(folder / "step", simulator, ca_bundle=authority.certificate.read_text(encoding="ascii"))
+def trusting(folder: Path, simulator: Simulator, certificate: tuple[Path, Path], **inputs: str) -> Step:
+    return Step(folder, simulator, ca_bundle=certificate[0].read_text(encoding="ascii"), **inputs)
 
 
 def authorities(path: Path) -> dict[str, str]:
@@ -75,12 +49,12 @@ def authorities(path: Path) -> dict[str, str]:
 
 
 def test_through_a_proxy_everything_stays_encrypted_and_the_proxys_credentials_go_to_it_alone(
-    tmp_path: Path, encrypted: Simulator, authority: Authority, proxy: Proxy
+    tmp_path: Path, encrypted: Simulator, certificate: tuple[Path, Path], proxy: Proxy
 ) -> None:
     """Authorities that the environment names do not stand in the way."""
     address = proxy.url.replace("//", f"//someone:{PASSWORD}@")
     environ = {"HTTPS_PROXY": address, "RUNNER_DEBUG": "1", **authorities(tmp_path / "nowhere.pem")}
-    result = trusting(tmp_path, encrypted, authority).run(environ)
+    result = trusting(tmp_path / "step", encrypted, certificate).run(environ)
     check(result, [constants.TOKEN])
     assert result.code == 0
     platform = encrypted.url.removeprefix("https://").encode()
@@ -93,11 +67,11 @@ def test_through_a_proxy_everything_stays_encrypted_and_the_proxys_credentials_g
 
 
 def test_an_authority_that_the_environment_names_is_not_trusted(
-    tmp_path: Path, encrypted: Simulator, authority: Authority
+    tmp_path: Path, encrypted: Simulator, certificate: tuple[Path, Path]
 ) -> None:
     """Its path means nothing in the container, and whoever sets a variable is not asked for credentials."""
     before = len(encrypted.journal)
-    result = Step(tmp_path / "step", encrypted).run(authorities(authority.certificate))
+    result = Step(tmp_path / "step", encrypted).run(authorities(certificate[0]))
     check(result, [constants.TOKEN])
     assert result.code == 3
     assert len(encrypted.journal) == before
@@ -106,15 +80,22 @@ def test_an_authority_that_the_environment_names_is_not_trusted(
     assert "`ca-bundle`" in error
 
 
-def test_a_certificate_for_another_name_is_not_trusted(tmp_path: Path, authority: Authority, proxy: Proxy) -> None:
+def test_a_certificate_for_another_name_is_not_trusted(
+    tmp_path: Path, encrypted: Simulator, certificate: tuple[Path, Path], proxy: Proxy
+) -> None:
     """Not even through a proxy, where the one at the other end of the tunnel could be anybody."""
-    with Simulator(QUICK, tls=authority.sign("DNS:app.example")) as simulator:
-        for name, environ in (("direct", {}), ("proxied", {"HTTPS_PROXY": proxy.url})):
-            step = trusting(tmp_path / name, simulator, authority)
-            step.environ.update(environ)
-            assert run_here(step, FakeClock()).code == 3
-        assert simulator.journal == []
-        assert proxy.heard
+    before = len(encrypted.journal)
+    address = encrypted.api_url.replace("127.0.0.1", "localhost")
+    for name, environ in (("direct", {}), ("proxied", {"HTTPS_PROXY": proxy.url})):
+        step = trusting(tmp_path / name, encrypted, certificate, api_url=address)
+        step.environ.update(environ)
+        result = run_here(step, FakeClock())
+        assert result.code == 3
+        (error,) = result.log.said("error")
+        assert "the certificate is for another host: " in error
+        assert ".." not in error.partition("More:")[0]
+    assert len(encrypted.journal) == before
+    assert proxy.heard
 
 
 @pytest.mark.parametrize(("no_proxy", "is_used"), [("", True), ("localhost,127.0.0.0/8", False), ("*", False)])

@@ -1,8 +1,13 @@
-"""Credentials show nowhere, whoever repeats them; `Stage.run` searches everything that a step leaves for every one."""
+"""Credentials show nowhere, whoever repeats them, in whatever field of an answer and however encoded.
+
+`Stage.run` searches all that a step leaves for each secret in its usual forms; what is searched for here besides is
+the form in which the platform repeated it. That every form is found in any text is what `test_redaction.py` proves.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Final
 from urllib.parse import quote
 
 import pytest
@@ -10,61 +15,162 @@ import pytest
 from matatika_deploy import shutdown
 from matatika_deploy.platform.followed_job import FollowedJob
 from matatika_deploy.platform.jobs import Jobs
+from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.step import Step
 from matatika_simulator import constants
-from tests.support import runner
-from tests.support.in_process import stage
-from tests.support.peer import answer
+from tests.support import runner, secrecy
+from tests.support.in_process import PATIENT, run_main, stage
+from tests.support.peer import Behaviour, Exchange, answer
+from tests.support.step import Result
+from tests.unit.test_redaction import BASE64_ENCODERS, ENCODERS
 
-API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-EVERY_SECRET = [constants.TOKEN, constants.CLIENT_SECRET, constants.DEPLOYMENT_SECRET]
+# Characters of every kind that an encoding changes, and that a secret may have.
+SECRET: Final = "Tk-4f/9+Qz=7_x&B<y>\"'w;p%41~end-of-the-secret"
+ENCODINGS: Final = [*ENCODERS.values(), *BASE64_ENCODERS.values()]
+KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": SECRET}
+TOKENS: Final = {"client-secret": SECRET}
+MARK: Final = "it-was-shown"
 # With everything that makes trouble in JSON, URLs, Markdown, HTML and workflow commands; GitHub's may be any text.
-AWKWARD = {"token": "", "deployment_secret": 'a_"secret"/with\\*every*<kind>&of%25`trouble`'}
+AWKWARD: Final = 'a_"secret"/with\\*every*<kind>&of%25`trouble`'
+MARKDOWN: Final = "a_token*with`marks~of_markdown"
+
+
+def assert_nothing_shows(result: Result, secret: str, *encoded: str) -> None:
+    said = "\n".join(line for line in result.log.own.splitlines() if not line.startswith("::add-mask::"))
+    redactor = Redactor([secret])
+    for text in (said, *result.outputs.values(), *result.state.values(), result.summary):
+        assert not redactor.holds(text)
+        assert not [form for form in encoded if form in text]
+
+
+def in_round(number: int, secret: str = SECRET) -> Callable[[int], str]:
+    """Give each field another encoding in each round."""
+    return lambda field: f"{MARK} {ENCODINGS[(number + field) % len(ENCODINGS)](secret)} {MARK}"
+
+
+def adding(fields: Mapping[str, Any], links: str = "") -> Behaviour:
+    """Pass the platform's answer on with further fields, and with `links` as the query of each of its links."""
+
+    def behave(exchange: Exchange) -> None:
+        head, _, body = exchange.platform_answer().partition(b"\r\n\r\n")
+        value = json.loads(body)
+        for link in value.get("_links", {}).values() if links else ():
+            link["href"] += f"?q={links}"
+        answer(int(head.split(b" ", 2)[1]), json.dumps({**value, **fields}).encode())(exchange)
+
+    return behave
+
+
+@pytest.mark.parametrize("number", range(0, len(ENCODINGS), 8))
+def test_good_answers_about_a_workspace_and_a_job(tmp_path: Path, number: int) -> None:
+    said = in_round(number)
+    scenario = {"tokens": TOKENS, "job": {"runs": "5s", "ends": "ERROR"}}
+    with stage(tmp_path, scenario, **KEY, verify_source="warn", preflight="warn") as staged:
+        source = {
+            "repositoryUrl": f"https://github.com/acme/{said(2).replace(' ', '-')}",
+            "repositoryBranch": said(3),
+            "repositoryDirectory": said(4),
+        }
+        staged.peer.on("workspace", adding({"name": said(0), "status": said(1), **source}))
+        job = {"commitId": said(6), "message": said(7), "type": said(8), "created": said(9)}
+        link = said(10).replace(" ", "-")
+        staged.peer.on("trigger", adding({**job, "status": said(5)}, link))
+        staged.peer.on("job", adding({**job, "status": said(5)}, link), {1})
+        staged.peer.on("job", adding(job, link))
+        result = staged.run()
+    assert result.code == 1
+    assert "***" in result.outputs["workspace-name"]
+    assert MARK in result.log.said("error")[0]
+    assert "commit-id" not in result.outputs
+    assert "?" not in result.outputs["job-url"]
+    assert_nothing_shows(
+        result, SECRET, *(encode(SECRET) for encode in ENCODINGS if encode not in (str.upper, str.lower))
+    )
 
 
 @pytest.mark.parametrize(
-    ("call", "status", "inputs"),
+    ("call", "status", "inputs", "secret"),
     [
-        ("token", 401, API_KEY),
-        ("token", 503, API_KEY),
-        ("workspace", 404, {"verify_source": "error"}),
-        ("trigger", 401, {}),
-        ("trigger", 403, {"token": "a_token*with`marks~of_markdown"}),
-        ("trigger", 409, {}),
-        ("webhook", 403, AWKWARD),
-        ("webhook", 409, AWKWARD),
-        ("job", 404, {}),
-        ("withdraw", 403, {"timeout": "2s"}),
-        ("withdraw", 503, {"timeout": "2s"}),
+        ("token", 401, KEY, SECRET),
+        ("token", 503, KEY, SECRET),
+        ("workspace", 403, {**KEY, "verify_source": "error"}, SECRET),
+        ("jobs", 404, KEY, SECRET),
+        ("trigger", 401, {}, constants.TOKEN),
+        ("trigger", 403, {"token": MARKDOWN}, MARKDOWN),
+        ("trigger", 409, KEY, SECRET),
+        ("webhook", 403, {"token": "", "deployment_secret": AWKWARD}, AWKWARD),
+        ("webhook", 409, {"token": "", "deployment_secret": AWKWARD}, AWKWARD),
+        ("job", 404, KEY, SECRET),
+        ("withdraw", 403, {**KEY, "timeout": "2s"}, SECRET),
+        ("withdraw", 503, {"timeout": "2s"}, constants.TOKEN),
     ],
 )
-def test_a_platform_that_repeats_them(tmp_path: Path, call: str, status: int, inputs: Mapping[str, str]) -> None:
-    secrets = [*EVERY_SECRET, *inputs.values()]
-    said = f"No access with {' '.join(secrets)} ({quote(' '.join(secrets))})" + 20 * f" {secrets[0]}"
-    body = {"status": status, "message": said, "error_description": said, "errors": [{"field": said, "message": said}]}
-    with stage(tmp_path, {"job": {"runs": "forever"}}, **{"timeout": "20s", **inputs}) as staged:
+def test_refusals_of_each_call(tmp_path: Path, call: str, status: int, inputs: Mapping[str, str], secret: str) -> None:
+    said = in_round(status, secret)
+    secrets = f"{secret} {constants.DEPLOYMENT_SECRET} {constants.CLIENT_ID}"
+    body = {
+        "status": status,
+        "message": f"{MARK} {secrets} ({quote(secrets)}){20 * f' {secret}'}",
+        "error": said(1),
+        "error_description": said(2),
+        "path": said(3),
+        "errors": [{"field": said(4), "message": said(5), "rejectedValue": said(6)}],
+    }
+    with stage(tmp_path, {"tokens": TOKENS, "job": {"runs": "forever"}}, **{"timeout": "20s", **inputs}) as staged:
         staged.peer.on(call, answer(status, json.dumps(body).encode()))
         if call == "trigger":
             # The list before it, whatever token comes.
             staged.peer.on("jobs", answer(200, b'{"page": {}}'))
         result = staged.run()
-        assert staged.peer.count(call) >= 1
+        assert staged.peer.count(call)
     assert result.code in (3, 4)
-    assert "No access with" in result.log.own or status in (409, 503)
+    assert MARK in result.log.own or (call, status) in (("webhook", 409), ("withdraw", 503))
+    assert_nothing_shows(result, secret)
 
 
-@pytest.mark.parametrize(("call", "name"), [("trigger", "error"), ("logs", "warning")])
-def test_a_redirect_that_repeats_them(tmp_path: Path, call: str, name: str) -> None:
-    with stage(tmp_path, logs="stream") as staged:
-        address = f"https://evil.example/{constants.TOKEN}/?token={constants.TOKEN}"
-        staged.peer.on(call, answer(302, headers={"Location": address}))
+@pytest.mark.parametrize(
+    ("call", "name", "encoding"),
+    [("trigger", "error", "percent, lower hex"), ("trigger", "error", "line by line"), ("logs", "warning", "plain")],
+)
+def test_redirects(tmp_path: Path, call: str, name: str, encoding: str) -> None:
+    shown = ENCODERS[encoding](SECRET).replace("\r\n", "%0D%0A")
+    with stage(tmp_path, {"tokens": TOKENS}, **KEY, logs="stream") as staged:
+        staged.peer.on(call, answer(302, headers={"Location": f"https://else.example/{MARK} {shown}"}))
         result = staged.run()
-    assert any("https://evil.example/***/?token=" in text for text in result.log.said(name))
+    assert any(f"https://else.example/{MARK} ***" in text for text in result.log.said(name))
+    assert_nothing_shows(result, SECRET, shown)
+
+
+@pytest.mark.parametrize("number", range(0, len(ENCODINGS), 10))
+def test_end_of_the_log(tmp_path: Path, number: int) -> None:
+    """The log itself is printed as it is, for the runner to mask; its copies in error and summary are not."""
+    encoded = [encode(SECRET).replace("\r\n", "\\r\\n") for encode in ENCODINGS[number:] + ENCODINGS[:number]]
+    log = [{"text": f"ERROR {MARK} refused \x1b[31m{line}\x1b[0m"} for line in encoded]
+    scenario = {"tokens": TOKENS, "job": {"runs": "5s", "ends": "ERROR", "log": log}}
+    with stage(tmp_path, scenario, **KEY, logs="on-failure") as staged:
+        result = run_main(staged.step, staged.clock, PATIENT)
+    assert result.code == 1
+    assert MARK in result.log.said("error")[0]
+    assert result.summary.count(MARK) > len(ENCODINGS)
+    assert_nothing_shows(result, SECRET)
+
+
+@pytest.mark.parametrize("key", ["id", "_links"])
+def test_id_that_is_a_secret_is_no_id(tmp_path: Path, key: str) -> None:
+    secret = "tk-4f9Qz7_x.By~w-p41-end-of-the-secret"
+    scenario = {"tokens": {"client-secret": secret}, "job": {"runs": "5s"}}
+    with stage(tmp_path, scenario, **{**KEY, "client_secret": secret}) as staged:
+        value = secret if key == "id" else {"self": {"href": f"/api/jobs/{secret}"}}
+        staged.peer.on("trigger", adding({key: value}), {1})
+        result = staged.run()
+        assert staged.peer.count("trigger") == 1
+    assert result.code == 0
+    assert result.outputs["job-url"].endswith(result.outputs["job-id"])
 
 
 def test_every_token_is_masked_before_anything_is_said_of_its_use(tmp_path: Path) -> None:
     faults = [{"calls": "job", "requests": {"every": 2}, "expire-token": True}]
-    with stage(tmp_path, {"job": {"runs": "60s"}, "faults": faults}, **API_KEY) as staged:
+    with stage(tmp_path, {"tokens": TOKENS, "job": {"runs": "60s"}, "faults": faults}, **KEY) as staged:
         result = staged.run()
         tokens = staged.simulator.issued_tokens
     assert len(tokens) > 2
@@ -73,6 +179,24 @@ def test_every_token_is_masked_before_anything_is_said_of_its_use(tmp_path: Path
     masked = [lines.index(f"::add-mask::{token}") for token in tokens]
     # The debug line names the token's own request; the mask is the next thing that is said.
     assert masked == [line + 1 for line in signed_in]
+
+
+def test_token_that_was_fetched_and_then_refused(tmp_path: Path) -> None:
+    """Each was used, so none may show; the platform repeats it in its refusal."""
+
+    def refuse(exchange: Exchange) -> None:
+        said = exchange.request.headers["authorization"].replace("-", "\\u002d")
+        body = f'{{"status": 401, "message": "{MARK} {said}"}}'
+        answer(401, body.encode())(exchange)
+
+    with stage(tmp_path, {"tokens": TOKENS}, **KEY) as staged:
+        staged.peer.on("trigger", refuse)
+        result = staged.run()
+        tokens = staged.simulator.issued_tokens
+    assert len(tokens) == 2
+    assert result.code == 3
+    assert f"{MARK} Bearer ***" in result.log.said("error")[0]
+    secrecy.check(result, [SECRET], tokens)
 
 
 class Broken(Exception):

@@ -227,7 +227,7 @@ def _tls_failure(error: ssl.SSLError, host: str, is_before_request: bool) -> Tra
     if isinstance(error, ssl.SSLCertVerificationError):
         # OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH.
         if error.verify_code in (62, 64):
-            return TransportError(Failure.WRONG_HOST_NAME, str(error.verify_message))
+            return TransportError(Failure.WRONG_HOST_NAME, str(error.verify_message).rstrip("."))
         return TransportError(Failure.CERTIFICATE_NOT_TRUSTED, f"{host} ({error.verify_message})")
     reason = error.reason or "no reason given"
     if is_before_request or _HANDSHAKE_ALERTS.match(reason):

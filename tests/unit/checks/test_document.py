@@ -55,18 +55,17 @@ def test_a_byte_order_mark_and_windows_line_ends_move_nothing() -> None:
     assert [(key.text, key.line, key.column) for key, _ in root.entries()] == [("a", 1, 1), ("b", 2, 1)]
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "---\n", "~", "null\n", "---\n...\n", "\ufeff"])
-def test_an_empty_document_is_null(text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "is_null"),
+    [
+        *((text, True) for text in ("", "# nothing\n", "---\n", "~", "null\n", "---\n...\n", "\ufeff")),
+        *((text, False) for text in ("'~'", "!!null x", "''", "!x", "0")),
+    ],
+)
+def test_an_empty_document_is_null_but_no_quoted_or_tagged_value(text: str, is_null: bool) -> None:
     found = read(text)
     assert found.problem is None
-    assert found.root is None or (isinstance(found.root, Scalar) and found.root.is_null)
-
-
-@pytest.mark.parametrize("text", ["'~'", "!!null x", "''", "!x", "0"])
-def test_a_quoted_or_tagged_value_is_not_null(text: str) -> None:
-    root = read(text).root
-    assert isinstance(root, Scalar)
-    assert not root.is_null
+    assert (found.root is None or (isinstance(found.root, Scalar) and found.root.is_null)) is is_null
 
 
 def test_unknown_tags_are_no_problem() -> None:
@@ -86,13 +85,15 @@ def test_own_keys_come_before_merged_keys_and_the_last_of_repeated_ones_counts()
     assert here.get("c") is None
 
 
-def test_the_first_of_several_merged_maps_counts_and_one_that_is_merged_into_itself_ends() -> None:
-    root = root_of("self: &s\n  <<: [*s, *s]\n  b: 1\nx: &x {a: x}\ny: &y {a: y, b: y}\nz: {<<: [*x, *y]}\n")
-    loop, merged = root.get("self"), root.get("z")
-    assert isinstance(loop, Map)
-    assert loop.get("c") is None
+@pytest.mark.parametrize("merging", ["{<<: [*x, *y]}", "{<<: *x, <<: *y}"])
+def test_the_first_of_several_merged_maps_counts(merging: str) -> None:
+    merged = root_of(f"x: &x {{a: x}}\ny: &y {{a: y, b: y}}\nz: {merging}\n").get("z")
     assert isinstance(merged, Map)
     assert [text_of(merged.get(name)) for name in "ab"] == ["x", "y"]
+
+
+def test_a_map_that_is_merged_into_itself_ends() -> None:
+    assert root_of("&a\n<<: [*a, *a, *a]\nb: 1\n").get("c") is None
 
 
 @pytest.mark.parametrize(
@@ -207,18 +208,13 @@ def test_text_that_only_libyaml_refuses_is_read(text: str, value: str) -> None:
     assert found in (value, value.replace("\ufffd\ufffd", "\ud83d\ude00"), value.replace("\ufffd", "\ud83d"))
 
 
-def test_deep_nesting_is_not_followed() -> None:
+def test_too_deep_or_too_many_values_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     deepest = "[" * document.MAX_DEPTH + "]" * document.MAX_DEPTH
     assert read(deepest).problem is None
     assert read(f"[{deepest}]").may_be_readable
-
-
-def test_too_many_values_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    text = "- a\n" * 100
-    monkeypatch.setattr(document, "MAX_NODES", 106)  # and the start and end of list, document and stream
-    assert read(text).problem is None
-    monkeypatch.setattr(document, "MAX_NODES", 105)
-    assert not problem_of(text).certain
+    monkeypatch.setattr(document, "MAX_NODES", 106)  # 100, and the start and end of list, document and stream
+    assert read("- a\n" * 100).problem is None
+    assert not problem_of("- a\n" * 101).certain
 
 
 def test_reading_ends_when_the_budget_is_spent() -> None:
