@@ -89,12 +89,7 @@ class Gateway:
         """Answer an `HTTPException` of an endpoint or of the router as the API would."""
         if not isinstance(error, HTTPException):
             raise error
-        headers, message = dict(error.headers or {}), error.detail
-        if error.status_code == 405:
-            there = [route for route in self._routes if route.matches(request.scope)[0] is not Match.NONE]
-            headers["Allow"] = ", ".join(sorted({method for route in there for method in route.methods or ()}))
-            message = f"Request method '{request.method}' not supported"
-        return self._refusal(request, error.status_code, message, headers)
+        return self._refusal(request, error.status_code, error.detail, error.headers or {})
 
     def _made_up(self, request: Request, status: int, fault: Fault) -> Response:
         """The answer that stands in the scenario."""
