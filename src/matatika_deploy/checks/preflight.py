@@ -37,8 +37,8 @@ class Report(NamedTuple):
 
     `findings` come errors first, then in the order of files and lines. `files` has the number of files of each kind
     that were found. `pipelines` are the workspace's pipeline files, for the plan; None if not all of them are known,
-    since the checkout lacks files, the check ended early, or the folders of pipelines cannot be read or differ by
-    environment.
+    since there is no workspace, the checkout lacks files, the check ended early, or the folders of pipelines cannot be
+    read or differ by environment.
     """
 
     findings: list[Finding]
@@ -135,7 +135,7 @@ class _Preflight:
             self._check_locks([file for file in at_root if file.kind is MELTANO])
         if self._is_sparse:
             self._add(Level.NOTICE, "The checkout is sparse: only the files in it were checked.")
-        knows_pipelines = is_whole and not left_out and self._knows_folders
+        knows_pipelines = bool(self._read) and is_whole and not left_out and self._knows_folders
         pipelines = tuple(self._pipelines.files) if knows_pipelines else None
         return Report(self._findings, self._read, pipelines, self._where)
 
