@@ -1,12 +1,12 @@
-"""SIGINT and SIGTERM at every point of a run of two pipelines: exactly the one that runs is withdrawn."""
+"""A signal at every point of a run of two pipelines: exactly the one that runs is withdrawn."""
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from typing import Any, Final
 
 import pytest
 
-from matatika_simulator.jobs import JobState
 from tests.support.cancelled_step import LATEST, SOON, Cancelled, Cases, Point, calls, prints, running_all, shown
 
 LATE: Final = 1.0
@@ -72,55 +72,39 @@ def cancelled(cases: Cases, point: str, signals: str) -> Cancelled:
     return shown(cases[point, signals].result())
 
 
-at_every_point = pytest.mark.parametrize("point", POINTS)
-with_each_signal = pytest.mark.parametrize("signals", ["SIGINT", "SIGTERM"])
-
-
-def runs(cancelled: Cancelled) -> list[JobState]:
-    return [job for job in cancelled.jobs if job.type == "PIPELINE_RUN"]
+# `test_cancel.py` has every point of the deployment with each signal.
+at_every_point = pytest.mark.parametrize(("point", "signals"), list(zip(POINTS, cycle(["SIGINT", "SIGTERM"]))))
 
 
 @at_every_point
-@with_each_signal
-def test_exactly_the_run_in_progress_is_withdrawn(cancelled: Cancelled, point: str) -> None:
-    ended = [(job.pipeline, job.status) for job in runs(cancelled)]
+def test_exactly_the_run_in_progress_is_withdrawn_at_once(cancelled: Cancelled, point: str) -> None:
+    runs = [job for job in cancelled.jobs if job.type == "PIPELINE_RUN"]
     before = [("first", "COMPLETE")] if point.startswith("second") else []
     running = RUNNING.get(point)
-    assert ended == [*before, *([(running, "STOPPED")] if running else [])]
+    assert [(job.pipeline, job.status) for job in runs] == [*before, *([(running, "STOPPED")] if running else [])]
     assert [job.status for job in cancelled.jobs if job.type == "WORKSPACE_DEPLOY"] == ["COMPLETE"]
-    withdrawn = [entry.path.split("/")[3] for entry in cancelled.calls("withdraw")]
-    assert withdrawn == [job.id for job in runs(cancelled) if job.status == "STOPPED"]
+    withdrawals = cancelled.calls("withdraw")
+    assert [entry.path.split("/")[3] for entry in withdrawals] == [job.id for job in runs if job.status == "STOPPED"]
     assert not cancelled.calls("delete")
-
-
-@pytest.mark.parametrize("point", RUNNING)
-@with_each_signal
-def test_run_is_withdrawn_at_once(cancelled: Cancelled, point: str) -> None:
-    known_at = cancelled.calls("run")[-1].time + (LATE if point.endswith("is-asked-for") else 0)
-    assert cancelled.calls("withdraw")[0].time - max(cancelled.signalled_at, known_at) < SOON
+    if running:
+        known_at = cancelled.calls("run")[-1].time + (LATE if point.endswith("is-asked-for") else 0)
+        assert withdrawals[0].time - max(cancelled.signalled_at, known_at) < SOON
 
 
 @at_every_point
-@with_each_signal
 def test_the_step_ends_in_good_order(cancelled: Cancelled, point: str) -> None:
     assert cancelled.errors == ""
     assert cancelled.result.code == 128 + cancelled.numbers[0]
     assert cancelled.took < LATEST
+    outputs = cancelled.result.outputs
+    assert (outputs["outcome"], outputs["status"]) == ("cancelled", "COMPLETE")
+    runs = [job for job in cancelled.jobs if job.type == "PIPELINE_RUN"]
+    assert [run["id"] for run in json.loads(outputs["pipeline-jobs"])] == [job.id for job in runs]
     assert cancelled.end.name == "notice"
     assert "The deployment itself succeeded." in cancelled.end.data
-    started = [job.pipeline for job in runs(cancelled)]
-    left = [f"'{name}'" for name in ("first", "second") if name not in started]
+    left = [f"'{name}'" for name in ("first", "second")[len(runs) :]]
     assert (f"Not run: {', '.join(left)}." in cancelled.end.data) == bool(left)
-    assert cancelled.result.outputs["outcome"] == "cancelled"
-    assert cancelled.result.outputs["status"] == "COMPLETE"
-    assert [run["id"] for run in json.loads(cancelled.result.outputs["pipeline-jobs"])] == [
-        job.id for job in runs(cancelled)
-    ]
     if running := RUNNING.get(point):
-        assert f"Pipeline '{running}', job {runs(cancelled)[-1].id}, was withdrawn" in cancelled.end.data
-
-
-@at_every_point
-@with_each_signal
-def test_the_post_step_has_nothing_to_do(cancelled: Cancelled) -> None:
+        assert f"Pipeline '{running}', job {runs[-1].id}, was withdrawn" in cancelled.end.data
+    # The post step has nothing to do.
     assert (cancelled.post, cancelled.asked_by_post) == ("", [])

@@ -86,7 +86,7 @@ def test_plan_without_changes_has_no_line_and_three_empty_lists(tmp_path: Path) 
 
 def test_credentials_and_characters_that_hide_text_show_nowhere(tmp_path: Path) -> None:
     # `run` also looks for the token in everything that the step has written.
-    pipelines = [
+    pipelines: list[dict[str, Any]] = [
         {"name": f"a-{constants.TOKEN}", "fields": {"repositoryPath": "pipelines/x.yml"}},
         {"name": "changed", "fields": {"label": constants.TOKEN, "schedule": constants.TOKEN[:14]}},
         {"name": "gone\u202e\n::error::x"},
