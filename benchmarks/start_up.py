@@ -12,14 +12,17 @@ from benchmarks.figures import Figures, Row, Section, Table, alternate
 
 ROUNDS = 41
 AT_MOST = 1.15
-ONE_LINER = "import requests; requests.post({url!r})"
+# Listing the jobs first is what makes the trigger safe to repeat.
+ONE_LINER = "import requests; requests.get({jobs!r}); requests.post({trigger!r})"
 
 
 def run() -> Section:
-    """Measure the action against the shortest program that sends the same request with the same library."""
+    """Measure the action against the shortest program that sends the same requests with the same library."""
     with tempfile.TemporaryDirectory() as folder, wire.Server(answer) as server:
         action = commands.action(Path(folder), f"{server.url}/api", wait="false")
-        one_liner = commands.python("-c", ONE_LINER.format(url=f"{server.url}/api/trigger"))
+        one_liner = commands.python(
+            "-c", ONE_LINER.format(jobs=f"{server.url}/api/jobs?page=0", trigger=f"{server.url}/api/trigger")
+        )
         bare = commands.python("-c", "pass")
         measured = alternate(
             [
@@ -33,7 +36,9 @@ def run() -> Section:
     ratio = of_action.over(of_one_liner)
     table = Table(["Program", "Process start to the trigger on the wire", "Against the one-liner"])
     table.add("this action, `python entrypoint.py`", milliseconds(of_action), ratio.show(2))
-    table.add('`python -c "import requests; requests.post(url)"`', milliseconds(of_one_liner), "")
+    table.add(
+        '`python -c "import requests; requests.get(jobs); requests.post(trigger)"`', milliseconds(of_one_liner), ""
+    )
     table.add("`python -c pass`, start to end", milliseconds(of_bare), of_bare.over(of_one_liner).show(2))
     return Section(
         "Start-up",
