@@ -1,4 +1,7 @@
-"""Every limit of a step in one place, in seconds and bytes. Users set theirs through inputs; tests pass their own."""
+"""How long each part of a step may take (seconds), and how large an answer may be (bytes).
+
+Users set their own limits through inputs; tests pass theirs.
+"""
 
 from typing import NamedTuple
 
