@@ -46,11 +46,6 @@ def _saved(folder: Path, stage: Stage) -> dict[str, str]:
     return state_environ(files.state)
 
 
-def test_stages_without_a_post_step_have_the_names_of_the_state(tmp_path: Path) -> None:
-    assert _saved(tmp_path, Stage.FINISHED)[bootstrap.STAGE_VARIABLE] in bootstrap.STAGES_WITHOUT_POST
-    assert not {Stage.TRIGGERING, Stage.RUNNING} & set(bootstrap.STAGES_WITHOUT_POST)
-
-
 @pytest.mark.parametrize("stage", [None, Stage.FINISHED])
 def test_post_imports_nothing_and_says_nothing_when_main_has_finished(tmp_path: Path, stage: Stage | None) -> None:
     environ = _saved(tmp_path, stage) if stage else {}
@@ -68,6 +63,7 @@ def test_post_is_run_when_main_has_not_finished(tmp_path: Path) -> None:
     *warnings, told = _python("-c", SPY, environ=_saved(tmp_path, Stage.RUNNING)).stdout.splitlines()
     assert warnings
     assert "matatika_deploy.post" in json.loads(told)[1]
+    assert not {Stage.TRIGGERING, Stage.RUNNING} & set(bootstrap.STAGES_WITHOUT_POST)
 
 
 def test_variables_that_openssl_obeys_are_gone_before_ssl_is_imported(tmp_path: Path) -> None:

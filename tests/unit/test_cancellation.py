@@ -232,12 +232,9 @@ def test_hold_waits_for_the_lock_and_takes_it_for_the_block_alone(scope: Scope) 
     assert not lock.locked()
 
 
-def test_system_clock_tells_the_time() -> None:
+def test_system_clock_tells_the_time_and_waits_for_what_comes_until_its_time_is_over() -> None:
     assert SystemClock().monotonic() == pytest.approx(time.monotonic(), abs=1)
     assert SystemClock().time() == pytest.approx(time.time(), abs=1)
-
-
-def test_wait_gives_what_comes_and_ends_when_its_time_is_over() -> None:
     inbox: Inbox = SimpleQueue()
     inbox.put("x")
     assert SystemClock().wait(inbox, 10) == "x"
