@@ -247,7 +247,7 @@ def test_wait_ends_though_its_time_is_over_as_soon_as_it_begins() -> None:
     inbox: Inbox = SimpleQueue()
 
     def wait_often() -> None:
-        for number in range(5000):
+        for number in range(20_000):
             # What comes while nobody waits, and is taken without a wait, leaves a queue in a state of its own.
             inbox.put(None)
             inbox.get()
