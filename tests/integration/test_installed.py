@@ -5,12 +5,11 @@ tests: nothing is downloaded.
 """
 
 import json
-import os
 import subprocess
 import sysconfig
 import venv
-from collections.abc import Mapping
 from pathlib import Path
+from subprocess import PIPE, STDOUT
 
 import pytest
 
@@ -34,17 +33,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The archive of a commit of the work tree."""
     folder = tmp_path_factory.mktemp("archive")
     file = folder / f"v{__version__}.tar.gz"
-    prefix = f"--prefix=matatika-deploy-action-{__version__}/"
+    git = ["git", f"--git-dir={folder}/git", f"--work-tree={ROOT}"]
     for command in (
-        ("init", "--quiet", "--bare"),
-        ("add", "--all"),
-        ("-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message=Work tree"),
-        ("archive", prefix, f"--output={file}", "HEAD"),
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message=Work tree"],
+        ["archive", f"--prefix=matatika-deploy-action-{__version__}/", f"--output={file}", "HEAD"],
     ):
-        environ = {**os.environ, "GIT_DIR": str(folder / "git")}
-        if command[0] != "init":
-            environ["GIT_WORK_TREE"] = str(ROOT)
-        subprocess.run(["git", *command], cwd=ROOT, env=environ, check=True)
+        subprocess.run([*git, *command], cwd=ROOT, check=True)
     return file
 
 
@@ -61,32 +57,24 @@ def python(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(interpreter)
 
 
-def _run(
-    python: str, folder: Path, *arguments: str, environ: Mapping[str, str] | None = None
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [python, *arguments], cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+def test_action_alone_is_installed_and_says_what_it_needs(python: str, tmp_path: Path) -> None:
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [python, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env={}, stdout=PIPE, stderr=STDOUT, text=True)
 
-
-def test_the_action_alone_is_installed(python: str, tmp_path: Path) -> None:
-    version, action, simulator = json.loads(_run(python, tmp_path, "-c", LOOK).stdout)
+    version, action, simulator = json.loads(run("-c", LOOK).stdout)
     assert version == __version__
     assert Path(action).is_relative_to(Path(python).parents[1])
     assert simulator is None
 
-
-def test_main_without_inputs_names_them(python: str, tmp_path: Path) -> None:
-    ran = _run(python, tmp_path, "-m", "matatika_deploy", environ={})
+    ran = run("-m", "matatika_deploy")
     assert ran.returncode == 2
     (error,) = runner.read(ran.stdout.encode()).of("error")
     assert "`workspace-id`" in error.data
     assert "Traceback" not in ran.stdout
 
-
-def test_post_without_inputs_does_nothing(python: str, tmp_path: Path) -> None:
-    ran = _run(python, tmp_path, "-m", "matatika_deploy.post", environ={})
-    assert (ran.returncode, ran.stdout) == (0, "")
+    post = run("-m", "matatika_deploy.post")
+    assert (post.returncode, post.stdout) == (0, "")
 
 
 def test_it_deploys(python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
