@@ -20,7 +20,7 @@ from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import constants
 from tests.support import page, runner
-from tests.support.in_process import IMPATIENT, PATIENT, Stage, run_main, stage
+from tests.support.in_process import PATIENT, Stage, run_main, stage
 from tests.support.peer import after_effect, answer, close, reset, silence
 from tests.support.step import Result
 
@@ -236,7 +236,6 @@ TABLE = [
         RUNNING,
         on("webhook", silence(4)),
         signalled=signal.SIGINT,
-        limits=IMPATIENT,
         **WEBHOOK,
     ).reads("""
         Error: Deployment cancelled: A deployment may have been queued (SIGINT). Before you run the workflow again, look
