@@ -1,143 +1,315 @@
-"""SIGINT, and SIGTERM with a second signal after it, at every point of a step; the other two orders where a job runs.
+"""A signal at every point of a step: what becomes of its job, how soon, and what is said of it.
 
-The exit code alone would prove nothing, since the default action on a signal gives it too: what the platform was asked,
-the outputs, the summary and the one notice have to be there as well.
+Steps run in this process, on a clock of their own; what takes a process is in `test_cancel_processes`.
 """
 
 import signal
-from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
-from matatika_simulator import constants
-from tests.support.cancelled_step import (
-    LATEST,
-    QUEUED,
-    RUNNING,
-    SOON,
-    Cancelled,
-    Cases,
-    Point,
-    calls,
-    noticed,
-    prints,
-    running_all,
-    shown,
-)
+from matatika_deploy.runtime.signals import Signals
+from matatika_simulator import JobState, constants
+from tests.integration.faults.faults import api_error, html
+from tests.support import runner
+from tests.support.cancelled_step import QUEUED, RUNNING, ends, run_post
+from tests.support.in_process import Stage, stage
+from tests.support.peer import Behaviour, Exchange, Request, after_effect, hang, relay
+from tests.support.step import Result
 
-API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-# How long the answer to the trigger takes that is late.
-LATE = 1.0
-
-BEFORE_THE_TRIGGER: Mapping[str, Point] = {
-    # The handlers are there, and hardly anything else of the program.
-    "start": Point(
-        RUNNING,
-        lambda running, _: running.wait_until(lambda: signal.SIGTERM in running.catches, "its handlers"),
-        then=noticed,
-    ),
-    "token": Point({**RUNNING, "faults": [{"calls": "token", "hang": True}]}, calls("token"), noticed, API_KEY),
-    "checks": Point({**RUNNING, "faults": [{"calls": "workspace", "hang": True}]}, calls("workspace"), noticed),
+INT: Final = signal.SIGINT
+TERM: Final = signal.SIGTERM
+LEAVE: Final = {"on_cancel": "leave"}
+API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+WEBHOOK: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+# How long a late answer takes.
+LATE: Final = 1.0
+SOMEBODY_ELSES: Final = {
+    **RUNNING,
+    "faults": [{"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": True}],
+    "other-jobs": [{"at": "0s", "since": "first-trigger", "runs": "forever"}],
+    "deployments": {"while-another-runs": "queue"},
 }
-WITH_A_JOB: Mapping[str, Point] = {
-    # Nothing is queued before the answer: to list jobs in place of waiting for it would not find this one.
-    "trigger": Point({**RUNNING, "faults": [{"calls": "trigger", "delay": LATE}]}, calls("trigger")),
-    "queued": Point(QUEUED, calls("job")),
-    "queued-and-not-to-be-withdrawn": Point({**QUEUED, "withdrawal": {"queued": 409}}, calls("job")),
-    "running": Point(RUNNING, prints("is RUNNING")),
-    "log-read": Point({**RUNNING, "logs": {"stream": "held"}}, prints("INFO  Working")),
-    "retry-pause": Point(
-        {
-            **RUNNING,
-            "faults": [{"calls": "job", "requests": {"first": 1}, "status": 503, "headers": {"Retry-After": "60"}}],
-        },
-        prints("trying again"),
-    ),
-    "withdrawing": Point({**RUNNING, "faults": [{"calls": "withdraw", "delay": "300ms"}]}, calls("job")),
-    "withdrawal-in-its-second-try": Point(
-        {**RUNNING, "faults": [{"calls": "withdraw", "requests": {"first": 1}, "status": 502, "body": "html"}]},
-        calls("job"),
-        then=prints("is STOPPED"),
-    ),
-}
-POINTS = {**BEFORE_THE_TRIGGER, **WITH_A_JOB}
 
 
-@pytest.fixture(scope="module")
-def cases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cases]:
-    with running_all(request, tmp_path_factory, POINTS) as cases:
-        yield cases
+def failing(call: str, **fault: Any) -> dict[str, Any]:
+    """A job that runs for ever, on a platform on which a call fails."""
+    return {**RUNNING, "faults": [{"calls": call, **fault}]}
 
 
-@pytest.fixture
-def cancelled(cases: Cases, point: str, signals: str) -> Cancelled:
-    return shown(cases[point, signals].result())
+@dataclass(frozen=True)
+class Cancelled:
+    """A step that was signalled."""
+
+    result: Result
+    jobs: list[JobState]
+    requests: list[Request]
+    signalled_at: float
+    """Seconds of the step's clock."""
+    took: float
+    """Seconds from the first signal to the step's end."""
+
+    @property
+    def end(self) -> runner.Command:
+        """The error with which the step ended, or the notice in its place."""
+        (end,) = ends(self.result.printed)
+        return end
+
+    def calls(self, *names: str) -> list[str]:
+        """The requests of some calls, in order."""
+        return [request.call for request in self.requests if request.call in names]
+
+    @property
+    def withdrawn_after(self) -> float:
+        """Seconds from the first signal to the withdrawal."""
+        return next(request.at for request in self.requests if request.call == "withdraw") - self.signalled_at
 
 
-def at(points: Mapping[str, Point]) -> pytest.MarkDecorator:
-    """Have `cancelled` be a step that was signalled at each of these points."""
-    names = [(point, name) for point in points for name in ("SIGINT", "SIGTERM-SIGINT")]
-    more = [("running", "SIGTERM"), ("running", "SIGINT-SIGTERM")] if "running" in points else []
-    return pytest.mark.parametrize(("point", "signals"), names + more)
+def cancel(
+    here: Stage,
+    at: str | float,
+    *numbers: signal.Signals,
+    then: Behaviour = relay,
+    apart: float = 1.1,
+    post_has_work: bool = False,
+) -> Cancelled:
+    """Signal a step when a call of that name comes for the first time, or after so many seconds.
+
+    Arguments:
+        numbers: the signals, so many seconds `apart`.
+        then: what becomes of the call.
+        post_has_work: whether something is left for the post step.
+    """
+    signals = Signals(lambda: here.clock.passed)
+    signalled: list[float] = []
+
+    def receive() -> None:
+        signalled.append(here.clock.passed)
+        signals.receive(numbers[0])
+        for count, number in enumerate(numbers[1:], 1):
+            here.clock.call_later(count * apart, lambda number=number: signals.receive(number))  # type: ignore[misc]
+
+    def receive_in_the_call(exchange: Exchange) -> None:
+        receive()
+        then(exchange)
+
+    if isinstance(at, str):
+        here.peer.on(at, receive_in_the_call, {1})
+    else:
+        here.clock.call_later(at, receive)
+    result = here.run(signals=signals)
+    cancelled = Cancelled(
+        result, here.simulator.jobs, here.peer.requests, signalled[0], here.clock.passed - signalled[0]
+    )
+    if not post_has_work:
+        assert run_post(here.step) == ""
+        assert len(here.peer.requests) == len(cancelled.requests)
+    return cancelled
 
 
-@at(POINTS)
-def test_the_step_ends_in_good_order(cancelled: Cancelled) -> None:
-    assert cancelled.errors == ""
-    assert cancelled.result.code == 128 + cancelled.numbers[0]
-    assert cancelled.took < LATEST
-    assert cancelled.end.name == "notice"
+def assert_ends(cancelled: Cancelled, number: signal.Signals, end: str) -> None:
+    """Assert that the step ended in good order, with an error or a notice."""
+    assert cancelled.result.code == 128 + number
+    assert cancelled.took < 6
+    assert cancelled.end.name == end
     assert cancelled.end.properties == {"title": "Deployment cancelled"}
     assert cancelled.end.data.startswith("Deployment cancelled: ")
-    assert f"({cancelled.numbers[0].name})" in cancelled.end.data
-    assert cancelled.result.outputs["message"] == cancelled.end.data
+    assert f"({number.name})" in cancelled.end.data
+    assert cancelled.end.data.startswith(cancelled.result.outputs["message"])
     assert cancelled.result.outputs["outcome"] == "cancelled"
     assert cancelled.result.outputs["workspace-url"].endswith(f"/workspaces/{constants.WORKSPACE_ID}")
     assert "Deployment cancelled" in cancelled.result.summary
-    assert constants.WORKSPACE_ID in cancelled.result.summary
-
-
-@at(POINTS)
-def test_no_job_is_left_running(cancelled: Cancelled) -> None:
-    assert {job.status for job in cancelled.jobs} <= {"STOPPED"}
     assert len(cancelled.calls("trigger")) <= 1
 
 
-@at(POINTS)
-def test_the_post_step_has_nothing_to_do(cancelled: Cancelled) -> None:
-    assert (cancelled.post, cancelled.asked_by_post) == ("", [])
-
-
-@at(BEFORE_THE_TRIGGER)
-def test_nothing_is_deployed(cancelled: Cancelled) -> None:
-    assert not cancelled.jobs
-    assert not cancelled.calls("trigger")
+@pytest.mark.parametrize("number", [INT, TERM])
+@pytest.mark.parametrize("call", ["token", "workspace", "jobs"])
+def test_nothing_is_deployed_before_the_trigger(call: str, number: signal.Signals, tmp_path: Path) -> None:
+    with stage(tmp_path, RUNNING, verify_source="warn", **API_KEY) as here:
+        cancelled = cancel(here, call, number, then=hang)
+    assert_ends(cancelled, number, "notice")
+    assert (cancelled.jobs, cancelled.calls("trigger")) == ([], [])
     assert "Nothing was deployed" in cancelled.end.data
     assert "Nothing was deployed" in cancelled.result.summary
 
 
-@at(WITH_A_JOB)
-def test_the_job_is_withdrawn_at_once(cancelled: Cancelled, point: str) -> None:
-    known_at = cancelled.calls("trigger")[0].time + (LATE if point == "trigger" else 0)
-    assert cancelled.calls("withdraw")[0].time - max(cancelled.signalled_at, known_at) < SOON
+ONE_FAILED_LOOK = {"requests": {"first": 1}, "status": 503, "headers": {"Retry-After": "60"}}
 
 
-@at(WITH_A_JOB)
-def test_the_job_is_known_to_the_next_steps_and_named_to_the_user(cancelled: Cancelled) -> None:
+@pytest.mark.parametrize("numbers", [[INT], [TERM], [INT, TERM], [TERM, INT, INT]], ids=["SIGINT", "SIGTERM", "both", "three"])
+@pytest.mark.parametrize(
+    ("scenario", "at"),
+    [
+        # Nothing is queued before the answer: to list jobs in place of waiting for it would not find this one.
+        (failing("trigger", delay=LATE), "trigger"),
+        (QUEUED, "job"),
+        ({**RUNNING, "logs": {"stream": "held"}}, 5),
+        (failing("job", **ONE_FAILED_LOOK), 10),
+        (failing("withdraw", delay="300ms"), "job"),
+        (failing("withdraw", requests={"first": 1}, status=502, body="html"), "job"),
+    ],
+    ids=["trigger", "queued", "log", "retry", "withdrawal is slow", "withdrawal fails once"],
+)
+def test_job_is_withdrawn_at_once(
+    scenario: dict[str, Any], at: str | float, numbers: list[signal.Signals], tmp_path: Path
+) -> None:
+    with stage(tmp_path, scenario, logs="stream") as here:
+        cancelled = cancel(here, at, *numbers)
+    assert_ends(cancelled, numbers[0], "notice")
+    assert cancelled.withdrawn_after < (LATE if at == "trigger" else 0) + 0.5
     (job,) = cancelled.jobs
+    assert (job.status, cancelled.result.outputs["status"]) == ("STOPPED", "STOPPED")
     assert cancelled.result.outputs["job-id"] == job.id
     assert cancelled.result.outputs["job-url"].endswith(f"/api/jobs/{job.id}")
-    assert job.id in cancelled.end.data
+    assert f"{job.id} was withdrawn" in cancelled.end.data
     assert job.id in cancelled.result.summary
+    assert not cancelled.calls("delete")
 
 
-@at(WITH_A_JOB)
-def test_a_job_is_deleted_only_if_its_withdrawal_is_refused(cancelled: Cancelled, point: str) -> None:
-    asked = [(entry.call, entry.status) for entry in cancelled.calls("withdraw", "delete")]
-    if point == "queued-and-not-to-be-withdrawn":
-        assert asked == [("withdraw", 409), ("delete", 204)]
-        assert "was deleted" in cancelled.end.data
-    else:
-        assert asked[-1] == ("withdraw", 202)
-        assert "was withdrawn" in cancelled.end.data
-        assert cancelled.result.outputs["status"] == "STOPPED"
+def test_queued_job_is_deleted_if_its_withdrawal_is_refused(tmp_path: Path) -> None:
+    with stage(tmp_path, {**QUEUED, "withdrawal": {"queued": 409}}) as here:
+        cancelled = cancel(here, "job", INT)
+    assert_ends(cancelled, INT, "notice")
+    assert cancelled.calls("withdraw", "delete") == ["withdraw", "delete"]
+    assert cancelled.jobs[0].deleted
+    assert "was deleted" in cancelled.end.data
+
+
+def test_trigger_that_is_never_answered_is_found_in_the_list_and_withdrawn(tmp_path: Path) -> None:
+    with stage(tmp_path, RUNNING) as here:
+        cancelled = cancel(here, "trigger", INT, then=after_effect(hang))
+    assert_ends(cancelled, INT, "notice")
+    (job,) = cancelled.jobs
+    assert (job.status, cancelled.result.outputs["job-id"]) == ("STOPPED", job.id)
+
+
+@pytest.mark.parametrize("numbers", [[TERM], [TERM, INT]], ids=["once", "twice"])
+def test_trigger_of_unknown_fate_is_an_error_that_says_so(numbers: list[signal.Signals], tmp_path: Path) -> None:
+    with stage(tmp_path, RUNNING) as here:
+        cancelled = cancel(here, "trigger", *numbers, then=hang)
+    assert_ends(cancelled, TERM, "error")
+    assert cancelled.took < (6 if numbers == [TERM] else 2.5)
+    assert "may have been queued" in cancelled.end.data
+    assert cancelled.result.outputs["workspace-url"] in cancelled.end.data
+    assert "job-id" not in cancelled.result.outputs
+
+
+def test_trigger_that_was_refused_has_queued_nothing(tmp_path: Path) -> None:
+    with stage(tmp_path, failing("trigger", status=503, delay=LATE)) as here:
+        cancelled = cancel(here, "trigger", INT)
+    assert_ends(cancelled, INT, "notice")
+    assert "Nothing was deployed" in cancelled.end.data
+
+
+@pytest.mark.parametrize("at", ["trigger", "job"])
+def test_job_that_is_to_be_left_runs_on_and_is_named(at: str, tmp_path: Path) -> None:
+    with stage(tmp_path, failing("trigger", delay=LATE), **LEAVE) as here:
+        cancelled = cancel(here, at, INT)
+    assert_ends(cancelled, INT, "notice")
+    (job,) = cancelled.jobs
+    assert (job.status, cancelled.result.outputs["job-id"]) == ("RUNNING", job.id)
+    assert f"{job.id} runs on" in cancelled.end.data
+    assert not cancelled.calls("withdraw", "delete")
+
+
+def test_job_that_there_is_no_token_to_withdraw_with_is_named(tmp_path: Path) -> None:
+    with stage(tmp_path, failing("webhook", delay=LATE), **WEBHOOK) as here:
+        cancelled = cancel(here, "webhook", INT)
+    assert_ends(cancelled, INT, "error")
+    (job,) = cancelled.jobs
+    assert f"Job {job.id} could not be withdrawn" in cancelled.end.data
+    assert "token" in cancelled.end.data
+    assert cancelled.result.outputs["job-id"] == job.id
+    assert [request.call for request in cancelled.requests] == ["webhook"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "numbers", "lasting", "why"),
+    [
+        (hang, [TERM], 6, "the platform did not answer in time"),
+        (hang, [TERM, INT], 2.5, "the platform did not answer in time"),
+        (api_error(403, "Not permitted"), [INT], 1, "403 Forbidden: Not permitted"),
+        (html(502), [INT], 6, "the platform did not answer in time"),
+    ],
+    ids=["never answered", "never answered, twice", "forbidden", "fails"],
+)
+def test_withdrawal_that_fails_is_an_error_that_names_the_job(
+    behaviour: Behaviour, numbers: list[signal.Signals], lasting: float, why: str, tmp_path: Path
+) -> None:
+    with stage(tmp_path, RUNNING) as here:
+        here.peer.on("withdraw", behaviour)
+        cancelled = cancel(here, "job", *numbers, post_has_work=True)
+        assert cancelled.result.state["deployment"] == "running"
+    assert_ends(cancelled, numbers[0], "error")
+    assert cancelled.took < lasting
+    assert cancelled.withdrawn_after < 0.5
+    (job,) = cancelled.jobs
+    assert job.status == "RUNNING"
+    assert f"Job {job.id} could not be withdrawn" in cancelled.end.data
+    assert cancelled.result.outputs["job-url"] in cancelled.end.data
+    assert why in cancelled.end.data
+    assert f"{job.id} could not be withdrawn" in cancelled.result.summary.replace("&#8203;", "")
+    assert not cancelled.calls("delete")
+
+
+def test_two_signals_within_a_second_leave_a_slow_withdrawal_its_time(tmp_path: Path) -> None:
+    """Ctrl-C at a self-hosted runner's terminal reaches the program twice."""
+    with stage(tmp_path, failing("withdraw", delay="1500ms")) as here:
+        cancelled = cancel(here, "job", INT, INT, apart=0.3)
+    assert_ends(cancelled, INT, "notice")
+    assert cancelled.jobs[0].status == "STOPPED"
+
+
+def test_job_that_may_be_somebody_elses_is_never_withdrawn(tmp_path: Path) -> None:
+    with stage(tmp_path, SOMEBODY_ELSES) as here:
+        cancelled = cancel(here, "job", INT)
+    assert_ends(cancelled, INT, "error")
+    assert [job.status for job in cancelled.jobs] == ["RUNNING", "RUNNING"]
+    assert "may be somebody else's" in cancelled.end.data
+    assert not cancelled.calls("withdraw", "delete")
+
+
+def test_job_that_was_only_waited_for_is_never_withdrawn(tmp_path: Path) -> None:
+    with stage(tmp_path, {**RUNNING, "other-jobs": [{"at": "-30s", "runs": "forever"}]}) as here:
+        cancelled = cancel(here, "job", INT)
+    assert_ends(cancelled, INT, "notice")
+    assert [job.status for job in cancelled.jobs] == ["RUNNING"]
+    assert "Nothing was deployed" in cancelled.end.data
+    assert "job-id" not in cancelled.result.outputs
+    assert not cancelled.calls("withdraw", "delete")
+
+
+JUST_OVER = {"job": {"runs": "2s", "log": [{"text": "INFO  Done"}]}}
+
+
+@pytest.mark.parametrize(
+    ("scenario", "at", "logs", "lasting"),
+    [
+        # The job ends before its withdrawal is looked at.
+        ({**JUST_OVER, "faults": [{"calls": "withdraw", "delay": "3s"}]}, 1.5, relay, 6),
+        # It is over, and the end of its log is waited for.
+        (JUST_OVER, 5, hang, 1.5),
+    ],
+    ids=["while it is withdrawn", "while the end of its log is read"],
+)
+def test_job_that_is_over_by_then_has_its_own_result(
+    scenario: dict[str, Any], at: float, logs: Behaviour, lasting: float, tmp_path: Path
+) -> None:
+    with stage(tmp_path, scenario, logs="stream") as here:
+        here.peer.on("logs", logs, range(2, 1_000))
+        cancelled = cancel(here, at, TERM)
+    assert cancelled.took < lasting
+    assert (cancelled.result.code, cancelled.result.outputs["outcome"]) == (0, "success")
+    assert cancelled.result.outputs["status"] == "COMPLETE"
+    assert cancelled.result.log.said("error") == []
+    assert not cancelled.calls("delete")
+
+
+def test_signal_after_the_deadline_only_hastens_the_end(tmp_path: Path) -> None:
+    with stage(tmp_path, RUNNING, timeout="8s") as here:
+        cancelled = cancel(here, "withdraw", TERM, then=hang, post_has_work=True)
+    assert (cancelled.result.code, cancelled.result.outputs["outcome"]) == (4, "timed-out")
+    assert cancelled.took < 1.5
+    assert cancelled.jobs[0].id in cancelled.end.data

@@ -19,11 +19,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from http.client import parse_headers
+from math import inf
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -143,6 +144,12 @@ def silence(seconds: float) -> Behaviour:
         exchange.time_out()
 
     return behave
+
+
+def hang(exchange: Exchange) -> None:
+    """Never answer, and let the clock go on for those who wait."""
+    with exchange.peer.clock.held(inf) if exchange.peer.clock else nullcontext():
+        exchange.wait_until_gone()
 
 
 def after_effect(behaviour: Behaviour) -> Behaviour:

@@ -1,0 +1,160 @@
+"""Signals that reach a process: at its start, at its end, again and again, and while nobody reads what it prints.
+
+The exit code alone would prove nothing, since the default action on a signal gives it too.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from matatika_simulator import Simulator, constants
+from tests.support.cancelled_step import RUNNING, ends, run_post, unread_pipe
+from tests.support.step import Result, Step
+
+API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+# Without a signal, whoever reads standard output has 30 s.
+HASTY: Final = 20.0
+# More of the log waits for whoever reads it than is ever held in memory.
+ENDLESS: Final = {"job": {"runs": "forever", "log": [{"lines": 50_000, "text": "line {n}", "line-bytes": 100}]}}
+# Larger than a pipe's buffer once it is escaped, so that the step hangs in the middle of writing its summary.
+LONG_LINES: Final = [{"text": "\n".join("<&>" * 400 for _ in range(50))}]
+
+
+def assert_withdrawn(result: Result, simulator: Simulator, number: signal.Signals) -> None:
+    assert [job.status for job in simulator.jobs] == ["STOPPED"]
+    assert result.code == 128 + number
+    assert (result.outputs["outcome"], result.outputs["status"]) == ("cancelled", "STOPPED")
+    assert "was withdrawn" in result.summary
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_sign_in_ends_the_process_in_order(number: signal.Signals, tmp_path: Path) -> None:
+    with Simulator({**RUNNING, "faults": [{"calls": "token", "hang": True}]}) as simulator:
+        step = Step(tmp_path / "step", simulator, **API_KEY)
+        with step.started() as running:
+            simulator.wait_for("token", timeout=60)
+            running.signal(number)
+            result = running.wait()
+            assert running.errors == ""
+        assert run_post(step) == ""
+        assert [entry.call for entry in simulator.journal] == ["token"]
+    assert (result.code, result.outputs["outcome"]) == (128 + number, "cancelled")
+    (end,) = ends(result.printed)
+    assert (end.name, "Nothing was deployed" in end.data) == ("notice", True)
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_storm_of_signals_is_as_good_as_one(first: signal.Signals, tmp_path: Path) -> None:
+    with Simulator(RUNNING) as simulator:
+        step = Step(tmp_path / "step", simulator)
+        with step.started() as running:
+            running.wait_for_print("INFO  Working")
+            running.signal(first)
+            # Of two that wait together, the lower number would win, whichever came first.
+            simulator.wait_for("withdraw", timeout=60)
+            running.signal(*([signal.SIGINT, signal.SIGTERM] * 25))
+            result = running.wait()
+            assert running.errors == ""
+        assert_withdrawn(result, simulator, first)
+        assert run_post(step) == ""
+    assert [end.name for end in ends(result.printed)] == ["notice"]
+
+
+@pytest.mark.parametrize(("is_full", "scenario"), [(True, RUNNING), (False, ENDLESS)], ids=["nobody", "not to its end"])
+def test_a_withdrawal_does_not_wait_for_whoever_reads_standard_output(
+    is_full: bool, scenario: dict[str, Any], tmp_path: Path
+) -> None:
+    with (
+        Simulator(scenario) as simulator,
+        unread_pipe(is_full=is_full) as stdout,
+        Step(tmp_path / "step", simulator).started(stdout=stdout) as running,
+    ):
+        simulator.wait_for("job", timeout=60)
+        running.signal(signal.SIGINT)
+        result = running.wait(HASTY)
+        assert_withdrawn(result, simulator, signal.SIGINT)
+
+
+def signal_in_the_summary(
+    folder: Path, scenario: dict[str, Any], first: list[signal.Signals], then: list[signal.Signals]
+) -> tuple[Result, str]:
+    """Signal a step before its end if `first` says so, and while it writes its summary, which is a pipe."""
+    summary = folder / "summary"
+    os.mkfifo(summary)
+    with Simulator(scenario) as simulator:
+        step = Step(folder / "step", simulator)
+        with step.started({"GITHUB_STEP_SUMMARY": str(summary)}) as running:
+            if first:
+                running.wait_for_print("&>")
+                running.signal(*first)
+            # Opened as soon as the step begins to write.
+            with summary.open("rb") as pipe:
+                running.wait_until(lambda: "outcome" in step.files.outputs, "its outcome")
+                for number in then:
+                    running.signal(number)
+                    running.wait_until(lambda: not running.has_pending_signals, "the signal's delivery")
+                text = pipe.read().decode()
+            result = running.wait()
+            assert running.errors == ""
+        assert run_post(step) == ""
+    return result, text
+
+
+@pytest.mark.parametrize(("ends_with", "code", "outcome"), [("COMPLETE", 0, "success"), ("ERROR", 1, "failure")])
+def test_a_signal_after_the_end_changes_nothing(ends_with: str, code: int, outcome: str, tmp_path: Path) -> None:
+    scenario = {"job": {"runs": "0s", "ends": ends_with, "log": LONG_LINES}}
+    result, summary = signal_in_the_summary(tmp_path, scenario, [], [signal.SIGINT, signal.SIGTERM])
+    assert (result.code, result.outputs["outcome"]) == (code, outcome)
+    assert len(result.log.said("error")) == code
+    assert "Deployment cancelled" not in summary
+    assert summary.partition("<pre>")[2].count("&lt;&amp;&gt;") == (50 * 400 if code else 0)
+
+
+def test_a_signal_in_the_summary_of_a_cancelled_step_changes_nothing(tmp_path: Path) -> None:
+    scenario = {"job": {"runs": "forever", "log": LONG_LINES}}
+    result, summary = signal_in_the_summary(tmp_path, scenario, [signal.SIGTERM], [signal.SIGINT])
+    assert result.code == 143
+    assert (result.outputs["outcome"], result.outputs["status"]) == ("cancelled", "STOPPED")
+    assert [end.name for end in ends(result.printed)] == ["notice"]
+    assert summary.count("&lt;&amp;&gt;") == 50 * 400
+    assert summary.endswith("</code>\n")
+
+
+def test_a_signal_at_any_moment_of_the_start_ends_the_process(tmp_path: Path) -> None:
+    """Before there are handlers, the default action ends a program that has done nothing yet; then it ends in order."""
+
+    def end(moment: int) -> None:
+        with Simulator(RUNNING) as simulator, Step(tmp_path / str(moment), simulator).started() as running:
+            if moment:
+                # Moments after the handlers are there, and hardly anything else of the program.
+                running.wait_until(lambda: signal.SIGTERM in running.catches, "its handlers")
+            time.sleep(moment * 0.03)
+            running.signal(signal.SIGTERM)
+            result = running.wait()
+            if result.code == -signal.SIGTERM:
+                assert moment == 0
+                assert (result.outputs, simulator.journal) == ({}, [])
+            else:
+                assert (result.code, result.outputs["outcome"]) == (143, "cancelled")
+            assert {job.status for job in simulator.jobs} <= {"STOPPED"}
+
+    with ThreadPoolExecutor(max_workers=4) as pool:
+        list(pool.map(end, range(8)))
+
+
+@pytest.mark.parametrize("module", ["matatika_deploy.main", "matatika_deploy.post"])
+def test_signals_are_caught_before_anything_slow_is_imported(module: str) -> None:
+    """As the first process of its container, a program loses every signal that comes before that."""
+    look = (
+        "import os, sys; from matatika_deploy.runtime import bootstrap, signals; "
+        "signals.Signals.catch = lambda self: os._exit('requests' in sys.modules or 'ssl' in sys.modules); "
+        f"bootstrap.run({module!r})"
+    )
+    assert subprocess.run([sys.executable, "-c", look]).returncode == 0
