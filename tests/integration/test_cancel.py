@@ -21,6 +21,7 @@ from tests.support.step import Result
 
 INT: Final = signal.SIGINT
 TERM: Final = signal.SIGTERM
+SIGNALS: Final = {"SIGINT": [INT], "SIGTERM": [TERM], "both": [INT, TERM], "three": [TERM, INT, INT]}
 LEAVE: Final = {"on_cancel": "leave"}
 API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 WEBHOOK: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
@@ -138,7 +139,7 @@ def test_nothing_is_deployed_before_the_trigger(call: str, number: signal.Signal
 ONE_FAILED_LOOK = {"requests": {"first": 1}, "status": 503, "headers": {"Retry-After": "60"}}
 
 
-@pytest.mark.parametrize("numbers", [[INT], [TERM], [INT, TERM], [TERM, INT, INT]], ids=["SIGINT", "SIGTERM", "both", "three"])
+@pytest.mark.parametrize("numbers", SIGNALS.values(), ids=SIGNALS)
 @pytest.mark.parametrize(
     ("scenario", "at"),
     [

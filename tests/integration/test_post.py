@@ -1,210 +1,193 @@
-"""The post step after a main step that was killed: it withdraws what is left, and does nothing else."""
+"""The post step after a main step that was killed: it withdraws what is left, and does nothing else.
 
+Most steps run in this process. Where one would be killed, it stays in the middle of a call while its post step runs.
+"""
+
+import json
 import signal
 import socket
 import subprocess
-import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
 from matatika_deploy import post
+from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
-from matatika_simulator.runner import state_environ
-from tests.support import runner
-from tests.support.cancelled_step import QUEUED, RUNNING, Reach, calls, prints, run_post
+from tests.support.cancelled_step import QUEUED, RUNNING, run_post
 from tests.support.clock import FakeClock
-from tests.support.in_process import run_here
+from tests.support.in_process import Stage, run_here, stage
+from tests.support.log import StepLog
+from tests.support.peer import Exchange
 from tests.support.secrecy import forms
-from tests.support.step import POST, Result, Step, StepProcess
+from tests.support.step import POST, Step
 
-API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-WEBHOOK = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
-LEAVE = {"on_cancel": "leave"}
+API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+WEBHOOK: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+LEAVE: Final = {"on_cancel": "leave"}
+JOB: Final = "7127b1d3-a114-4bec-b108-004f374f0b77"
+QUICK: Final = {"job": {"runs": "0.2s"}}
+PIPELINE: Final = {**QUICK, "pipelines": [{"name": "a", "job": {"runs": "forever"}}]}
+RUN: Final = {"run_pipelines": "a"}
 
 
-class Killed:
-    """A step whose main was killed at some point, as the runner does in the end."""
+def post_in(here: Stage, call: str, number: int = 1, *, has_effect: bool = False, at: float = 0) -> tuple[StepLog, str]:
+    """Run the post step while main is in a call; gives what it printed, and the calls that it made.
 
-    def __init__(self, folder: Path, simulator: Simulator, reach: Reach, **inputs: str) -> None:
-        self.simulator = simulator
-        self.step = Step(folder / "step", simulator, **inputs)
-        with self.step.started() as running:
-            reach(running, simulator)
+    Arguments:
+        number: which request of the call.
+        has_effect: whether the platform does what main asks for.
+        at: a signal comes to main after so many seconds, if at all.
+    """
+    signals = Signals(lambda: here.clock.passed)
+    found: list[tuple[StepLog, str]] = []
+
+    def behave(exchange: Exchange) -> None:
+        if has_effect:
+            exchange.platform_answer()
+        before = len(here.peer.requests)
+        printed = run_post(here.step)
+        found.append((StepLog(printed.encode()), " ".join(made.call for made in here.peer.requests[before:])))
+        signals.receive(signal.SIGTERM)
+
+    here.peer.on(call, behave, {number})
+    if at:
+        here.clock.call_later(at, lambda: signals.receive(signal.SIGINT))
+    run_here(here.step, here.clock, signals=signals)
+    ((log, asked),) = found
+    assert log.said("error") == []
+    return log, asked
+
+
+def leave_state(step: Step, **state: str) -> None:
+    """Have main have left a state."""
+    Path(step.environ["GITHUB_STATE"]).write_text("".join(f"{name}={value}\n" for name, value in state.items()))
+
+
+def test_what_a_killed_process_left_running_is_withdrawn_by_another(tmp_path: Path) -> None:
+    with Simulator(RUNNING) as simulator:
+        step = Step(tmp_path / "step", simulator)
+        with step.started() as running:
+            running.wait_for_print("INFO  Working")
             running.signal(signal.SIGKILL)
             assert running.wait().code == -signal.SIGKILL
-        self._before = len(simulator.journal)
-
-    def run_post(self) -> Result:
-        """Run the post step; check what is true of it whatever there is to do."""
-        result = self.step.run_post()
-        assert result.code == 0
-        assert b"Traceback" not in result.printed
-        assert not runner.read(result.printed).of("error")
-        assert not {"trigger", "webhook"} & set(self.asked)
-        return result
-
-    @property
-    def asked(self) -> list[str]:
-        """The calls that were made since main was killed."""
-        return [str(entry.call) for entry in self.simulator.journal[self._before :]]
-
-
-def written(name: str, value: str) -> Reach:
-    """Until main has written an output."""
-    return lambda running, _: running.wait_until(lambda: running.outputs.get(name) == value, f"{name}={value}")
-
-
-def with_fault(**fault: Any) -> dict[str, Any]:
-    return {**RUNNING, "faults": [fault]}
-
-
-def warnings(result: Result) -> list[str]:
-    return [command.data for command in runner.read(result.printed).of("warning")]
-
-
-@pytest.mark.parametrize("inputs", [{}, API_KEY, {"deployment_secret": constants.DEPLOYMENT_SECRET}])
-def test_a_running_job_is_withdrawn(tmp_path: Path, inputs: dict[str, str]) -> None:
-    with Simulator(RUNNING) as simulator:
-        killed = Killed(tmp_path, simulator, prints("INFO  Working"), **inputs)
-        result = killed.run_post()
+        before = len(simulator.journal)
+        result = step.run_post()
         (job,) = simulator.jobs
-        assert job.status == "STOPPED"
-        assert killed.asked == [*(["token"] if inputs is API_KEY else []), "withdraw"]
-        assert simulator.calls("withdraw")[0].path == f"/api/jobs/{job.id}/stopped"
-    assert job.id in result.log.own
-    assert not warnings(result)
-
-
-def test_a_job_that_main_was_about_to_withdraw_is_withdrawn(tmp_path: Path) -> None:
-    """The runner's SIGINT comes, the platform hangs, and the client is killed before main can say anything."""
-
-    def reach(running: StepProcess, simulator: Simulator) -> None:
-        running.wait_for_print("INFO  Working")
-        running.signal(signal.SIGINT)
-        simulator.wait_for("withdraw")
-
-    with Simulator(with_fault(calls="withdraw", requests={"first": 1}, hang=True)) as simulator:
-        killed = Killed(tmp_path, simulator, reach)
-        killed.run_post()
-        assert killed.asked == ["withdraw"]
-        assert [job.status for job in simulator.jobs] == ["STOPPED"]
-
-
-def test_a_queued_job_whose_withdrawal_is_refused_is_deleted(tmp_path: Path) -> None:
-    with Simulator({**QUEUED, "withdrawal": {"queued": 409}}) as simulator:
-        killed = Killed(tmp_path, simulator, written("status", "QUEUED"))
-        result = killed.run_post()
-        assert killed.asked == ["withdraw", "job", "delete"]
-        assert [job.deleted for job in simulator.jobs] == [True]
-    assert not warnings(result)
-
-
-def test_a_token_that_expired_meanwhile_is_renewed(tmp_path: Path) -> None:
-    with Simulator({**RUNNING, "faults": [{"calls": "withdraw", "requests": {"first": 1}, "expire-token": True}]}) as (
-        simulator
-    ):
-        killed = Killed(tmp_path, simulator, prints("INFO  Working"), **API_KEY)
-        result = killed.run_post()
-        assert killed.asked == ["token", "withdraw", "token", "withdraw"]
-        assert [job.status for job in simulator.jobs] == ["STOPPED"]
-        secrets = [constants.CLIENT_SECRET, *simulator.issued_tokens]
-    masked = [command.data for command in runner.read(result.printed).of("add-mask")]
-    assert masked == [secrets[0], *secrets[-2:]]
-    said = b"".join(line for line in result.printed.splitlines(keepends=True) if not line.startswith(b"::add-mask::"))
-    assert not [form for secret in secrets for form in forms(secret) if form in said]
-
-
-def test_a_job_that_is_over_is_nobodys_trouble(tmp_path: Path) -> None:
-    with Simulator({"job": {"runs": "1s", "log": [{"text": "INFO  Working"}]}}) as simulator:
-        killed = Killed(tmp_path, simulator, prints("INFO  Working"))
-        while simulator.jobs[0].status != "COMPLETE":
-            time.sleep(0.02)
-        result = killed.run_post()
-        assert [job.status for job in simulator.jobs] == ["COMPLETE"]
-    assert not warnings(result)
-    assert "is over already" in result.log.own
+        assert [(entry.call, entry.path) for entry in simulator.journal[before:]] == [
+            ("withdraw", f"/api/jobs/{job.id}/stopped")
+        ]
+    assert (result.code, job.status) == (0, "STOPPED")
+    assert f"Job {job.id}, which the step left running, was withdrawn." in result.log.own
 
 
 @pytest.mark.parametrize(
-    ("call", "inputs"), [("trigger", {}), ("trigger", API_KEY), ("webhook", WEBHOOK)], ids=["token", "key", "webhook"]
+    ("inputs", "asked"),
+    [({}, "withdraw"), (API_KEY, "token withdraw"), ({"deployment_secret": "s3cret"}, "withdraw")],
+    ids=["token", "key", "webhook and token"],
 )
-def test_a_trigger_of_unknown_fate_is_a_warning_and_no_guess(tmp_path: Path, call: str, inputs: dict[str, str]) -> None:
-    with Simulator(with_fault(calls=call, hang=True, after=True)) as simulator:
-        killed = Killed(tmp_path, simulator, calls(call), **inputs)
-        result = killed.run_post()
-        assert killed.asked == []
-    (warning,) = warnings(result)
-    assert "may have been queued" in warning
+def test_running_job_is_withdrawn(inputs: dict[str, str], asked: str, tmp_path: Path) -> None:
+    scenario = {**RUNNING, "workspace": {"deployment-secret": "s3cret"}}
+    with stage(tmp_path, scenario, **inputs) as here:
+        log, made = post_in(here, "job", 2)
+        assert [job.status for job in here.simulator.jobs] == ["STOPPED"]
+    assert (made, log.said("warning")) == (asked, [])
+
+
+def test_job_that_main_was_about_to_withdraw_is_withdrawn(tmp_path: Path) -> None:
+    with stage(tmp_path, RUNNING) as here:
+        _, asked = post_in(here, "withdraw", at=5)
+        assert [job.status for job in here.simulator.jobs] == ["STOPPED"]
+    assert asked == "withdraw"
+
+
+def test_queued_job_whose_withdrawal_is_refused_is_deleted(tmp_path: Path) -> None:
+    with stage(tmp_path, {**QUEUED, "withdrawal": {"queued": 409}}) as here:
+        log, asked = post_in(here, "job")
+        assert [job.deleted for job in here.simulator.jobs] == [True]
+    assert (asked, log.said("warning")) == ("withdraw job delete", [])
+
+
+def test_token_that_expired_meanwhile_is_renewed_and_masked(tmp_path: Path) -> None:
+    expiry = {"calls": "withdraw", "requests": {"first": 1}, "expire-token": True}
+    with stage(tmp_path, {**RUNNING, "faults": [expiry]}, **API_KEY) as here:
+        log, asked = post_in(here, "job", 2)
+        assert [job.status for job in here.simulator.jobs] == ["STOPPED"]
+        masked = log.said("add-mask")
+        assert masked[0] == constants.CLIENT_SECRET
+        assert len(masked) == 3
+        assert set(masked[1:]) <= set(here.simulator.issued_tokens)
+    assert asked == "token withdraw token withdraw"
+    said = b"".join(line for line in log.printed.splitlines(True) if not line.startswith(b"::add-mask::"))
+    assert not [form for secret in masked for form in forms(secret) if form in said]
+
+
+def test_job_that_is_over_is_nobodys_trouble(tmp_path: Path) -> None:
+    with stage(tmp_path, QUICK) as here:
+        log, _ = post_in(here, "job")
+        assert [job.status for job in here.simulator.jobs] == ["COMPLETE"]
+    assert log.said("warning") == []
+    assert "is over already" in log.own
+
+
+@pytest.mark.parametrize(
+    ("scenario", "call", "inputs", "what"),
+    [
+        (RUNNING, "trigger", {}, "its trigger was under way: a deployment"),
+        (RUNNING, "webhook", WEBHOOK, "its trigger was under way: a deployment"),
+        (PIPELINE, "run", RUN, "its request to run a pipeline was under way: a run"),
+    ],
+    ids=["trigger", "webhook", "run"],
+)
+def test_request_of_unknown_fate_is_a_warning_and_no_guess(
+    scenario: dict[str, Any], call: str, inputs: dict[str, str], what: str, tmp_path: Path
+) -> None:
+    with stage(tmp_path, scenario, **inputs) as here:
+        log, asked = post_in(here, call, has_effect=True)
+    (warning,) = log.said("warning")
+    assert f"{what} may have been queued" in warning
     assert f"/workspaces/{constants.WORKSPACE_ID}" in warning
+    assert asked == ""
 
 
-PIPELINE = {"pipelines": [{"name": "a", "job": {"runs": "forever", "log": [{"text": "INFO  a works"}]}}]}
+def test_run_of_a_pipeline_is_withdrawn_and_the_deployment_is_not(tmp_path: Path) -> None:
+    with stage(tmp_path, PIPELINE, **RUN) as here:
+        log, asked = post_in(here, "job", 2)
+        deployment, run = here.simulator.jobs
+        assert (deployment.status, run.status) == ("COMPLETE", "STOPPED")
+    assert f"Job {run.id}, which the step left running, was withdrawn." in log.own
+    assert (asked, log.said("warning")) == ("withdraw", [])
 
 
-def test_a_pipelines_run_is_withdrawn_and_the_deployment_is_not(tmp_path: Path) -> None:
-    with Simulator({"job": {"runs": "0.2s"}, **PIPELINE}) as simulator:
-        killed = Killed(tmp_path, simulator, prints("INFO  a works"), run_pipelines="a")
-        result = killed.run_post()
-        assert killed.asked == ["withdraw"]
-        assert [(job.type, job.status) for job in simulator.jobs] == [
-            ("WORKSPACE_DEPLOY", "COMPLETE"),
-            ("PIPELINE_RUN", "STOPPED"),
-        ]
-        assert f"Job {simulator.jobs[1].id}, which the step left running, was withdrawn." in result.log.own
-    assert not warnings(result)
-
-
-def test_a_run_of_unknown_fate_is_a_warning_and_no_guess(tmp_path: Path) -> None:
-    faults = [{"calls": "run", "hang": True, "after": True}]
-    with Simulator({"job": {"runs": "0.2s"}, **PIPELINE, "faults": faults}) as simulator:
-        killed = Killed(tmp_path, simulator, calls("run"), run_pipelines="a")
-        result = killed.run_post()
-        assert killed.asked == []
-    (warning,) = warnings(result)
-    assert "its request to run a pipeline was under way: a run may have been queued" in warning
-    assert f"/workspaces/{constants.WORKSPACE_ID}" in warning
-
-
-SILENT = {
-    # A pipeline is waited for: the deployment is over, and no run was asked for.
-    "waiting-for-a-pipeline": (
-        {"job": {"runs": "0.2s"}, "pipelines": [{"name": "a", "status": "PROVISIONING"}]},
-        prints("waiting for it"),
-        {"run_pipelines": "a"},
+SOMEBODY_ELSES: Final = {
+    **RUNNING,
+    "faults": [{"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": True}],
+    "other-jobs": [{"at": "0s", "since": "first-trigger", "runs": "forever"}],
+    "deployments": {"while-another-runs": "queue"},
+}
+NOTHING_TO_DO: Final[Mapping[str, tuple[dict[str, Any], str, int, dict[str, str]]]] = {
+    "signing in": (RUNNING, "token", 1, API_KEY),
+    "checking": (RUNNING, "workspace", 1, {"verify_source": "warn"}),
+    "waiting for a pipeline, after the deployment": (
+        {**QUICK, "pipelines": [{"name": "a", "status": "PROVISIONING"}]},
+        *("pipelines", 3, RUN),
     ),
-    # Nothing was triggered yet.
-    "signing-in": (with_fault(calls="token", hang=True), calls("token"), API_KEY),
-    "checking": (with_fault(calls="workspace", hang=True), calls("workspace"), {}),
-    # The job is over, main has known it, and was busy with the rest of the log.
-    "reading-the-last-of-the-log": (
-        {"job": {"runs": "200ms"}, "faults": [{"calls": "logs", "requests": {"from": 2}, "hang": True}]},
-        lambda running, simulator: simulator.wait_for("logs", 2) and written("status", "COMPLETE")(running, simulator),
-        {},
-    ),
-    "left": (RUNNING, prints("INFO  Working"), LEAVE),
-    "trigger-left": (with_fault(calls="trigger", hang=True), calls("trigger"), LEAVE),
-    "somebody-elses": (
-        {
-            **with_fault(calls="trigger", requests={"first": 1}, drop="close", after=True),
-            "other-jobs": [{"at": "0s", "since": "first-trigger", "runs": "forever"}],
-            "deployments": {"while-another-runs": "queue"},
-        },
-        calls("job"),
-        {},
-    ),
+    "reading the last of the log": (QUICK, "logs", 2, {"logs": "stream"}),
+    "following a job that is to be left": (RUNNING, "job", 2, LEAVE),
+    "triggering one that is to be left": (RUNNING, "trigger", 1, LEAVE),
+    "following somebody else's job, perhaps": (SOMEBODY_ELSES, "job", 2, {}),
 }
 
 
-@pytest.mark.parametrize(("scenario", "reach", "inputs"), SILENT.values(), ids=SILENT)
+@pytest.mark.parametrize(("scenario", "call", "number", "inputs"), NOTHING_TO_DO.values(), ids=NOTHING_TO_DO)
 def test_with_nothing_to_do_it_is_silent(
-    tmp_path: Path, scenario: dict[str, Any], reach: Reach, inputs: dict[str, str]
+    scenario: dict[str, Any], call: str, number: int, inputs: dict[str, str], tmp_path: Path
 ) -> None:
-    with Simulator(scenario) as simulator:
-        killed = Killed(tmp_path, simulator, reach, **inputs)
-        result = killed.run_post()
-        assert (result.printed, killed.asked) == (b"", [])
+    with stage(tmp_path, scenario, **inputs) as here:
+        log, asked = post_in(here, call, number)
+    assert (log.printed, asked) == (b"", "")
 
 
 @pytest.mark.parametrize(
@@ -213,8 +196,7 @@ def test_with_nothing_to_do_it_is_silent(
         ({"job": {"runs": "0s"}}, {}, 0),
         ({"job": {"runs": "0s", "ends": "ERROR"}}, {}, 1),
         (RUNNING, {"timeout": "soon"}, 2),
-        (with_fault(calls="trigger", status=403), {}, 3),
-        (with_fault(calls="job", status=403), {}, 3),
+        ({**RUNNING, "faults": [{"calls": "job", "status": 403}]}, {}, 3),
         (RUNNING, {"timeout": "2s"}, 4),
         (RUNNING, {"timeout": "2s", "on_timeout": "leave"}, 4),
         (RUNNING, {"wait": "false"}, 0),
@@ -223,7 +205,7 @@ def test_with_nothing_to_do_it_is_silent(
     ],
 )
 def test_after_a_main_that_finished_it_is_silent(
-    tmp_path: Path, scenario: dict[str, Any], inputs: dict[str, str], code: int
+    scenario: dict[str, Any], inputs: dict[str, str], code: int, tmp_path: Path
 ) -> None:
     clock = FakeClock()
     with Simulator(scenario, clock=clock.now, held=clock.held) as simulator:
@@ -234,7 +216,7 @@ def test_after_a_main_that_finished_it_is_silent(
         assert len(simulator.journal) == before
 
 
-def test_without_any_state_it_is_silent(tmp_path: Path) -> None:
+def test_without_any_state_a_process_of_it_is_silent(tmp_path: Path) -> None:
     """So it is under runners that hand none on, and when main's container never started."""
     with Simulator(RUNNING) as simulator:
         result = Step(tmp_path / "step", simulator).run_post()
@@ -249,78 +231,70 @@ def test_without_any_state_it_is_silent(tmp_path: Path) -> None:
         {"deployment": "running", "job": '{"id": "../../x", "status": "RUNNING"}'},
         {"deployment": "triggering", "job": "[" * 100_000},
     ],
+    ids=["no job", "no JSON", "no id", "nested"],
 )
-def test_a_state_that_cannot_be_read_is_a_warning(tmp_path: Path, state: dict[str, str]) -> None:
+def test_state_that_cannot_be_read_is_a_warning(state: dict[str, str], tmp_path: Path) -> None:
     with Simulator(RUNNING) as simulator:
-        result = Step(tmp_path / "step", simulator).run_post(state_environ(state))
+        step = Step(tmp_path / "step", simulator)
+        leave_state(step, **state)
+        assert len(StepLog(run_post(step).encode()).said("warning")) == 1
         assert simulator.journal == []
-    assert result.code == 0
-    assert len(warnings(result)) == 1
 
 
-def test_a_platform_that_refuses_is_a_warning_that_names_the_job(tmp_path: Path) -> None:
-    with Simulator(with_fault(calls="withdraw", status=403)) as simulator:
-        killed = Killed(tmp_path, simulator, prints("INFO  Working"))
-        result = killed.run_post()
-        (job,) = simulator.jobs
-    (warning,) = warnings(result)
+def test_refused_withdrawal_is_a_warning_that_names_the_job(tmp_path: Path) -> None:
+    with stage(tmp_path, {**RUNNING, "faults": [{"calls": "withdraw", "status": 403}]}) as here:
+        log, _ = post_in(here, "job", 2)
+        (job,) = here.simulator.jobs
+    (warning,) = log.said("warning")
     assert f"Job {job.id} could not be withdrawn" in warning
     assert "403 Forbidden" in warning
 
 
-def test_a_platform_that_is_down_is_a_warning_that_names_the_job(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_broken", [False, True], ids=["platform is away", "program is broken"])
+def test_withdrawal_that_is_impossible_is_a_warning_that_names_the_job(
+    is_broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError(constants.TOKEN)
+
     with Simulator(RUNNING) as simulator:
-        killed = Killed(tmp_path, simulator, prints("INFO  Working"))
-        (job,) = simulator.jobs
-    (warning,) = runner.read(run_post(killed.step).encode()).of("warning")
-    assert f"Job {job.id} could not be withdrawn" in warning.data
-    assert killed.step.files.outputs["job-url"] in warning.data
+        step = Step(tmp_path / "step", simulator)
+    leave_state(step, deployment="running", job=json.dumps({"id": JOB, "status": "RUNNING"}))
+    if is_broken:
+        monkeypatch.setattr(post, "_withdraw", broken)
+    (warning,) = StepLog(run_post(step).encode()).said("warning")
+    assert f"Job {JOB} could not be withdrawn" in warning
+    assert constants.TOKEN not in warning
+    assert is_broken or f"{simulator.api_url}/jobs/{JOB}" in warning
 
 
-def test_a_job_of_a_link_elsewhere_is_withdrawn_here(tmp_path: Path) -> None:
+def test_link_in_the_state_is_not_followed(tmp_path: Path) -> None:
     """State is text like any other: a credential does not follow where it leads."""
     with Simulator(RUNNING) as simulator, socket.create_server(("127.0.0.1", 0)) as elsewhere:
-        killed = Killed(tmp_path, simulator, prints("INFO  Working"))
-        (job,) = simulator.jobs
-        href = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/jobs/{job.id}/stopped"
-        state = {
-            "deployment": "running",
-            "job": f'{{"id": "{job.id}", "status": "RUNNING", "_links": {{"withdraw job": {{"href": "{href}"}}}}}}',
-        }
-        killed.step.run_post(state_environ(state))
-        assert [job.status for job in simulator.jobs] == ["STOPPED"]
+        href = f"http://127.0.0.1:{elsewhere.getsockname()[1]}/jobs/{JOB}/stopped"
+        step = Step(tmp_path / "step", simulator)
+        job = {"id": JOB, "status": "RUNNING", "_links": {"withdraw job": {"href": href}}}
+        leave_state(step, deployment="running", job=json.dumps(job))
+        run_post(step)
+        assert simulator.calls("withdraw")[0].path == f"/api/jobs/{JOB}/stopped"
         elsewhere.setblocking(False)
         with pytest.raises(BlockingIOError):
             elsewhere.accept()
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_with_a_warning(tmp_path: Path, signum: signal.Signals) -> None:
-    with Simulator(with_fault(calls="withdraw", hang=True)) as simulator:
-        killed = Killed(tmp_path, simulator, prints("INFO  Working"))
-        (job,) = simulator.jobs
+def test_signal_ends_its_process_with_a_warning(tmp_path: Path) -> None:
+    with Simulator({**RUNNING, "faults": [{"calls": "withdraw", "hang": True}]}) as simulator:
+        step = Step(tmp_path / "step", simulator)
         path = tmp_path / "post"
-        environ = {**killed.step.environ, **state_environ(killed.step.files.state)}
-        with path.open("wb") as output, subprocess.Popen(POST, env=environ, stdout=output, stderr=output) as post:
-            simulator.wait_for("withdraw")
-            began = time.monotonic()
-            post.send_signal(signum)
-            assert post.wait(60) == 0
-        assert time.monotonic() - began < 3
-    (warning,) = runner.read(path.read_bytes()).of("warning")
-    assert f"Job {job.id} could not be withdrawn" in warning.data
-    assert "no time left" in warning.data
-
-
-def test_a_defect_of_our_own_is_a_warning_that_names_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise RuntimeError(constants.TOKEN)
-
-    with Simulator(RUNNING) as simulator:
-        killed = Killed(tmp_path, simulator, prints("INFO  Working"))
-        monkeypatch.setattr(post, "_withdraw", broken)
-        printed = run_post(killed.step).encode()
-        (job,) = simulator.jobs
-    (warning,) = runner.read(printed).of("warning")
-    assert f"Job {job.id} could not be withdrawn" in warning.data
-    assert constants.TOKEN not in warning.data
+        state = {"STATE_deployment": "running", "STATE_job": json.dumps({"id": JOB, "status": "RUNNING"})}
+        with (
+            path.open("wb") as output,
+            subprocess.Popen(POST, env={**step.environ, **state}, stdout=output, stderr=output) as process,
+        ):
+            simulator.wait_for("withdraw", timeout=60)
+            process.send_signal(signal.SIGINT)
+            # Without the signal it would try for a minute.
+            assert process.wait(30) == 0
+    (warning,) = StepLog(path.read_bytes()).said("warning")
+    assert f"Job {JOB} could not be withdrawn" in warning
+    assert "no time left" in warning

@@ -55,17 +55,6 @@ def prints(text: str) -> Reach:
     return lambda running, _: running.wait_for_print(text)
 
 
-def noticed(running: StepProcess, _: Simulator) -> None:
-    """Until the first signal was handed on to the program, and a moment more, in which Python calls the handler."""
-    running.wait_until(lambda: not running.has_pending_signals, "the first signal's delivery")
-    time.sleep(0.1)
-
-
-def a_second_later(_running: StepProcess, _simulator: Simulator) -> None:
-    """Until a further signal is a further request: one that comes within a second counts as the same."""
-    time.sleep(1.1)
-
-
 @dataclass(frozen=True)
 class Point:
     """Where a step is when the signal comes; `scenario` and `inputs` make it get there."""
