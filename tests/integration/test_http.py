@@ -109,22 +109,17 @@ def fails(http: Http, url: str) -> TransportError:
 class TestConnections:
     """They are kept, until they are not to be used again."""
 
-    @pytest.fixture(params=["plain", "encrypted"])
-    def service(self, request: pytest.FixtureRequest, ca_bundle: str) -> tuple[Http, Simulator]:
-        simulator: Simulator = request.getfixturevalue(request.param)
-        return connect(ca_bundle=None if request.param == "plain" else ca_bundle), simulator
-
-    def test_connection_serves_several_exchanges(self, service: tuple[Http, Simulator]) -> None:
-        http, simulator = service
+    @pytest.mark.parametrize("service", ["plain", "encrypted"])
+    def test_connection_serves_several_exchanges_until_it_is_not_to_be_used_again(
+        self, service: str, ca_bundle: str, request: pytest.FixtureRequest
+    ) -> None:
+        simulator: Simulator = request.getfixturevalue(service)
+        http = connect(ca_bundle=ca_bundle if service == "encrypted" else None)
         assert [http.exchange(workspace(simulator)).status for _ in range(3)] == [200] * 3
         assert len({entry.client for entry in simulator.journal[-3:]}) == 1
-
-    def test_connection_is_not_used_again_after_a_disconnection(self, service: tuple[Http, Simulator]) -> None:
-        http, simulator = service
-        for _ in range(3):
-            http.exchange(workspace(simulator))
-            http.disconnect()
-        assert len({entry.client for entry in simulator.journal[-3:]}) == 3
+        http.disconnect()
+        http.exchange(workspace(simulator))
+        assert len({entry.client for entry in simulator.journal[-4:]}) == 2
 
     def test_port_that_nobody_listens_at_is_no_connection(self) -> None:
         with socket.socket() as reserved:
@@ -164,16 +159,8 @@ class TestInterimAnswers:
 
     @pytest.mark.parametrize(
         "interim",
-        [
-            CONTINUE,
-            EARLY_HINTS,
-            PROCESSING,
-            b"HTTP/1.1 199 -\r\n\r\n",
-            b"HTTP/1.0 103\r\n\r\n",
-            CONTINUE * 2 + EARLY_HINTS * 3 + CONTINUE + PROCESSING,
-            EARLY_HINTS * 50,
-        ],
-        ids=lambda interim: ascii(interim[9:25]),
+        [b"HTTP/1.0 103\r\n\r\n", CONTINUE * 2 + EARLY_HINTS * 3 + CONTINUE + PROCESSING, EARLY_HINTS * 50],
+        ids=["without a reason", "mixed", "many"],
     )
     def test_interim_answers_are_skipped(self, interim: bytes) -> None:
         serve, heard = answering(interim + OK)
@@ -187,27 +174,21 @@ class TestInterimAnswers:
             http.disconnect()
         assert len(heard) == 2
 
-    @pytest.mark.parametrize("interim", [CONTINUE, EARLY_HINTS, CONTINUE + PROCESSING], ids=["100", "103", "mixed"])
-    def test_endless_interim_answers_are_no_answer(self, interim: bytes) -> None:
+    @pytest.mark.parametrize(
+        ("begin", "again"),
+        [(b"", CONTINUE + PROCESSING), (b"HTTP/1.1 103 Early Hints\r\n", b"Link: </a.css>\r\n")],
+        ids=["answers", "headers"],
+    )
+    def test_endless_interim_answers_are_no_answer(self, begin: bytes, again: bytes) -> None:
         def serve(connection: socket.socket) -> None:
             read_head(connection)
+            connection.sendall(begin)
             while True:
-                connection.sendall(interim * 100)
+                connection.sendall(again * 100)
 
         with serving(serve) as port, ThreadPoolExecutor(1) as aside:
             failing = aside.submit(fails, connect(), f"http://127.0.0.1:{port}/")
-            assert classify(failing.result(timeout=5)).kind is Kind.AMBIGUOUS
-
-    def test_endless_headers_of_an_interim_answer_are_no_answer(self) -> None:
-        def serve(connection: socket.socket) -> None:
-            read_head(connection)
-            connection.sendall(b"HTTP/1.1 103 Early Hints\r\n")
-            while True:
-                connection.sendall(b"Link: </a.css>\r\n" * 100)
-
-        with serving(serve) as port, ThreadPoolExecutor(1) as aside:
-            failing = aside.submit(fails, connect(), f"http://127.0.0.1:{port}/")
-            assert classify(failing.result(timeout=5)).kind is Kind.AMBIGUOUS
+            assert classify(failing.result(timeout=30)).kind is Kind.AMBIGUOUS
 
     def test_connection_that_is_lost_after_an_interim_answer_leaves_it_open(self) -> None:
         def serve(connection: socket.socket) -> None:
@@ -221,23 +202,22 @@ class TestInterimAnswers:
 class TestTrust:
     """The public authorities, and those that are given."""
 
-    def test_authority_that_is_given_is_trusted(self, encrypted: Simulator, ca_bundle: str) -> None:
+    def test_only_the_authority_that_is_given_is_trusted(
+        self,
+        encrypted: Simulator,
+        certificate: tuple[Path, Path],
+        ca_bundle: str,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
         assert connect(ca_bundle=ca_bundle).exchange(workspace(encrypted)).status == 200
-
-    def test_no_other_authority_is_trusted_and_nothing_is_sent(self, encrypted: Simulator) -> None:
         before = len(encrypted.journal)
-        found = fails(connect(), workspace(encrypted).url)
+        environ = dict.fromkeys(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"), str(certificate[0]))
+        for name, value in environ.items():
+            monkeypatch.setenv(name, value)
+        found = fails(connect(environ), workspace(encrypted).url)
         assert found.failure is Failure.CERTIFICATE_NOT_TRUSTED
         assert "127.0.0.1" in str(found)
         assert len(encrypted.journal) == before
-
-    @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"])
-    def test_environment_makes_nothing_trusted(
-        self, encrypted: Simulator, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, name: str
-    ) -> None:
-        monkeypatch.setenv(name, str(certificate[0]))
-        found = fails(connect({name: str(certificate[0])}), workspace(encrypted).url)
-        assert found.failure is Failure.CERTIFICATE_NOT_TRUSTED
 
     def test_certificate_for_another_host_is_told_apart(self, encrypted: Simulator, ca_bundle: str) -> None:
         url = workspace(encrypted).url.replace("127.0.0.1", "localhost")
@@ -246,10 +226,38 @@ class TestTrust:
         assert "localhost" in str(found)
 
 
-def tls_context(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+
+
+def tls_context(certificate: tuple[Path, Path], version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
+    context.minimum_version = context.maximum_version = version
     return context
+
+
+def shake_hands(connection: socket.socket, context: ssl.SSLContext, *, is_broken_later: bool = False) -> None:
+    """Shake hands in memory, so that an alert goes out on a connection that stays open; maybe break the request."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = context.wrap_bio(incoming, outgoing, server_side=True)
+    is_shaken = False
+    with suppress(ssl.SSLError):
+        while not is_shaken:
+            try:
+                server.do_handshake()
+                is_shaken = True
+            except ssl.SSLWantReadError:
+                connection.sendall(outgoing.read())
+                # A byte at a time, since the request may come in one piece with the end of the handshake.
+                incoming.write(connection.recv(1))
+        connection.sendall(outgoing.read())
+        if is_broken_later:
+            request = bytearray(connection.recv(65536))
+            request[-1] ^= 1
+            incoming.write(request)
+            server.read(65536)
+    connection.sendall(outgoing.read())
+    drain(connection)
 
 
 def drain(connection: socket.socket) -> None:
@@ -259,14 +267,11 @@ def drain(connection: socket.socket) -> None:
             pass
 
 
-# https://www.iana.org/assignments/tls-parameters/tls-parameters.xhtml#tls-parameters-6
-ALERTS = [10, 20, 22, 40, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 70, 71, 80, 86, 109, 110, 112, 113, 115, 116, 120]
-
-
 class TestTls:
     """What goes wrong before the handshake is over was not sent; afterwards nobody knows."""
 
-    @pytest.mark.parametrize("alert", ALERTS)
+    # Handshake failure, unknown authority, and one that says nothing of a handshake.
+    @pytest.mark.parametrize("alert", [40, 48, 80])
     def test_alert_in_the_handshake_means_that_nothing_was_sent(self, alert: int) -> None:
         def serve(connection: socket.socket) -> None:
             connection.recv(65536)
@@ -279,7 +284,8 @@ class TestTls:
 
     @pytest.mark.parametrize(
         "data",
-        [b"", b"\x15\x03\x03\x00\x02\x01\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n", b"\0" * 64],
+        [b"", b"\x15\x03\x03\x00\x02\x01\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n"],
+        ids=["nothing", "farewell", "HTTP"],
     )
     def test_server_that_speaks_something_else_was_sent_nothing(self, data: bytes) -> None:
         def serve(connection: socket.socket) -> None:
@@ -289,33 +295,15 @@ class TestTls:
         with serving(serve) as port:
             assert classify(fails(connect(), f"https://127.0.0.1:{port}/")).kind is Kind.NOT_EXECUTED
 
-    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+    @VERSIONS
     def test_client_certificate_that_is_demanded_means_that_nothing_was_done(
         self, certificate: tuple[Path, Path], ca_bundle: str, version: ssl.TLSVersion
     ) -> None:
         """From TLS 1.3 on, the alert comes when the request was sent; the server has not read it."""
-        context = tls_context(certificate)
-        context.minimum_version = context.maximum_version = version
+        context = tls_context(certificate, version)
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(certificate[0])
-
-        def serve(connection: socket.socket) -> None:
-            # In memory, so that the alert goes out on a connection that stays open.
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            server = context.wrap_bio(incoming, outgoing, server_side=True)
-            while True:
-                try:
-                    server.do_handshake()
-                    return
-                except ssl.SSLWantReadError:
-                    connection.sendall(outgoing.read())
-                    incoming.write(connection.recv(65536))
-                except ssl.SSLError:
-                    connection.sendall(outgoing.read())
-                    drain(connection)
-                    return
-
-        with serving(serve) as port:
+        with serving(lambda connection: shake_hands(connection, context)) as port:
             found = fails(connect(ca_bundle=ca_bundle), f"https://127.0.0.1:{port}/")
         assert found.failure is Failure.TLS_HANDSHAKE
 
@@ -335,35 +323,13 @@ class TestTls:
             found = fails(connect(ca_bundle=ca_bundle), f"https://127.0.0.1:{port}/")
         assert found.failure is Failure.TLS_HANDSHAKE
 
-    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
+    @VERSIONS
     def test_alert_after_the_request_leaves_it_open(
         self, certificate: tuple[Path, Path], ca_bundle: str, version: ssl.TLSVersion
     ) -> None:
         """The request arrives with a wrong byte, which the server answers with `bad_record_mac`."""
-        context = tls_context(certificate)
-        context.minimum_version = context.maximum_version = version
-
-        def serve(connection: socket.socket) -> None:
-            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-            server = context.wrap_bio(incoming, outgoing, server_side=True)
-            is_shaken = False
-            while not is_shaken:
-                with suppress(ssl.SSLWantReadError):
-                    server.do_handshake()
-                    is_shaken = True
-                connection.sendall(outgoing.read())
-                if not is_shaken:
-                    # A byte at a time, since the request may come in one piece with the end of the handshake.
-                    incoming.write(connection.recv(1))
-            request = bytearray(connection.recv(65536))
-            request[-1] ^= 1
-            incoming.write(request)
-            with suppress(ssl.SSLError):
-                server.read(65536)
-            connection.sendall(outgoing.read())
-            drain(connection)
-
-        with serving(serve) as port:
+        context = tls_context(certificate, version)
+        with serving(lambda connection: shake_hands(connection, context, is_broken_later=True)) as port:
             found = fails(connect(ca_bundle=ca_bundle), f"https://127.0.0.1:{port}/")
         assert found.failure is Failure.TLS_LATER
         assert "BAD_RECORD_MAC" in str(found)
@@ -394,8 +360,7 @@ class TestProxies:
             reserved.bind(("127.0.0.1", 0))
             yield f"http://127.0.0.1:{reserved.getsockname()[1]}"
 
-    @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy"])
-    @pytest.mark.parametrize("end", ["", "\n", " \r\n"])
+    @pytest.mark.parametrize(("name", "end"), [("HTTP_PROXY", ""), ("http_proxy", " \r\n")])
     def test_proxy_is_used(self, plain: Simulator, name: str, end: str) -> None:
         with Proxy() as proxy:
             http = connect({name: f"{proxy.url}{end}"})
@@ -420,7 +385,7 @@ class TestProxies:
     def test_proxy_is_used_for_its_own_scheme_alone(self, plain: Simulator, nowhere: str) -> None:
         assert connect({"HTTPS_PROXY": nowhere}).exchange(workspace(plain)).status == 200
 
-    @pytest.mark.parametrize("value", ["127.0.0.1", "example.com, 127.0.0.1", "127.0.0.0/8", "*"])
+    @pytest.mark.parametrize("value", ["example.com, 127.0.0.1", "*"])
     def test_proxy_is_left_out_for_exceptions(self, plain: Simulator, nowhere: str, value: str) -> None:
         assert connect({"HTTP_PROXY": nowhere, "NO_PROXY": value}).exchange(workspace(plain)).status == 200
 
@@ -450,31 +415,19 @@ class TestProxies:
         assert len(heard) == 1
         assert b"Proxy-Authorization: Basic" in heard[0]
 
-    @pytest.mark.parametrize("status", [403, 502, 503])
-    def test_tunnel_that_is_refused_for_now_can_be_tried_again(self, status: int) -> None:
-        serve, _ = answering(b"HTTP/1.1 %d Not now\r\nContent-Length: 0\r\n\r\n" % status)
+    def test_tunnel_that_is_refused_for_now_can_be_tried_again(self) -> None:
+        serve, _ = answering(b"HTTP/1.1 503 Not now\r\nContent-Length: 0\r\n\r\n")
         with serving(serve) as port:
             found = fails(connect({"HTTPS_PROXY": f"http://127.0.0.1:{port}"}), "https://app.example/")
         assert found.failure is Failure.PROXY_NOT_CONNECTED
         assert f"127.0.0.1:{port}" in str(found)
-        assert str(status) in str(found)
+        assert "503" in str(found)
 
     @pytest.mark.parametrize(
         "address",
         [
-            "http://",
-            "http://:3128",
-            "http:///proxy",
-            "http://proxy:port",
-            "http://proxy:99999",
-            "http://[::1",
-            "http://pro xy:3128",
-            "http://user:12/s3cret@127.0.0.1:3128",
-            "http://user:12#s3cret@127.0.0.1:3128",
-            "proxy..example:3128",
-            "socks5://user:s3cret@127.0.0.1:1080",
-            "socks5h://127.0.0.1:1080",
-            "ftp://127.0.0.1:3128",
+            *("http://", "http://proxy:port", "http://[::1", "http://pro xy:3128", "proxy..example:3128"),
+            *("http://user:12/s3cret@127.0.0.1:3128", "socks5://user:s3cret@127.0.0.1:1080"),
         ],
     )
     @pytest.mark.parametrize("scheme", ["http", "https"])
@@ -526,8 +479,7 @@ class TestCredentials:
         assert (len(heard), len(other_heard)) == (2, 1)
         assert not [head for head in heard + other_heard if b"cookie" in head.lower()]
 
-    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-    @pytest.mark.parametrize("method", ["GET", "POST"])
+    @pytest.mark.parametrize(("status", "method"), [(302, "POST"), (308, "GET")])
     def test_redirects_are_not_followed(self, status: int, method: str) -> None:
         other_serve, other_heard = answering(OK)
         with serving(other_serve) as other:

@@ -167,9 +167,9 @@ SOMEBODY_ELSES: Final = {
     "other-jobs": [{"at": "0s", "since": "first-trigger", "runs": "forever"}],
     "deployments": {"while-another-runs": "queue"},
 }
-NOTHING_TO_DO: Final[Mapping[str, tuple[dict[str, Any], str, int, dict[str, str]]]] = {
+NOTHING_TO_DO: Final[Mapping[str, tuple[Mapping[str, Any], str, int, dict[str, str]]]] = {
     "signing in": (RUNNING, "token", 1, API_KEY),
-    "checking": (RUNNING, "workspace", 1, {"verify_source": "warn"}),
+    "listing the jobs before the trigger": (RUNNING, "jobs", 1, {}),
     "waiting for a pipeline, after the deployment": (
         {**QUICK, "pipelines": [{"name": "a", "status": "PROVISIONING"}]},
         *("pipelines", 3, RUN),
@@ -183,7 +183,7 @@ NOTHING_TO_DO: Final[Mapping[str, tuple[dict[str, Any], str, int, dict[str, str]
 
 @pytest.mark.parametrize(("scenario", "call", "number", "inputs"), NOTHING_TO_DO.values(), ids=NOTHING_TO_DO)
 def test_with_nothing_to_do_it_is_silent(
-    scenario: dict[str, Any], call: str, number: int, inputs: dict[str, str], tmp_path: Path
+    scenario: Mapping[str, Any], call: str, number: int, inputs: dict[str, str], tmp_path: Path
 ) -> None:
     with stage(tmp_path, scenario, **inputs) as here:
         log, asked = post_in(here, call, number)
