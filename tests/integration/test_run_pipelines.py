@@ -50,12 +50,6 @@ def the_error(result: Result) -> str:
     return error
 
 
-def signalled(here: Stage, seconds: float) -> Result:
-    signals = Signals(here.clock.monotonic)
-    here.clock.call_later(seconds, lambda: signals.receive(signal.SIGTERM))
-    return here.run(signals=signals)
-
-
 def test_each_runs_once_in_turn_after_the_deployment(tmp_path: Path) -> None:
     with stage_with_pipelines(tmp_path, [A, B], run_pipelines="b\na", logs="stream") as here:
         result = here.run()
@@ -67,6 +61,7 @@ def test_each_runs_once_in_turn_after_the_deployment(tmp_path: Path) -> None:
         assert here.peer.count("run") == 2
         url = here.peer.api_url
     assert (result.code, result.outputs["outcome"]) == (0, "success")
+    assert result.log.said("notice") == []
     assert result.outputs["message"].endswith("Then pipelines 'b', 'a' succeeded.")
     assert jobs_output(result) == [
         {"name": job.pipeline, "id": job.id, "url": f"{url}/jobs/{job.id}", "status": "COMPLETE", "duration": 2}
@@ -234,11 +229,6 @@ class TestTriggeredByDeployments:
             (notice,) = here.run().log.said("notice")
         assert notice.startswith(NOTICE)
 
-    def test_others_get_none(self, tmp_path: Path) -> None:
-        pipelines = [{**A, "triggered-by": ["b"]}, {**B, "triggered-by": ["deploy"]}]
-        with stage_with_pipelines(tmp_path, pipelines, run_pipelines="a") as here:
-            assert here.run().log.said("notice") == []
-
 
 class TestReadiness:
     def test_pipeline_that_is_being_provisioned_is_waited_for(self, tmp_path: Path) -> None:
@@ -270,13 +260,6 @@ class TestReadiness:
         assert "The deployment itself succeeded. Not run: 'a', 'b'." in the_error(result)
         # The log of the deployment tells nothing of it.
         assert "The end of the job's log" not in result.summary
-
-    def test_pipeline_whose_configuration_fails_is_a_failure(self, tmp_path: Path) -> None:
-        broken = {**NEW, "configuration": {"runs": "5s", "ends": "ERROR"}}
-        with stage_with_pipelines(tmp_path, [broken], {"new": ""}, run_pipelines="new") as here:
-            result = here.run()
-        assert result.code == 1
-        assert "'new' cannot be run: it is FAILED" in the_error(result)
 
     def test_waiting_ends_with_the_steps_time(self, tmp_path: Path) -> None:
         given = {"run_pipelines": "a,b", "timeout": "60s"}
@@ -463,14 +446,6 @@ class TestTimeout:
         assert result.outputs["status"] == "COMPLETE"
         assert "INFO  endless runs\n</pre>" in result.summary
 
-    def test_run_is_left_if_that_is_wanted(self, tmp_path: Path) -> None:
-        with stage_with_pipelines(tmp_path, [ENDLESS, B], on_timeout="leave", **self.GIVEN) as here:
-            result = here.run()
-            assert runs(here.simulator) == [("endless", "RUNNING")]
-        assert result.code == 4
-        assert "`on-timeout: leave`" in the_error(result)
-        assert result.state["deployment"] == "finished"
-
     def test_run_whose_request_was_in_flight_is_found_and_withdrawn(self, tmp_path: Path) -> None:
         with stage_with_pipelines(tmp_path, [ENDLESS, B], **self.GIVEN) as here:
             here.peer.on("run", after_effect(late))
@@ -481,46 +456,30 @@ class TestTimeout:
 
 
 class TestCancel:
-    GIVEN: Final[Mapping[str, str]] = {"run_pipelines": "endless, b", "logs": "stream"}
+    """`test_cancel_pipelines.py` signals a step at every point; here are the policy, and moments that take a clock."""
 
-    def test_run_is_withdrawn(self, tmp_path: Path) -> None:
-        with stage_with_pipelines(tmp_path, [ENDLESS, B], **self.GIVEN) as here:
-            result = signalled(here, 30)
-            assert runs(here.simulator) == [("endless", "STOPPED")]
-        assert (result.code, result.outputs["outcome"]) == (143, "cancelled")
-        (notice,) = result.log.said("notice")
-        assert notice.startswith("Deployment cancelled: Pipeline 'endless', job ")
-        assert "The deployment itself succeeded. Not run: 'b'." in notice
-        assert [(run["name"], run["status"]) for run in jobs_output(result)] == [("endless", "STOPPED")]
-        assert result.outputs["status"] == "COMPLETE"
-
-    def test_run_is_left_if_that_is_wanted(self, tmp_path: Path) -> None:
-        with stage_with_pipelines(tmp_path, [ENDLESS, B], on_cancel="leave", **self.GIVEN) as here:
-            result = signalled(here, 30)
+    @pytest.mark.parametrize(("option", "code"), [("on-cancel", 143), ("on-timeout", 4)])
+    def test_run_is_left_if_that_is_wanted(self, tmp_path: Path, option: str, code: int) -> None:
+        given = {"run_pipelines": "endless", "timeout": "60s", option: "leave"}
+        with stage_with_pipelines(tmp_path, [ENDLESS], **given) as here:
+            signals = Signals(here.clock.monotonic)
+            if option == "on-cancel":
+                here.clock.call_later(30, lambda: signals.receive(signal.SIGTERM))
+            result = here.run(signals=signals)
             assert runs(here.simulator) == [("endless", "RUNNING")]
-        assert result.code == 143
+        assert result.code == code
+        assert f"`{option}: leave`" in result.outputs["message"]
         assert result.state["deployment"] == "finished"
-
-    def test_nothing_is_withdrawn_between_two_jobs(self, tmp_path: Path) -> None:
-        provisioned = {**A, "on-deploy": "change", "configuration": {"runs": "forever"}}
-        with stage_with_pipelines(tmp_path, [provisioned], run_pipelines="a") as here:
-            result = signalled(here, 30)
-            assert here.peer.count("withdraw") == here.peer.count("delete") == here.peer.count("run") == 0
-        assert (result.code, jobs_output(result)) == (143, [])
-        (notice,) = result.log.said("notice")
-        assert notice == "Deployment cancelled: The step got SIGTERM. The deployment itself succeeded. Not run: 'a'."
 
     def test_signal_after_the_last_run_changes_nothing(self, tmp_path: Path) -> None:
         with stage_with_pipelines(tmp_path, [A], run_pipelines="a", logs="stream") as here:
             signals = Signals(here.clock.monotonic)
 
-            def signal_when_over(exchange: Any) -> None:
+            def signal_when_over(exchange: Exchange) -> None:
                 data = exchange.platform_answer()
+                exchange.send(data)
                 if b'"COMPLETE"' in data and b"PIPELINE_RUN" in data:
-                    exchange.send(data)
                     here.clock.call_later(0.05, lambda: signals.receive(signal.SIGINT))
-                else:
-                    exchange.send(data)
 
             here.peer.on("job", signal_when_over)
             result = here.run(signals=signals)

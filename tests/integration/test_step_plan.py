@@ -250,12 +250,15 @@ class TestListing:
 
 
 def test_workspace_in_a_folder_is_compared_with_its_own_files(tmp_path: Path) -> None:
-    fields = {"repositoryDirectory": "teams/a"}
-    with stage_with_pipelines(tmp_path, PIPELINES, None, {"workspace": {"fields": fields}}, preflight="warn") as here:
-        check_out(here.step, FILES, "teams/a")
+    workspace = {"fields": {"repositoryDirectory": "teams/a"}}
+    # Only its path tells which file it has.
+    called = {"name": "called-otherwise", "fields": {"repositoryPath": "pipelines/file.yml", "timeout": 60}}
+    pipelines = [*PIPELINES, called]
+    with stage_with_pipelines(tmp_path, pipelines, None, {"workspace": workspace}, preflight="warn") as here:
+        check_out(here.step, {**FILES, "file": ""}, "teams/a")
         (here.step.workspace / "pipelines").mkdir()
         (here.step.workspace / "pipelines/elsewhere.yml").write_text("version: pipelines/v0.1\n")
-        assert plan_of(here.run()) == PLAN
+        assert plan_of(here.run()) == {**PLAN, "change": ["called-otherwise", "changed"]}
 
 
 def test_plan_is_there_in_a_repository_that_is_named_in_another_case(tmp_path: Path) -> None:

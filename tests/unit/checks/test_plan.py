@@ -112,7 +112,7 @@ def test_name_or_path_that_could_be_two_is_left_out(
 
 def test_path_that_could_be_two_files_is_left_out(make_plan: MakePlan) -> None:
     files = {f"{folder}pipelines/a.yml": CHANGED for folder in ("", "sub/")}
-    files["sub/workspace.yml"] = "version: workspaces/v0.2\npipeline_paths: [pipelines, ../pipelines]\n"
+    files["sub/workspace.yml"] = "version: workspaces/v0.2\npipeline_paths: [pipelines, ..]\n"
     assert make_plan(files, on_platform("z", "pipelines/a.yml"), directory="sub").to_json() == NOTHING
 
 
