@@ -334,15 +334,22 @@ class TestFailure:
 
     def test_job_that_cannot_be_seen_any_more_is_named(self, tmp_path: Path) -> None:
         with stage_with_pipelines(tmp_path, [ENDLESS], run_pipelines="endless", timeout="1h") as here:
-            here.peer.on("job", html(502), range(6, 100_000))
+            saved: list[dict[str, str]] = []
+
+            def behave(exchange: Exchange) -> None:
+                saved.append(here.step.files.state)
+                html(502)(exchange)
+
+            here.peer.on("job", behave, range(6, 100_000))
             result = here.run()
             (run,) = own_runs(here.simulator)
         assert result.code == 3
         assert f"Job {run.id} may be running still." in the_error(result)
         assert "The deployment itself succeeded." in the_error(result)
         assert [job["status"] for job in jobs_output(result)] == ["RUNNING"]
-        # For the post step.
-        assert json.loads(result.state["job"])["id"] == run.id
+        # What the post step would find, were the step killed while it follows the run.
+        assert json.loads(saved[-1]["job"])["id"] == run.id
+        assert saved[-1]["deployment"] == "running"
 
 
 class TestOnce:
