@@ -522,6 +522,8 @@ class TestOverAfterAll:
     def test_last_run_that_is_over_at_the_signal_is_a_success(self, tmp_path: Path) -> None:
         with stage_with_pipelines(tmp_path, [A, self.LONG], run_pipelines="a, long", timeout="1h") as here:
             result = self.over_between_two_looks(here, "run", 2)
+            (withdrawal,) = here.peer.calls("withdraw")
+            assert 100 <= withdrawal.at - here.peer.calls("run")[1].at < 100.05 + 0.5
         assert (result.code, result.outputs["outcome"]) == (0, "success")
         assert result.outputs["message"].endswith("Then pipelines 'a', 'long' succeeded.")
 
