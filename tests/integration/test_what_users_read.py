@@ -21,7 +21,7 @@ from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import constants
 from tests.support import page, runner
 from tests.support.in_process import PATIENT, Stage, run_main, stage
-from tests.support.peer import after_effect, answer, close, reset, silence
+from tests.support.peer import Exchange, after_effect, answer, close, reset
 from tests.support.step import Result
 
 SIGNALLED = 3.0
@@ -95,6 +95,13 @@ def checkout(schedule: str = "0 0 1 * * *") -> Callable[[Stage], None]:
 
 def refuse(at: Stage) -> None:
     at.peer.refuse(None)
+
+
+def never_answer(exchange: Exchange) -> None:
+    exchange.time_passes(SIGNALLED)
+    # The signal is noticed in real time; from then on the step's patience is in seconds of the clock.
+    while not exchange.is_gone(0.05):
+        exchange.time_passes(1)
 
 
 def behind_a_proxy(at: Stage) -> None:
@@ -234,7 +241,7 @@ TABLE = [
     when(
         "A webhook's step is cancelled while its answer is awaited.",
         RUNNING,
-        on("webhook", silence(4)),
+        on("webhook", never_answer),
         signalled=signal.SIGINT,
         **WEBHOOK,
     ).reads("""
