@@ -87,9 +87,9 @@ def test_own_keys_come_before_merged_keys_and_the_last_of_repeated_ones_counts()
 
 @pytest.mark.parametrize("merging", ["{<<: [*x, *y]}", "{<<: *x, <<: *y}"])
 def test_the_first_of_several_merged_maps_counts(merging: str) -> None:
-    merged = root_of(f"x: &x {{a: x}}\ny: &y {{a: y, b: y}}\nz: {merging}\n").get("z")
+    merged = root_of(f"x: &x {{a: x, <<: {{b: x}}}}\ny: &y {{a: y, b: y, c: y}}\nz: {merging}\n").get("z")
     assert isinstance(merged, Map)
-    assert [text_of(merged.get(name)) for name in "ab"] == ["x", "y"]
+    assert [text_of(merged.get(name)) for name in "abc"] == ["x", "x", "y"]
 
 
 def test_a_map_that_is_merged_into_itself_ends() -> None:
