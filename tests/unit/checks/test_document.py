@@ -143,6 +143,7 @@ def test_keys_that_every_reader_takes_for_repeated_are_found_at_any_depth(
         ("a: 1\nb: 'x\nc: 2\n", 2, 4, "quoted scalar"),
         ("a: 1\nb: [1, 2\n", 2, 4, "flow sequence"),
         ("a: 1\n- b\n", 2, 1, "expected"),
+        ("a: 1\nb\nc: 2\n", 2, 1, "a ':' may be missing"),
         ("a: \x01\n", 1, 4, "control character U+0001"),
         ("a: 1\nb: \x00\n", 2, 4, "control character U+0000"),
         ('a: "\\d"\n', 1, 5, "escape"),
