@@ -73,7 +73,7 @@ def test_no_chunk_is_much_larger_than_the_limit() -> None:
     assert max(map(len, given)) < 20_000
 
 
-@pytest.mark.parametrize("size", [1, 8_190, 8_192, 300_000])
+@pytest.mark.parametrize("size", [1, 8_190, 8_192, 65_536, 100_000, 300_000])
 def test_chunk_is_handed_on_before_the_next_one_comes(size: int) -> None:
     goes_on: SimpleQueue[None] = SimpleQueue()
 

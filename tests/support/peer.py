@@ -25,6 +25,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from http.client import parse_headers
 from math import inf
+from select import select
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
@@ -39,6 +40,8 @@ ALWAYS: Final[Container[int]] = range(1, 1_000_000)
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _PIECE = 256 * 1024
+# Between two looks at whether a client is to wait no longer (seconds).
+_LOOK_EVERY = 0.005
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,6 @@ class Exchange:
         client = self.peer.clients.get(self._connection.getpeername())
         if client:
             client.times_out = True
-            self._connection.shutdown(socket.SHUT_WR)
         self.wait_until_gone()
 
     def is_gone(self, seconds: float) -> bool:
@@ -246,12 +248,14 @@ class _ClientSocket(socket.socket):
     """The client's end of a connection, if the client is in this process."""
 
     times_out = False
+    """Whether it has waited for too long, once it has read all that came."""
 
     def recv_into(self, *args: Any, **options: Any) -> int:
-        size = super().recv_into(*args, **options)
-        if not size and self.times_out:
-            raise TimeoutError("timed out")
-        return size
+        end = time.monotonic() + (self.gettimeout() or inf)
+        while not select([self], [], [], _LOOK_EVERY)[0]:
+            if self.times_out or time.monotonic() > end:
+                raise TimeoutError("timed out")
+        return super().recv_into(*args, **options)
 
 
 class Peer:

@@ -300,7 +300,10 @@ def rows() -> Iterator[Row]:
                     alike[when, expected].append(fault)
         for (when, expected), faults in alike.items():
             count = len(faults)
-            # An outage of minutes has hundreds of requests.
-            second = turn if when.is_always else turn + count // 2
-            for number in sorted({turn % count, second % count}):
+            numbers = {turn % count}
+            # An outage of minutes has hundreds of requests. What can happen to few calls does happen to them.
+            if not when.is_always:
+                numbers |= {(turn + count // 2) % count}
+                numbers |= {number for number, fault in enumerate(faults) if fault.calls}
+            for number in sorted(numbers):
                 yield Row(call, faults[number], when, expected)
