@@ -224,7 +224,7 @@ class Step:
             outputs["workspace-name"] = one_line(self.workspace.name)
         if self.deployment:
             outputs |= job_outputs(self.deployment.job, self.deployment.url)
-        if self.plan:
+        if self.plan and "plan" not in self._outputs:
             names = {key: [self.clean(name) for name in listed] for key, listed in self.plan.to_json().items()}
             outputs["plan"] = json.dumps(names)
         if self.settings.run_pipelines and self.deployment:

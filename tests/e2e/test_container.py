@@ -11,7 +11,7 @@ import yaml
 from matatika_simulator import Simulator, constants
 from matatika_simulator.runner import state_environ
 from tests.e2e.containers import ACTION, POST_ENTRYPOINT, Container, Engine, Step
-from tests.support.tls import make_certificate
+from tests.support.tls import make_certificate, openssl_conf
 
 QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Déployé"}]}}
 FAILING = {"job": {"runs": "0.5s", "ends": "ERROR", "log": [{"text": "ERROR No such data component"}]}}
@@ -43,19 +43,6 @@ HOSTILE = {
     "LANG": "POSIX",
     "LC_ALL": "POSIX",
 }
-
-
-OPENSSL_CONF = """
-config_diagnostics = 1
-openssl_conf = all
-[all]
-providers = of_the_workflow
-[of_the_workflow]
-stranger = stranger
-[stranger]
-module = /github/workspace/lib/libz.so.1
-activate = 1
-"""
 
 
 def test_success(engine: Engine, image: str, tmp_path: Path) -> None:
@@ -99,7 +86,7 @@ def test_hostile_environment(engine: Engine, image: str, tmp_path: Path) -> None
         workspace = tmp_path / "workspace"
         for module in ("requests", "sitecustomize", "json", "matatika_deploy"):
             (workspace / f"{module}.py").write_text("raise SystemExit(99)", encoding="utf-8")
-        (workspace / "openssl.cnf").write_text(OPENSSL_CONF, encoding="utf-8")
+        (workspace / "openssl.cnf").write_text(openssl_conf("/github/workspace/lib/libz.so.1"), encoding="utf-8")
         for folder in (workspace / "lib", workspace / "bin"):
             folder.mkdir()
         for name in LIBRARIES:

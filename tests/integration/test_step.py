@@ -19,7 +19,7 @@ from tests.support import secrecy
 from tests.support.clock import FakeClock
 from tests.support.in_process import follow, run_here, stage
 from tests.support.step import EndedStep, Step, run_step
-from tests.support.tls import make_certificate
+from tests.support.tls import make_certificate, openssl_conf
 
 LOG = "INFO  Reading the workspace\n::set-output name=job-id::stolen\nWARN  Nearly there ##[error]x\nINFO  Déployé\n"
 QUICK: dict[str, Any] = {"job": {"queued": 0.2, "runs": 0.5, "log": [{"text": LOG}]}}
@@ -28,18 +28,6 @@ WEBHOOK = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 HOSTILE = """
 PYTHONWARNINGS=error PYTHONWARNDEFAULTENCODING=1 PYTHONDEVMODE=1 PYTHONOPTIMIZE=2 PYTHONIOENCODING=ascii:strict
 PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 PYTHONHASHSEED=0 LANG=C LC_ALL=POSIX TZ=Pacific/Kiritimati
-"""
-# With it, OpenSSL opens the module, and fails since there is none.
-OPENSSL_CONF = """
-config_diagnostics = 1
-openssl_conf = all
-[all]
-providers = of_the_workflow
-[of_the_workflow]
-stranger = stranger
-[stranger]
-module = /nowhere/stranger.so
-activate = 1
 """
 
 
@@ -126,7 +114,7 @@ def test_modules_warnings_locales_and_libraries_of_the_workflow_do_no_harm(tmp_p
     hostile.mkdir()
     for name in ("json", "queue", "requests", "ssl", "tenacity", "typing", "yaml"):
         (hostile / f"{name}.py").write_text(f"raise RuntimeError('{name} of the workflow')", encoding="utf-8")
-    (hostile / "openssl.cnf").write_text(OPENSSL_CONF, encoding="utf-8")
+    (hostile / "openssl.cnf").write_text(openssl_conf("/nowhere/stranger.so"), encoding="utf-8")
     places = {"PYTHONPATH": f"{hostile}:relative:", "OPENSSL_CONF": str(hostile / "openssl.cnf")}
     certificate, key = make_certificate(tmp_path)
     with Simulator(QUICK, tls=(certificate, key)) as simulator:

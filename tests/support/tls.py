@@ -17,3 +17,18 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
         capture_output=True,
     )
     return certificate, key
+
+
+def openssl_conf(module: str) -> str:
+    """Return a configuration with which OpenSSL opens the module, and fails if it is none."""
+    return f"""
+config_diagnostics = 1
+openssl_conf = all
+[all]
+providers = of_the_workflow
+[of_the_workflow]
+stranger = stranger
+[stranger]
+module = {module}
+activate = 1
+"""

@@ -11,7 +11,7 @@ from matatika_deploy.checks import run as checks
 from matatika_deploy.errors import BadInput, CheckFailed, NotTheApi, PlatformError
 from matatika_deploy.github.inputs import DeletePolicy, Strictness
 from matatika_deploy.platform.client import Client
-from matatika_deploy.platform.pipelines import Pipeline, find, list_pipelines
+from matatika_deploy.platform.pipelines import Pipeline, find, list_pipelines, require_id
 from matatika_deploy.platform.reading import Reading
 from matatika_deploy.platform.responses import Request
 from matatika_deploy.step import Step
@@ -153,7 +153,7 @@ def _find_pipelines(step: Step, pipelines: Sequence[Pipeline]) -> None:
     if problems:
         raise BadInput([step.clean(problem) for problem in problems])
     for named in step.not_run:
-        if named.before and not named.before.id:
-            raise PlatformError(f"Pipeline '{named.title}' cannot be run: the platform gives no usable id for it.")
-        if named.before and named.before.runs_after_deployments:
-            step.notice_second_run(named.before)
+        if named.before:
+            require_id(named.before)
+            if named.before.runs_after_deployments:
+                step.notice_second_run(named.before)

@@ -10,11 +10,9 @@ from matatika_deploy.errors import PlatformError, RequestRejected
 from matatika_deploy.platform import links
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.job import WITHDRAW, Job, JobStatus, parse_job
-from matatika_deploy.platform.pages import PAGE_SIZE, parse_page
+from matatika_deploy.platform.pages import MOST_PAGES, PAGE_SIZE, parse_page
 from matatika_deploy.platform.responses import InvalidResponse, Request, Response
 from matatika_deploy.runtime.cancellation import DeadlineExceeded
-
-_MOST_PAGES = 50
 
 _GONE: Mapping[int, str] = MappingProxyType({404: "Was the job deleted?"})
 
@@ -85,12 +83,12 @@ class Jobs:
         """
         page = self._page(path, 0)
         if page.has_more and page.reversed().is_newest_first:
-            for number in range(page.last, max(0, page.last - _MOST_PAGES), -1):
+            for number in range(page.last, max(0, page.last - MOST_PAGES), -1):
                 yield self._page(path, number).reversed()._replace(has_more=True)
             yield page.reversed()._replace(has_more=False)
             return
         seen: set[str] = set()
-        for number in range(1, _MOST_PAGES):
+        for number in range(1, MOST_PAGES):
             is_new = not seen.issuperset(job.id for job in page.jobs)
             seen.update(job.id for job in page.jobs)
             yield page

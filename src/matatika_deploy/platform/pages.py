@@ -6,6 +6,7 @@ from typing import NamedTuple
 from matatika_deploy.platform.responses import InvalidResponse, Response
 
 PAGE_SIZE = 20
+MOST_PAGES = 50
 
 
 class Page(NamedTuple):

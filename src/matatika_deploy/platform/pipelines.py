@@ -7,14 +7,13 @@ from urllib.parse import quote
 from matatika_deploy.errors import PipelineFailed, PlatformError
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.job import ID
-from matatika_deploy.platform.pages import PAGE_SIZE, parse_page
+from matatika_deploy.platform.pages import MOST_PAGES, PAGE_SIZE, parse_page
 from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.platform.responses import InvalidResponse, Request, Response
 from matatika_deploy.platform.trigger import Target
 from matatika_deploy.text import name_key, one_line
 
 PIPELINE_RUN = "PIPELINE_RUN"
-_MOST_PAGES = 50
 
 
 class Pipeline(NamedTuple):
@@ -98,7 +97,7 @@ def list_pipelines(client: Client, workspace_path: str) -> tuple[Pipeline, ...]:
         Cancelled, DeadlineExceeded: as `Client.call` does.
     """
     pipelines: list[Pipeline] = []
-    for number in range(_MOST_PAGES):
+    for number in range(MOST_PAGES):
         url = f"{client.platform.api_url}{workspace_path}/pipelines?page={number}&size={PAGE_SIZE}"
         request = Request("list the pipelines", "GET", url, client.platform.token)
 
@@ -112,7 +111,7 @@ def list_pipelines(client: Client, workspace_path: str) -> tuple[Pipeline, ...]:
         pipelines += new
         if not (has_more and new):
             return tuple(pipelines)
-    raise PlatformError(f"Could not list the pipelines: there are more than {_MOST_PAGES} pages of them.")
+    raise PlatformError(f"Could not list the pipelines: there are more than {MOST_PAGES} pages of them.")
 
 
 def find(
@@ -184,14 +183,19 @@ def await_ready(
         wait(f"pipeline '{named.title}' {'is PROVISIONING' if found else 'is not listed yet'}")
 
 
+def require_id(pipeline: Pipeline) -> None:
+    """Raise `PlatformError` if the platform gave no id with which the pipeline could be run."""
+    if not pipeline.id:
+        raise PlatformError(f"Pipeline '{pipeline.title}' cannot be run: the platform gives no usable id for it.")
+
+
 def run_target(client: Client, pipeline: Pipeline) -> Target:
     """Return what runs a pipeline.
 
     Raises:
         PlatformError: if the platform gave no id that can be used.
     """
-    if not pipeline.id:
-        raise PlatformError(f"Pipeline '{pipeline.title}' cannot be run: the platform gives no usable id for it.")
+    require_id(pipeline)
     path = f"/pipelines/{quote(pipeline.id, safe='')}/jobs"
     action, url = f"run pipeline '{pipeline.title}'", f"{client.platform.api_url}{path}"
     request = Request(action, "POST", url, client.platform.token, {"Content-Type": "application/json"})
