@@ -99,7 +99,6 @@ def add_modules(image: Image, files: Iterable[Path]) -> None:
         quiet=1,
         legacy=True,
         optimize=2,
-        workers=0,
         invalidation_mode=PycInvalidationMode.UNCHECKED_HASH,
         stripdir=image.path(Path("/")),
         prependdir="/",
@@ -196,7 +195,8 @@ def main(root: Path) -> None:
     image.copy(STANDARD_LIBRARY / "LICENSE.txt")
     programs = [image.copy(PYTHON), *(file for file in files if file.suffix != ".py")]
     libraries_of_debian = add_libraries(image, programs)
-    subprocess.run(["strip", "--strip-unneeded", *map(image.path, programs)], check=True)
+    for program in programs:
+        libraries.strip(image.path(program))
     libraries.search_own_path_first(image.path(programs[0]))
     add_packages(image, {*libraries_of_debian, add_busybox(image), image.copy(Path("/etc/os-release"))})
     for name, content in CONFIGURATION.items():

@@ -49,6 +49,50 @@ def _named_in(library: Path) -> Iterator[Path]:
             yield beside
 
 
+class _Elf:
+    """The file of a program or library for Linux, of any architecture: https://man7.org/linux/man-pages/man5/elf.5.html."""
+
+    def __init__(self, file: Path) -> None:
+        self.content = bytearray(file.read_bytes())
+        self._order = "<" if self.content[5] == 1 else ">"
+        self.word, self._offset_at, self._size_at = ("Q", 8, 32) if self.content[4] == 2 else ("I", 4, 16)
+        # The header is three words long from its byte 24 on, then come seven numbers.
+        self._tables, self._counts = 24, 24 + 3 * struct.calcsize(self.word)
+
+    def read(self, shape: str, at: int) -> tuple[int, ...]:
+        """Give the numbers that stand somewhere."""
+        return struct.unpack_from(f"{self._order}{shape}", self.content, at)
+
+    def write(self, shape: str, at: int, *values: int) -> None:
+        """Put numbers in place of others."""
+        struct.pack_into(f"{self._order}{shape}", self.content, at, *values)
+
+    def segments(self) -> Iterator[tuple[int, int, int]]:
+        """Give the type of each part that is loaded, or read by the loader; where it begins; and how long it is."""
+        _, table, _ = self.read(f"3{self.word}", self._tables)
+        _, _, length, count = self.read("I3H", self._counts)
+        for header in range(table, table + length * count, length):
+            (kind,) = self.read("I", header)
+            (offset,) = self.read(self.word, header + self._offset_at)
+            (size,) = self.read(self.word, header + self._size_at)
+            yield kind, offset, size
+
+    def drop_sections(self) -> None:
+        """Cut off what no segment has, and the table of sections, which linkers and debuggers read."""
+        entry, table, _ = self.read(f"3{self.word}", self._tables)
+        self.write(f"3{self.word}", self._tables, entry, table, 0)
+        flags, size, length, count, *_ = self.read("I6H", self._counts)
+        self.write("I6H", self._counts, flags, size, length, count, 0, 0, 0)
+        del self.content[max(offset + size for _, offset, size in self.segments()) :]
+
+
+def strip(program: Path) -> None:
+    """Cut debug information and symbols off a program or library, which stand behind all that is loaded."""
+    elf = _Elf(program)
+    elf.drop_sections()
+    program.write_bytes(elf.content)
+
+
 def search_own_path_first(program: Path) -> None:
     """Have the loader look into a program's own library path before it looks into LD_LIBRARY_PATH.
 
@@ -57,20 +101,15 @@ def search_own_path_first(program: Path) -> None:
     Raises:
         MissingLibraryError: if the program has no such path.
     """
-    content = bytearray(program.read_bytes())
-    word, entry, offset_at, size_at = ("Q", "QQ", 8, 32) if content[4] == 2 else ("I", "II", 4, 16)
-    order = "<" if content[5] == 1 else ">"
-    (table,) = struct.unpack_from(f"{order}{word}", content, 32 if word == "Q" else 28)
-    length, count = struct.unpack_from(f"{order}HH", content, 54 if word == "Q" else 42)
-    for header in range(table, table + length * count, length):
-        if struct.unpack_from(f"{order}I", content, header) != (_PT_DYNAMIC,):
+    elf = _Elf(program)
+    entry = 2 * elf.word
+    for kind, offset, size in elf.segments():
+        if kind != _PT_DYNAMIC:
             continue
-        (start,) = struct.unpack_from(f"{order}{word}", content, header + offset_at)
-        (size,) = struct.unpack_from(f"{order}{word}", content, header + size_at)
-        for at in range(start, start + size, struct.calcsize(f"{order}{entry}")):
-            tag, value = struct.unpack_from(f"{order}{entry}", content, at)
+        for at in range(offset, offset + size, struct.calcsize(f"={entry}")):
+            tag, value = elf.read(entry, at)
             if tag in (_DT_RPATH, _DT_RUNPATH):
-                struct.pack_into(f"{order}{entry}", content, at, _DT_RPATH, value)
-                program.write_bytes(content)
+                elf.write(entry, at, _DT_RPATH, value)
+                program.write_bytes(elf.content)
                 return
     raise MissingLibraryError(f"{program} has no library path of its own, so that LD_LIBRARY_PATH would come first.")

@@ -56,7 +56,8 @@ def scan(source: bytes, package: str, exists: Callable[[str], bool]) -> Imports:
         for name in _imported_by_calls(tree):
             found["lazy"] |= {name} - {""}
             computes_names |= not name
-    found["provided"] |= {name.decode() for name in _PROVIDED.findall(source)}
+    if b"modules[" in source:
+        found["provided"] |= {name.decode() for name in _PROVIDED.findall(source)}
     return Imports(**{kind: frozenset(names) for kind, names in found.items()}, computes_names=computes_names)
 
 
@@ -245,7 +246,7 @@ def reachable(finder: Finder, own: Iterable[str], interpreter: Iterable[str]) ->
     own = set(own)
     interpreter = list(interpreter)
     search = _Search(finder)
-    broken = search.broken(search.closure([*own, *interpreter], ()))
+    broken = search.broken(search.closure(own, ()) | search.closure(interpreter, (), only_required=True))
     for name in [*own, *interpreter]:
         module = finder.find(name)
         needed = {name, *(finder.imports(module).lazy if module and name in own else ())}
