@@ -13,9 +13,9 @@ import pytest
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import JobState, constants
 from tests.integration.faults.faults import api_error, html
-from tests.support import runner
-from tests.support.cancelled_step import QUEUED, RUNNING, ends, run_post
+from tests.support.cancelled_step import QUEUED, RUNNING, run_post
 from tests.support.in_process import Stage, stage
+from tests.support.log import Command
 from tests.support.peer import Behaviour, Exchange, Request, after_effect, hang, relay
 from tests.support.step import Result
 
@@ -53,9 +53,9 @@ class Cancelled:
     """Seconds from the first signal to the step's end."""
 
     @property
-    def end(self) -> runner.Command:
+    def end(self) -> Command:
         """The error with which the step ended, or the notice in its place."""
-        (end,) = ends(self.result.printed)
+        (end,) = self.result.log.ends
         return end
 
     def calls(self, *names: str) -> list[str]:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 from matatika_simulator import Simulator, constants
-from tests.support.cancelled_step import RUNNING, ends, run_post, unread_pipe
+from tests.support.cancelled_step import RUNNING, run_post, unread_pipe
 from tests.support.step import Result, Step
 
 API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
@@ -46,7 +46,7 @@ def test_a_signal_in_the_sign_in_ends_the_process_in_order(number: signal.Signal
         assert run_post(step) == ""
         assert [entry.call for entry in simulator.journal] == ["token"]
     assert (result.code, result.outputs["outcome"]) == (128 + number, "cancelled")
-    (end,) = ends(result.printed)
+    (end,) = result.log.ends
     assert (end.name, "Nothing was deployed" in end.data) == ("notice", True)
 
 
@@ -64,7 +64,7 @@ def test_a_storm_of_signals_is_as_good_as_one(first: signal.Signals, tmp_path: P
             assert running.errors == ""
         assert_withdrawn(result, simulator, first)
         assert run_post(step) == ""
-    assert [end.name for end in ends(result.printed)] == ["notice"]
+    assert [end.name for end in result.log.ends] == ["notice"]
 
 
 @pytest.mark.parametrize(("is_full", "scenario"), [(True, RUNNING), (False, ENDLESS)], ids=["nobody", "not to its end"])
@@ -122,7 +122,7 @@ def test_a_signal_in_the_summary_of_a_cancelled_step_changes_nothing(tmp_path: P
     result, summary = signal_in_the_summary(tmp_path, scenario, [signal.SIGTERM], [signal.SIGINT])
     assert result.code == 143
     assert (result.outputs["outcome"], result.outputs["status"]) == ("cancelled", "STOPPED")
-    assert [end.name for end in ends(result.printed)] == ["notice"]
+    assert [end.name for end in result.log.ends] == ["notice"]
     assert summary.count("&lt;&amp;&gt;") == 50 * 400
     assert summary.endswith("</code>\n")
 

@@ -15,7 +15,8 @@ import pytest
 
 from matatika_deploy.version import __version__
 from matatika_simulator import Simulator
-from tests.support import runner, step
+from tests.support import step
+from tests.support.log import StepLog
 from tests.support.step import ROOT, Step
 
 QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}}
@@ -69,7 +70,7 @@ def test_action_alone_is_installed_and_says_what_it_needs(python: str, tmp_path:
 
     ran = run("-m", "matatika_deploy")
     assert ran.returncode == 2
-    (error,) = runner.read(ran.stdout.encode()).of("error")
+    (error,) = StepLog(ran.stdout.encode()).of("error")
     assert "`workspace-id`" in error.data
     assert "Traceback" not in ran.stdout
 

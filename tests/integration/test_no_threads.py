@@ -8,7 +8,7 @@ import pytest
 
 from matatika_simulator import Simulator
 from matatika_simulator.runner import state_environ
-from tests.support import runner, step
+from tests.support import step
 from tests.support.step import Result, Step
 
 RUNNING: Final[dict[str, Any]] = {"job": {"runs": "forever", "log": [{"text": "a line"}]}}
@@ -48,7 +48,7 @@ def test_one_readable_error_names_the_cause(threads: int, tmp_path: Path, monkey
         jobs = simulator.jobs
     assert result.code == 3
     assert result.outputs["outcome"] == "error"
-    (error,) = runner.read(result.printed).of("error")
+    (error,) = result.log.of("error")
     assert error.data.startswith(f"Internal error: {CAUSE}")
     assert "clone3" in error.data
     for job in jobs:
@@ -62,7 +62,7 @@ def test_the_job_is_named_if_it_happens_while_it_is_followed(tmp_path: Path, mon
         result = run(monkeypatch, tmp_path, simulator, 5, **inputs)
         (job,) = simulator.jobs
     assert result.code == 3
-    (error,) = runner.read(result.printed).of("error")
+    (error,) = result.log.of("error")
     assert CAUSE in error.data
     assert f"Job {job.id} may be running still" in error.data
 
@@ -75,5 +75,5 @@ def test_the_post_step_warns_and_names_the_job(tmp_path: Path, monkeypatch: pyte
         result = here.run_post(state_environ(state))
     assert result.code == 0
     assert b"Traceback" not in result.printed
-    (warning,) = runner.read(result.printed).of("warning")
+    (warning,) = result.log.of("warning")
     assert f"Job {JOB} could not be withdrawn" in warning.data

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from matatika_simulator import Simulator, constants
-from tests.support import runner
 from tests.support.clock import FakeClock
 from tests.support.in_process import run_main
 from tests.support.network import UninvitedServer
@@ -101,7 +100,7 @@ def test_step_ends_at_once_with_one_error_that_names_them_all(
     assert simulator.journal == []
     assert uninvited.heard == []
 
-    reading = runner.read(result.printed)
+    reading = result.log
     (error,) = reading.of("error")
     assert error.properties == {"title": "Bad input"}
     assert {name for name in names if f"`{name}`" in error.data} == names

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from matatika_deploy.github.log_guard import Guard
 from matatika_simulator import constants
-from tests.support import runner
 from tests.support.in_process import stage
+from tests.support.log import StepLog
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
@@ -47,13 +47,13 @@ LOG = b"\n".join([*COMMANDS, *GUESSES, b""])
 def test_unguarded_each_of_these_lines_is_obeyed() -> None:
     """Else the other tests could not fail."""
     for line in COMMANDS:
-        reading = runner.read(line + b"\n")
+        reading = StepLog(line + b"\n")
         assert reading.commands or reading.is_stopped, line
 
 
-def read(printed: bytes) -> runner.Reading:
+def read(printed: bytes) -> StepLog:
     """What the runner makes of it; check that it ends as it began, and that the token is a good one."""
-    reading = runner.read(printed)
+    reading = StepLog(printed)
     assert not reading.is_stopped
     tokens = set(re.findall(rb"^::stop-commands::([0-9a-f]{40})$", printed, re.MULTILINE))
     assert len(tokens - {TOKEN.encode()}) == 1
@@ -91,7 +91,7 @@ def test_no_line_of_the_log_is_obeyed(tmp_path: Path, written: list[dict[str, An
     with stage(tmp_path, scenario, logs=logs) as staged:
         result = staged.run()
     reading = read(result.printed)
-    assert reading.guarded == (log if log.endswith(b"\n") else log + b"\n")
+    assert reading.job_log == (log if log.endswith(b"\n") else log + b"\n")
     assert {command.name for command in reading.commands} == {"add-mask", "debug", "error"}
     assert [command.data for command in reading.of("add-mask")] == [constants.TOKEN]
     assert [command.properties for command in reading.of("error")] == [{"title": "Deployment failed"}]
@@ -107,11 +107,11 @@ def test_renewed_token_is_masked_while_a_line_of_the_log_is_unfinished(tmp_path:
     with stage(tmp_path, scenario, logs="stream", **key) as staged:
         result = staged.run()
         _, renewed = staged.simulator.issued_tokens
-    reading = runner.read(result.printed)
+    reading = result.log
     mask = result.printed.index(b"::add-mask::%s\n" % renewed.encode())
     assert result.printed.index(b"x" * 100_000) < mask < result.printed.index(b"the end\n")
     # The newline that breaks the line is the only byte that is not the log's, and a line outside says so.
-    assert reading.guarded == b"x" * 100_000 + b"\nthe end\n"
+    assert reading.job_log == b"x" * 100_000 + b"\nthe end\n"
     assert reading.shown.count("The log's last line is not finished: it may go on below.") == 1
 
 
@@ -125,9 +125,9 @@ def test_the_runner_tells_the_log_from_the_actions_lines_in_any_order(said: list
     guard = Guard(TOKEN[::-1])
     printed = b"".join(guard.log(data) if kind == "log" else guard.say(data) for kind, data in said) + guard.end()
     log = b"".join(data for kind, data in said if kind == "log")
-    reading = runner.read(printed)
+    reading = StepLog(printed)
     assert not reading.is_stopped
-    assert reading.guarded == (log if not log or log.endswith(b"\n") else log + b"\n")
+    assert reading.job_log == (log if not log or log.endswith(b"\n") else log + b"\n")
     assert [command.name for command in reading.commands] == [
         data.split(b"::")[1].decode() for kind, data in said if kind == "say" and data.startswith(b"::")
     ]

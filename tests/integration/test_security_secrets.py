@@ -18,7 +18,7 @@ from matatika_deploy.platform.jobs import Jobs
 from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.step import Step
 from matatika_simulator import constants
-from tests.support import runner, secrecy
+from tests.support import secrecy
 from tests.support.in_process import PATIENT, run_main, stage
 from tests.support.peer import Behaviour, Exchange, answer
 from tests.support.step import Result
@@ -217,7 +217,7 @@ def test_a_defect_of_our_own_says_where_it_is_and_shows_nothing(
     with stage(tmp_path, {"job": {"runs": "10s", "log": log}}, logs="stream") as staged:
         monkeypatch.setattr(*place, broken)
         result = staged.run()
-    reading = runner.read(result.printed)
+    reading = result.log
     assert not reading.is_stopped
     if place != (Jobs, "withdraw"):
         (error,) = reading.of("error")

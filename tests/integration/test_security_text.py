@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from matatika_simulator import constants
-from tests.support import page, runner
+from tests.support import page
 from tests.support.in_process import Stage, stage
+from tests.support.log import StepLog
 from tests.support.peer import Behaviour, Exchange, answer
 from tests.support.repository import write_files
 from tests.support.secrecy import forms
@@ -58,12 +59,12 @@ def changed(**fields: Any) -> Behaviour:
 
 def assert_harmless(result: Result, staged: Stage) -> page.Page:
     """Nothing of a text from elsewhere became a command, another output, another line, or markup."""
-    reading = runner.read(result.printed)
+    reading = result.log
     assert not reading.is_stopped
     assert {command.name for command in reading.commands} <= {"add-mask", "debug", "notice", "warning", "error"}
     assert [command.data for command in reading.of("add-mask")] == [constants.TOKEN]
     assert len(reading.of("error")) == (result.code != 0)
-    lines = [*runner.read(result.log.own.encode()).shown, *(command.data for command in reading.commands)]
+    lines = [*StepLog(result.log.own.encode()).shown, *(command.data for command in reading.commands)]
     assert [line for line in lines if not line.isprintable() or len(line) > 5000] == []
     assert result.outputs.keys() <= OUTPUTS
     assert result.outputs["outcome"] in ("success", "failure", "error")
@@ -108,7 +109,7 @@ def test_text_in_all_that_is_read_before_and_while_a_job_fails(tmp_path: Path, t
     assert result.code == 1
     assert result.outputs["commit-id"] == readable or len(text) > 100
     assert all(word in shown.verbatim for word in re.findall(r"[a-z]{3,9}", text) if "\x1b" not in text)
-    (place,) = {command.properties.get("file") for command in runner.read(result.printed).of("warning")} - {None}
+    (place,) = {command.properties.get("file") for command in result.log.of("warning")} - {None}
     assert str(place).startswith("pipelines/")
     # Whoever may deploy a workspace may read these from it, which is no reason to print them.
     left = b"\0".join([result.printed, result.summary.encode(), repr([result.outputs, result.state]).encode()])

@@ -19,7 +19,7 @@ import pytest
 from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import constants
-from tests.support import page, runner
+from tests.support import page
 from tests.support.in_process import PATIENT, Stage, run_main, stage
 from tests.support.peer import Exchange, after_effect, answer, close, reset
 from tests.support.step import Result
@@ -475,7 +475,7 @@ def play(folder: Path, it: Situation) -> Result:
 
 def shown(result: Result) -> str:
     """What stands out in the log: annotations as the runner shows them, and the result."""
-    reading = runner.read(result.printed)
+    reading = result.log
     said = [command for command in reading.commands if command.name in ("error", "warning", "notice")]
     lines = [f"{command.name.capitalize()}: {command.data}" for command in said]
     if result.code == 0:
@@ -496,7 +496,7 @@ def test_user_reads_what_happened_and_what_to_do(situation: Situation, tmp_path:
 
 def assert_is_told_alike(result: Result) -> None:
     """Assert that the log, the output and the summary tell the same, each in its way, and in whole sentences."""
-    reading = runner.read(result.printed)
+    reading = result.log
     ends = [command for command in reading.commands if command.data.startswith(f"{command.properties.get('title')}: ")]
     end = reading.shown[-1] if result.code == 0 else ends[-1].data
     message = result.outputs["message"]

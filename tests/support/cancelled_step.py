@@ -19,7 +19,7 @@ from matatika_simulator import Simulator
 from matatika_simulator.jobs import JobState
 from matatika_simulator.journal import Entry
 from matatika_simulator.runner import state_environ
-from tests.support import runner
+from tests.support.log import Command
 from tests.support.step import Result, Step, StepProcess
 
 # The promise is 0.5 s from the signal to the withdrawal; the rest is for a machine with much else to do.
@@ -92,17 +92,10 @@ class Cancelled:
         return [entry for entry in self.journal if entry.call in names]
 
     @property
-    def end(self) -> runner.Command:
+    def end(self) -> Command:
         """The error with which the step ended, or the notice in its place; fails if there is another number of them."""
-        (end,) = ends(self.result.printed)
+        (end,) = self.result.log.ends
         return end
-
-
-def ends(printed: bytes) -> list[runner.Command]:
-    """Return what a step printed of its end without success: errors, and the notice that it was cancelled."""
-    reading = runner.read(printed)
-    notices = [command for command in reading.of("notice") if command.properties.get("title") == "Deployment cancelled"]
-    return [*reading.of("error"), *notices]
 
 
 def shown(cancelled: Cancelled) -> Cancelled:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Result:
     state: dict[str, str]
     summary: str
 
-    @property
+    @cached_property
     def log(self) -> StepLog:
         """What it printed, as the runner reads it."""
         return StepLog(self.printed)
