@@ -16,7 +16,7 @@ from typing import Any
 
 from matatika_simulator import Simulator, constants
 from matatika_simulator.runner import CommandFiles, github_environ, input_environ
-from tests.support.log import StepLog
+from tests.support.result import StepLog
 
 DOCKER = shutil.which("docker")
 ACTION = Path(__file__).parents[2] / "action.yml"

@@ -11,7 +11,7 @@ import pytest
 
 from matatika_simulator import Simulator
 from tests.e2e.containers import Engine, Result, Step
-from tests.support.log import StepLog
+from tests.support.result import StepLog
 
 QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Déployé"}]}}
 FAILING = {"job": {"runs": "0.5s", "ends": "ERROR", "log": [{"text": "ERROR No such data component"}]}}

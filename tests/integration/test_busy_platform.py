@@ -4,8 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from tests.support.in_process import follow
-from tests.support.step import EndedStep
+from tests.support.stage import EndedStep, follow
 
 BUSY = {"status": 429, "headers": {"Retry-After": "2"}}
 LOG = {"lines": 30, "over": "30s", "text": "line {n}"}

@@ -3,6 +3,7 @@
 Steps run in this process, on a clock of their own; what takes a process is in `test_cancel_processes`.
 """
 
+import json
 import signal
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +14,15 @@ import pytest
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import JobState, constants
 from tests.integration.faults.faults import api_error, html
-from tests.support.cancelled_step import QUEUED, RUNNING, run_post
-from tests.support.in_process import Stage, stage
-from tests.support.log import Command
 from tests.support.peer import Behaviour, Exchange, Request, after_effect, hang, relay
-from tests.support.step import Result
+from tests.support.result import Command, Result
+from tests.support.stage import Stage, stage
 
 INT: Final = signal.SIGINT
 TERM: Final = signal.SIGTERM
 SIGNALS: Final = {"SIGINT": [INT], "SIGTERM": [TERM], "both": [INT, TERM], "three": [TERM, INT, INT]}
+RUNNING: Final = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
+QUEUED: Final = {"job": {"queued": "forever"}}
 LEAVE: Final = {"on_cancel": "leave"}
 API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 WEBHOOK: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
@@ -70,13 +71,13 @@ class Cancelled:
 
 def cancel(
     here: Stage,
-    at: str | float,
+    at: str | tuple[str, int] | float,
     *numbers: signal.Signals,
     then: Behaviour = relay,
     apart: float = 1.1,
     post_has_work: bool = False,
 ) -> Cancelled:
-    """Signal a step when a call of that name comes for the first time, or after so many seconds.
+    """Signal a step when a call of that name comes for the first time, or so often, or after so many seconds.
 
     Arguments:
         numbers: the signals, so many seconds `apart`.
@@ -89,23 +90,24 @@ def cancel(
     def receive() -> None:
         signalled.append(here.clock.passed)
         signals.receive(numbers[0])
-        for count, number in enumerate(numbers[1:], 1):
-            here.clock.call_later(count * apart, lambda number=number: signals.receive(number))  # type: ignore[misc]
+        for turn, number in enumerate(numbers[1:], 1):
+            here.clock.call_later(turn * apart, lambda number=number: signals.receive(number))  # type: ignore[misc]
 
     def receive_in_the_call(exchange: Exchange) -> None:
         receive()
         then(exchange)
 
-    if isinstance(at, str):
-        here.peer.on(at, receive_in_the_call, {1})
-    else:
+    if isinstance(at, (int, float)):
         here.clock.call_later(at, receive)
+    else:
+        call, number = (at, 1) if isinstance(at, str) else at
+        here.peer.on(call, receive_in_the_call, {number})
     result = here.run(signals=signals)
     cancelled = Cancelled(
         result, here.simulator.jobs, here.peer.requests, signalled[0], here.clock.passed - signalled[0]
     )
     if not post_has_work:
-        assert run_post(here.step) == ""
+        assert here.step.run_post().printed == b""
         assert len(here.peer.requests) == len(cancelled.requests)
     return cancelled
 
@@ -117,7 +119,7 @@ def assert_ends(cancelled: Cancelled, number: signal.Signals, end: str) -> None:
     assert cancelled.end.name == end
     assert cancelled.end.properties == {"title": "Deployment cancelled"}
     assert cancelled.end.data.startswith("Deployment cancelled: ")
-    assert f"({number.name})" in cancelled.end.data
+    assert number.name in cancelled.end.data
     assert cancelled.end.data.startswith(cancelled.result.outputs["message"])
     assert cancelled.result.outputs["outcome"] == "cancelled"
     assert cancelled.result.outputs["workspace-url"].endswith(f"/workspaces/{constants.WORKSPACE_ID}")
@@ -314,3 +316,65 @@ def test_signal_after_the_deadline_only_hastens_the_end(tmp_path: Path) -> None:
     assert (cancelled.result.code, cancelled.result.outputs["outcome"]) == (4, "timed-out")
     assert cancelled.took < 1.5
     assert cancelled.jobs[0].id in cancelled.end.data
+
+
+def pipelines(first: str = "forever", /, **more: Any) -> dict[str, Any]:
+    """A quick deployment, and two pipelines, each run of which is answered late; `more` is true of the first."""
+    plans = [{"name": "first", "job": {"runs": first}, **more}, {"name": "second", "job": {"runs": "forever"}}]
+    return {"job": {"runs": "0.1s"}, "pipelines": plans, "faults": [{"calls": "run", "delay": LATE}]}
+
+
+FIRST: Final = [("first", "STOPPED")]
+SECOND: Final = [("first", "COMPLETE"), ("second", "STOPPED")]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "at", "then", "number", "runs"),
+    [
+        (pipelines(**{"on-deploy": "change", "configuration": {"runs": "forever"}}), 10, relay, INT, []),
+        (pipelines(), ("runs", 1), hang, TERM, []),
+        (pipelines(), ("run", 1), relay, INT, FIRST),
+        (pipelines(job={"queued": "forever"}), 10, relay, TERM, FIRST),
+        (pipelines(), 10, relay, INT, FIRST),
+        # The first list is that before the deployment.
+        (pipelines("1s"), ("pipelines", 3), hang, TERM, SECOND[:1]),
+        (pipelines("1s"), ("run", 2), relay, INT, SECOND),
+        (pipelines("1s"), 20, relay, TERM, SECOND),
+    ],
+    ids=[
+        "provisioned",
+        "listed",
+        "asked for",
+        "queued",
+        "runs",
+        "second looked for",
+        "second asked for",
+        "second runs",
+    ],
+)
+def test_exactly_the_pipeline_that_runs_is_withdrawn_at_once(
+    scenario: dict[str, Any],
+    at: tuple[str, int] | float,
+    then: Behaviour,
+    number: signal.Signals,
+    runs: list[tuple[str, str]],
+    tmp_path: Path,
+) -> None:
+    with stage(tmp_path, scenario, run_pipelines="first, second", logs="stream") as here:
+        cancelled = cancel(here, at, number, then=then)
+    assert_ends(cancelled, number, "notice")
+    assert [job.status for job in cancelled.jobs if job.type == "WORKSPACE_DEPLOY"] == ["COMPLETE"]
+    own = [job for job in cancelled.jobs if job.type == "PIPELINE_RUN"]
+    assert [(job.pipeline, job.status) for job in own] == runs
+    stopped = [job for job in own if job.status == "STOPPED"]
+    withdrawals = [request for request in cancelled.requests if request.call == "withdraw"]
+    assert [request.target.split("/")[3] for request in withdrawals] == [job.id for job in stopped]
+    assert not cancelled.calls("delete")
+    assert cancelled.result.outputs["status"] == "COMPLETE"
+    assert [run["id"] for run in json.loads(cancelled.result.outputs["pipeline-jobs"])] == [job.id for job in own]
+    assert "The deployment itself succeeded." in cancelled.end.data
+    left = [f"'{name}'" for name in ("first", "second")[len(own) :]]
+    assert (f"Not run: {', '.join(left)}." in cancelled.end.data) == bool(left)
+    for job in stopped:
+        assert cancelled.withdrawn_after < (0.5 if isinstance(at, int) else LATE + 0.5)
+        assert f"Pipeline '{job.pipeline}', job {job.id}, was withdrawn" in cancelled.end.data

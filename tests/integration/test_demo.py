@@ -11,7 +11,6 @@ import pytest
 from matatika_simulator import Simulator, demo
 from matatika_simulator.scenario import names
 from tests.support.clock import FakeClock
-from tests.support.in_process import run_here
 from tests.support.step import Step
 
 # Exit code, outcome, and what the log says of it.
@@ -37,7 +36,7 @@ def test_each_scenario_ends_as_it_says(scenario: str, tmp_path: Path) -> None:
     with Simulator(scenario, clock=clock.now, held=clock.held) as simulator:
         step = Step(tmp_path, simulator, **demo.step_inputs(scenario, simulator))
         shutil.copytree(demo.WORKSPACE, step.workspace, dirs_exist_ok=True)
-        result = run_here(step, clock)
+        result = step.run(clock)
         triggers = len(simulator.calls("trigger"))
     log = result.printed.decode()
     assert clock.passed < 40

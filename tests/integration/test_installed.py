@@ -15,8 +15,7 @@ import pytest
 
 from matatika_deploy.version import __version__
 from matatika_simulator import Simulator
-from tests.support import step
-from tests.support.log import StepLog
+from tests.support.result import StepLog
 from tests.support.step import ROOT, Step
 
 QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}}
@@ -78,12 +77,11 @@ def test_action_alone_is_installed_and_says_what_it_needs(python: str, tmp_path:
     assert (post.returncode, post.stdout) == (0, "")
 
 
-def test_it_deploys(python: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(step, "MAIN", (python, "-m", "matatika_deploy"))
-    monkeypatch.setattr(step, "POST", (python, "-m", "matatika_deploy.post"))
+def test_it_deploys(python: str, tmp_path: Path) -> None:
     with Simulator(QUICK) as simulator:
         here = Step(tmp_path, simulator)
-        result, post = here.run(), here.run_post()
+        result = here.run_process(command=(python, "-m", "matatika_deploy"))
+        post = here.run_process(command=(python, "-m", "matatika_deploy.post"))
         assert [job.status for job in simulator.jobs] == ["COMPLETE"]
     assert (result.code, result.log.job_log, result.outputs["outcome"]) == (0, b"INFO  Deployed\n", "success")
     assert (post.code, post.printed) == (0, b"")

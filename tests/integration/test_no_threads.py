@@ -8,8 +8,8 @@ import pytest
 
 from matatika_simulator import Simulator
 from matatika_simulator.runner import state_environ
-from tests.support import step
-from tests.support.step import Result, Step
+from tests.support.result import Result
+from tests.support.step import Step
 
 RUNNING: Final[dict[str, Any]] = {"job": {"runs": "forever", "log": [{"text": "a line"}]}}
 JOB: Final = "7127b1d3-a114-4bec-b108-004f374f0b77"
@@ -33,18 +33,17 @@ def program(module: str, threads: int) -> tuple[str, ...]:
     return (sys.executable, "-c", code)
 
 
-def run(monkeypatch: pytest.MonkeyPatch, folder: Path, simulator: Simulator, threads: int, **inputs: str) -> Result:
-    monkeypatch.setattr(step, "MAIN", program("matatika_deploy.main", threads))
-    result = Step(folder, simulator, **inputs).run()
+def run(folder: Path, simulator: Simulator, threads: int, **inputs: str) -> Result:
+    result = Step(folder, simulator, **inputs).run_process(command=program("matatika_deploy.main", threads))
     assert b"Traceback" not in result.printed
     return result
 
 
 @pytest.mark.parametrize("threads", [0, 1, 2, 4])
-def test_one_readable_error_names_the_cause(threads: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_readable_error_names_the_cause(threads: int, tmp_path: Path) -> None:
     """Wherever it happens first, and with the job named if there is one."""
     with Simulator(RUNNING) as simulator:
-        result = run(monkeypatch, tmp_path, simulator, threads, timeout="20s")
+        result = run(tmp_path, simulator, threads, timeout="20s")
         jobs = simulator.jobs
     assert result.code == 3
     assert result.outputs["outcome"] == "error"
@@ -56,10 +55,10 @@ def test_one_readable_error_names_the_cause(threads: int, tmp_path: Path, monkey
     assert result.outputs["message"] == error.data[: len(result.outputs["message"])]
 
 
-def test_the_job_is_named_if_it_happens_while_it_is_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_job_is_named_if_it_happens_while_it_is_followed(tmp_path: Path) -> None:
     with Simulator(RUNNING) as simulator:
         inputs = {"verify_source": "off", "preflight": "off", "logs": "none", "timeout": "20s"}
-        result = run(monkeypatch, tmp_path, simulator, 5, **inputs)
+        result = run(tmp_path, simulator, 5, **inputs)
         (job,) = simulator.jobs
     assert result.code == 3
     (error,) = result.log.of("error")
@@ -67,12 +66,11 @@ def test_the_job_is_named_if_it_happens_while_it_is_followed(tmp_path: Path, mon
     assert f"Job {job.id} may be running still" in error.data
 
 
-def test_the_post_step_warns_and_names_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_post_step_warns_and_names_the_job(tmp_path: Path) -> None:
     with Simulator(RUNNING) as simulator:
         here = Step(tmp_path, simulator)
-        monkeypatch.setattr(step, "POST", program("matatika_deploy.post", 0))
         state = {"deployment": "running", "job": f'{{"id": "{JOB}", "status": "RUNNING"}}'}
-        result = here.run_post(state_environ(state))
+        result = here.run_process(state_environ(state), program("matatika_deploy.post", 0))
     assert result.code == 0
     assert b"Traceback" not in result.printed
     (warning,) = result.log.of("warning")

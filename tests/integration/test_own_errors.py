@@ -20,7 +20,7 @@ import pytest
 
 import matatika_deploy
 from matatika_simulator import constants
-from tests.support.in_process import PATIENT, run_main, stage
+from tests.support.stage import stage
 
 # What is made to fail may be what closes a connection: it is collected while that is no warning.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -112,7 +112,7 @@ class Saboteur:
 def play(folder: Path, name: str, saboteur: Saboteur) -> tuple[Any, list[Any]]:
     scenario, inputs = STEPS[name]
     with stage(folder, scenario, **inputs) as here, saboteur.at_work():
-        result = run_main(here.step, here.clock, PATIENT)
+        result = here.run(hides_secrets=False)
         return result, here.simulator.jobs
 
 
@@ -157,7 +157,7 @@ def test_log_that_cannot_be_printed_is_no_success(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Console, name, fail_once)
     scenario, inputs = STEPS["succeeds"]
     with stage(tmp_path, scenario, **inputs) as here, pytest.raises(MemoryError):
-        run_main(here.step, here.clock, PATIENT)
+        here.run(hides_secrets=False)
     assert here.step.files.outputs["outcome"] == "error"
 
 

@@ -6,7 +6,6 @@ Most steps run in this process. Where one would be killed, it stays in the middl
 import json
 import signal
 import socket
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,16 +15,17 @@ import pytest
 from matatika_deploy import post
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
-from tests.support.cancelled_step import QUEUED, RUNNING, run_post
 from tests.support.clock import FakeClock
-from tests.support.in_process import Stage, run_here, stage
-from tests.support.log import StepLog
 from tests.support.peer import Exchange
+from tests.support.result import StepLog
 from tests.support.secrecy import forms
+from tests.support.stage import Stage, stage
 from tests.support.step import POST, Step
 
 API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 WEBHOOK: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+RUNNING: Final = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
+QUEUED: Final = {"job": {"queued": "forever"}}
 LEAVE: Final = {"on_cancel": "leave"}
 JOB: Final = "7127b1d3-a114-4bec-b108-004f374f0b77"
 QUICK: Final = {"job": {"runs": "0.2s"}}
@@ -48,14 +48,14 @@ def post_in(here: Stage, call: str, number: int = 1, *, has_effect: bool = False
         if has_effect:
             exchange.platform_answer()
         before = len(here.peer.requests)
-        printed = run_post(here.step)
-        found.append((StepLog(printed.encode()), " ".join(made.call for made in here.peer.requests[before:])))
+        log = here.step.run_post()
+        found.append((log, " ".join(made.call for made in here.peer.requests[before:])))
         signals.receive(signal.SIGTERM)
 
     here.peer.on(call, behave, {number})
     if at:
         here.clock.call_later(at, lambda: signals.receive(signal.SIGINT))
-    run_here(here.step, here.clock, signals=signals)
+    here.run(signals=signals)
     ((log, asked),) = found
     assert log.said("error") == []
     return log, asked
@@ -74,7 +74,7 @@ def test_what_a_killed_process_left_running_is_withdrawn_by_another(tmp_path: Pa
             running.signal(signal.SIGKILL)
             assert running.wait().code == -signal.SIGKILL
         before = len(simulator.journal)
-        result = step.run_post()
+        result = step.run_process(command=POST)
         (job,) = simulator.jobs
         assert [(entry.call, entry.path) for entry in simulator.journal[before:]] == [
             ("withdraw", f"/api/jobs/{job.id}/stopped")
@@ -210,16 +210,16 @@ def test_after_a_main_that_finished_it_is_silent(
     clock = FakeClock()
     with Simulator(scenario, clock=clock.now, held=clock.held) as simulator:
         step = Step(tmp_path / "step", simulator, **inputs)
-        assert run_here(step, clock).code == code
+        assert step.run(clock).code == code
         before = len(simulator.journal)
-        assert run_post(step) == ""
+        assert step.run_post().printed == b""
         assert len(simulator.journal) == before
 
 
 def test_without_any_state_a_process_of_it_is_silent(tmp_path: Path) -> None:
     """So it is under runners that hand none on, and when main's container never started."""
     with Simulator(RUNNING) as simulator:
-        result = Step(tmp_path / "step", simulator).run_post()
+        result = Step(tmp_path / "step", simulator).run_process(command=POST)
         assert (result.code, result.printed, simulator.journal) == (0, b"", [])
 
 
@@ -237,7 +237,7 @@ def test_state_that_cannot_be_read_is_a_warning(state: dict[str, str], tmp_path:
     with Simulator(RUNNING) as simulator:
         step = Step(tmp_path / "step", simulator)
         leave_state(step, **state)
-        assert len(StepLog(run_post(step).encode()).said("warning")) == 1
+        assert len(step.run_post().said("warning")) == 1
         assert simulator.journal == []
 
 
@@ -262,7 +262,7 @@ def test_withdrawal_that_is_impossible_is_a_warning_that_names_the_job(
     leave_state(step, deployment="running", job=json.dumps({"id": JOB, "status": "RUNNING"}))
     if is_broken:
         monkeypatch.setattr(post, "_withdraw", broken)
-    (warning,) = StepLog(run_post(step).encode()).said("warning")
+    (warning,) = step.run_post().said("warning")
     assert f"Job {JOB} could not be withdrawn" in warning
     assert constants.TOKEN not in warning
     assert is_broken or f"{simulator.api_url}/jobs/{JOB}" in warning
@@ -275,7 +275,7 @@ def test_link_in_the_state_is_not_followed(tmp_path: Path) -> None:
         step = Step(tmp_path / "step", simulator)
         job = {"id": JOB, "status": "RUNNING", "_links": {"withdraw job": {"href": href}}}
         leave_state(step, deployment="running", job=json.dumps(job))
-        run_post(step)
+        step.run_post()
         assert simulator.calls("withdraw")[0].path == f"/api/jobs/{JOB}/stopped"
         elsewhere.setblocking(False)
         with pytest.raises(BlockingIOError):
@@ -285,16 +285,13 @@ def test_link_in_the_state_is_not_followed(tmp_path: Path) -> None:
 def test_signal_ends_its_process_with_a_warning(tmp_path: Path) -> None:
     with Simulator({**RUNNING, "faults": [{"calls": "withdraw", "hang": True}]}) as simulator:
         step = Step(tmp_path / "step", simulator)
-        path = tmp_path / "post"
-        state = {"STATE_deployment": "running", "STATE_job": json.dumps({"id": JOB, "status": "RUNNING"})}
-        with (
-            path.open("wb") as output,
-            subprocess.Popen(POST, env={**step.environ, **state}, stdout=output, stderr=output) as process,
-        ):
+        leave_state(step, deployment="running", job=json.dumps({"id": JOB, "status": "RUNNING"}))
+        with step.started(command=POST) as process:
             simulator.wait_for("withdraw", timeout=60)
-            process.send_signal(signal.SIGINT)
+            process.signal(signal.SIGINT)
             # Without the signal it would try for a minute.
-            assert process.wait(30) == 0
-    (warning,) = StepLog(path.read_bytes()).said("warning")
+            result = process.wait(30)
+    assert result.code == 0
+    (warning,) = result.log.said("warning")
     assert f"Job {JOB} could not be withdrawn" in warning
     assert "no time left" in warning

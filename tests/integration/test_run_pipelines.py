@@ -14,10 +14,9 @@ import pytest
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import JobState, Simulator, constants
 from tests.integration.faults.faults import api_error, html
-from tests.support.in_process import Stage
 from tests.support.peer import Exchange, after_effect, answer, relay, reset
-from tests.support.pipelines import SECRET_PROPERTY, stage_with_pipelines
-from tests.support.step import Result
+from tests.support.result import Result
+from tests.support.stage import Stage, stage_with_pipelines
 
 A: Final = {"name": "a", "job": {"runs": "2s", "log": [{"text": "INFO  a runs"}]}}
 B: Final = {"name": "b", "job": {"runs": "2s", "log": [{"text": "INFO  b runs"}]}}
@@ -29,6 +28,7 @@ NEW: Final = {**B, "name": "new", "on-deploy": "create", "configuration": {"runs
 ENDLESS: Final = {"name": "endless", "job": {"runs": "forever", "log": [{"text": "INFO  endless runs"}]}}
 
 
+SECRET_PROPERTY: Final = "pr0perty-0f-a-pipeline"
 NOTICE: Final = "Pipeline 'a' is triggered by deployments"
 
 

@@ -10,7 +10,6 @@ import pytest
 
 from matatika_simulator import Simulator, constants
 from tests.support.clock import FakeClock
-from tests.support.in_process import run_main
 from tests.support.network import UninvitedServer
 from tests.support.secrecy import forms
 from tests.support.step import Step
@@ -93,7 +92,7 @@ def test_step_ends_at_once_with_one_error_that_names_them_all(
     tmp_path: Path, simulator: Simulator, uninvited: UninvitedServer, inputs: Mapping[str, str], names: set[str]
 ) -> None:
     given = {name: value.replace("{evil}", f"127.0.0.1:{uninvited.port}") for name, value in inputs.items()}
-    result = run_main(Step(tmp_path / "step", simulator, **given), FakeClock())
+    result = Step(tmp_path / "step", simulator, **given).run(FakeClock(), hides_secrets=False)
     assert result.code == 2
     assert result.outputs.keys() == {"outcome", "message"}
     assert (result.outputs["outcome"], result.state) == ("error", {})
@@ -121,7 +120,7 @@ def test_a_process_without_any_input_is_bad_input(tmp_path: Path, are_absent: bo
     step = Step(tmp_path / "step")
     for name in [name for name in step.environ if name.startswith("INPUT_") and are_absent]:
         del step.environ[name]
-    result = step.run()
+    result = step.run_process()
     assert (result.code, result.outputs["outcome"], result.state) == (2, "error", {})
     (error,) = result.log.said("error")
     assert "`workspace-id`" in error

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from matatika_deploy.github.log_guard import Guard
 from matatika_simulator import constants
-from tests.support.in_process import stage
-from tests.support.log import StepLog
+from tests.support.result import StepLog
+from tests.support.stage import stage
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 

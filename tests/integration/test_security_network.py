@@ -9,10 +9,10 @@ import pytest
 
 from matatika_simulator import Simulator, constants
 from tests.support.clock import FakeClock
-from tests.support.in_process import run_here, stage
 from tests.support.network import Proxy
 from tests.support.peer import answer
 from tests.support.secrecy import check
+from tests.support.stage import stage
 from tests.support.step import Step
 from tests.support.tls import make_certificate
 
@@ -54,7 +54,7 @@ def test_through_a_proxy_everything_stays_encrypted_and_the_proxys_credentials_g
     """Authorities that the environment names do not stand in the way."""
     address = proxy.url.replace("//", f"//someone:{PASSWORD}@")
     environ = {"HTTPS_PROXY": address, "RUNNER_DEBUG": "1", **authorities(tmp_path / "nowhere.pem")}
-    result = trusting(tmp_path / "step", encrypted, certificate).run(environ)
+    result = trusting(tmp_path / "step", encrypted, certificate).run_process(environ)
     check(result, [constants.TOKEN])
     assert result.code == 0
     platform = encrypted.url.removeprefix("https://").encode()
@@ -71,7 +71,7 @@ def test_an_authority_that_the_environment_names_is_not_trusted(
 ) -> None:
     """Its path means nothing in the container, and whoever sets a variable is not asked for credentials."""
     before = len(encrypted.journal)
-    result = Step(tmp_path / "step", encrypted).run(authorities(certificate[0]))
+    result = Step(tmp_path / "step", encrypted).run_process(authorities(certificate[0]))
     check(result, [constants.TOKEN])
     assert result.code == 3
     assert len(encrypted.journal) == before
@@ -89,7 +89,7 @@ def test_a_certificate_for_another_name_is_not_trusted(
     for name, environ in (("direct", {}), ("proxied", {"HTTPS_PROXY": proxy.url})):
         step = trusting(tmp_path / name, encrypted, certificate, api_url=address)
         step.environ.update(environ)
-        result = run_here(step, FakeClock())
+        result = step.run(FakeClock())
         assert result.code == 3
         (error,) = result.log.said("error")
         assert "the certificate is for another host: " in error
@@ -147,7 +147,7 @@ def test_a_netrc_and_a_proxy_of_the_process_alone_are_not_used(tmp_path: Path, p
             path.write_text("default login someone password else\n", encoding="ascii")
             path.chmod(0o600)
         environ = {"NETRC": str(tmp_path / "netrc"), "ALL_PROXY": proxy.url}
-        assert step.run(environ).code == 0
+        assert step.run_process(environ).code == 0
         assert [entry.authorization for entry in simulator.calls("token")] == [None]
         assert {entry.authorization for entry in simulator.journal if entry.call != "token"} == {"Bearer"}
     assert proxy.heard == []

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from matatika_simulator import constants
-from tests.support.in_process import stage
 from tests.support.network import UninvitedServer
 from tests.support.peer import Behaviour, Exchange, answer
+from tests.support.stage import stage
 
 API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 WEBHOOK = {"deployment_secret": constants.DEPLOYMENT_SECRET}

@@ -19,9 +19,9 @@ from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.step import Step
 from matatika_simulator import constants
 from tests.support import secrecy
-from tests.support.in_process import PATIENT, run_main, stage
 from tests.support.peer import Behaviour, Exchange, answer
-from tests.support.step import Result
+from tests.support.result import Result
+from tests.support.stage import stage
 from tests.unit.test_redaction import BASE64_ENCODERS, ENCODERS
 
 # Characters of every kind that an encoding changes, and that a secret may have.
@@ -148,7 +148,7 @@ def test_end_of_the_log(tmp_path: Path, number: int) -> None:
     log = [{"text": f"ERROR {MARK} refused \x1b[31m{line}\x1b[0m"} for line in encoded]
     scenario = {"tokens": TOKENS, "job": {"runs": "5s", "ends": "ERROR", "log": log}}
     with stage(tmp_path, scenario, **KEY, logs="on-failure") as staged:
-        result = run_main(staged.step, staged.clock, PATIENT)
+        result = staged.run(hides_secrets=False)
     assert result.code == 1
     assert MARK in result.log.said("error")[0]
     assert result.summary.count(MARK) > len(ENCODINGS)

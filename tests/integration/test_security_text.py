@@ -9,12 +9,11 @@ import pytest
 
 from matatika_simulator import constants
 from tests.support import page
-from tests.support.in_process import Stage, stage
-from tests.support.log import StepLog
 from tests.support.peer import Behaviour, Exchange, answer
 from tests.support.repository import write_files
+from tests.support.result import Result, StepLog
 from tests.support.secrecy import forms
-from tests.support.step import Result
+from tests.support.stage import Stage, stage
 
 OUTPUTS = {
     *("message", "plan", "pipeline-jobs", "workspace-name", "job-id", "job-url", "workspace-url", "status", "outcome"),

@@ -17,8 +17,8 @@ import pytest
 from matatika_simulator import Simulator, constants
 from tests.support import secrecy
 from tests.support.clock import FakeClock
-from tests.support.in_process import follow, run_here, stage
-from tests.support.step import EndedStep, Step, run_step
+from tests.support.stage import EndedStep, follow, stage
+from tests.support.step import Step
 from tests.support.tls import make_certificate, openssl_conf
 
 LOG = "INFO  Reading the workspace\n::set-output name=job-id::stolen\nWARN  Nearly there ##[error]x\nINFO  Déployé\n"
@@ -42,7 +42,8 @@ class TestProcess:
     @pytest.fixture(scope="class")
     @classmethod
     def ended(cls, tmp_path_factory: pytest.TempPathFactory) -> EndedStep:
-        return run_step(tmp_path_factory.mktemp("token"), QUICK)
+        with Simulator(QUICK) as simulator:
+            return EndedStep(Step(tmp_path_factory.mktemp("token"), simulator).run_process(), simulator)
 
     def test_makes_the_calls_that_it_takes_as_the_reference_asks(self, ended: EndedStep) -> None:
         assert set(ended.calls[:2]) == {"jobs", "workspace"}
@@ -102,11 +103,12 @@ class TestProcess:
 
 
 def test_process_ends_at_the_deadline_of_a_real_clock(tmp_path: Path) -> None:
-    ended = run_step(tmp_path, {"job": {"runs": "forever", "log": [{"text": "Working"}]}}, timeout="2s")
-    assert ended.result.code == 4
-    assert (ended.result.outputs["outcome"], ended.result.outputs["status"]) == ("timed-out", "STOPPED")
-    assert len(ended.simulator.calls("withdraw")) == 1
-    assert ended.result.log.job_log == b"Working\n"
+    with Simulator({"job": {"runs": "forever", "log": [{"text": "Working"}]}}) as simulator:
+        result = Step(tmp_path, simulator, timeout="2s").run_process()
+    assert result.code == 4
+    assert (result.outputs["outcome"], result.outputs["status"]) == ("timed-out", "STOPPED")
+    assert len(simulator.calls("withdraw")) == 1
+    assert result.log.job_log == b"Working\n"
 
 
 def test_modules_warnings_locales_and_libraries_of_the_workflow_do_no_harm(tmp_path: Path) -> None:
@@ -122,7 +124,7 @@ def test_modules_warnings_locales_and_libraries_of_the_workflow_do_no_harm(tmp_p
         (step.workspace / "certificates").mkdir()
         certificate.rename(step.workspace / "certificates" / "ours.pem")
         (step.workspace / "queue.py").write_text("raise RuntimeError('queue of the checkout')", encoding="utf-8")
-        result = step.run(places | dict(pair.split("=") for pair in HOSTILE.split()))
+        result = step.run_process(places | dict(pair.split("=") for pair in HOSTILE.split()))
     assert result.code == 0
     assert result.log.job_log == LOG.encode()
     assert result.outputs["created-at"] == timestamp(simulator.jobs[0].created)
@@ -134,7 +136,7 @@ def test_runner_may_give_nothing_but_the_inputs(tmp_path: Path) -> None:
     with Simulator(QUICK) as simulator:
         step = Step(tmp_path, simulator)
         step.environ = {name: value for name, value in step.environ.items() if name.startswith("INPUT_")}
-        result = run_here(step, FakeClock())
+        result = step.run(FakeClock())
     assert (result.code, result.outputs, result.log.said("warning")) == (0, {}, [])
     assert result.log.job_log == LOG.encode()
 
@@ -274,9 +276,9 @@ def test_private_authority_is_trusted_only_if_it_is_given(tmp_path: Path) -> Non
     certificate, key = make_certificate(tmp_path)
     text = certificate.read_text(encoding="ascii")
     with Simulator(QUICK, tls=(certificate, key)) as simulator:
-        refused = run_here(Step(tmp_path / "refused", simulator), FakeClock())
+        refused = Step(tmp_path / "refused", simulator).run(FakeClock())
         assert simulator.journal == []
-        trusted = run_here(Step(tmp_path / "trusted", simulator, wait="false", ca_bundle=text), FakeClock())
+        trusted = Step(tmp_path / "trusted", simulator, wait="false", ca_bundle=text).run(FakeClock())
     assert trusted.code == 0
     assert refused.code == 3
     (error,) = refused.log.said("error")

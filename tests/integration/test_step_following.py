@@ -9,8 +9,8 @@ import pytest
 
 from matatika_simulator import Simulator, constants
 from tests.support.clock import FakeClock
-from tests.support.in_process import follow, run_here, stage
 from tests.support.peer import Exchange, Peer, answer, relay
+from tests.support.stage import follow, stage
 from tests.support.step import Step
 
 LOG = "INFO  Reading the workspace\n::error::of the log\nINFO  Déployé\n"
@@ -230,7 +230,7 @@ def test_job_whose_answer_was_lost_is_found_however_roughly_its_creation_is_told
     }
     with Simulator(scenario, clock=clock.now, held=clock.held) as simulator, Peer(simulator, clock) as peer:
         peer.on("jobs", late)
-        result = run_here(Step(tmp_path, simulator, api_url=peer.api_url, preflight="off", logs="none"), clock)
+        result = Step(tmp_path, simulator, api_url=peer.api_url, preflight="off", logs="none").run(clock)
     assert result.code == 0
     assert len(simulator.jobs) == 1
 

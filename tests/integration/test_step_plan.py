@@ -10,11 +10,12 @@ import pytest
 
 from matatika_simulator import constants
 from tests.integration.faults.faults import api_error, html
-from tests.support.in_process import IMPATIENT, Stage
 from tests.support.peer import answer, silence
-from tests.support.pipelines import A_DELETION, REPOSITORY, SECRET_PROPERTY, check_out, stage_with_pipelines
-from tests.support.step import Result
+from tests.support.result import Result
+from tests.support.stage import Stage, check_out, stage_with_pipelines
 
+SECRET_PROPERTY = "pr0perty-0f-a-pipeline"
+GONE = {"name": "gone", "on-deploy": "delete"}
 CHANGED = "timeout: 900\nschedule: 0 0 6 * * *\nproperties: {tap.password: of-the-file-0123}\n"
 PIPELINES: list[dict[str, Any]] = [
     {"name": "changed", "fields": {"timeout": 0, "properties": {"tap.password": SECRET_PROPERTY}}},
@@ -230,7 +231,7 @@ class TestListing:
     def test_list_that_never_comes_is_given_up(self, tmp_path: Path) -> None:
         with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
             here.peer.on("pipelines", silence(12))
-            result = here.run(IMPATIENT)
+            result = here.run()
         assert result.code == 0
         assert UNKNOWN in result.log.own
 
@@ -262,6 +263,6 @@ def test_workspace_in_a_folder_is_compared_with_its_own_files(tmp_path: Path) ->
 
 
 def test_plan_is_there_in_a_repository_that_is_named_in_another_case(tmp_path: Path) -> None:
-    with stage_with_pipelines(tmp_path, A_DELETION, {}) as here:
-        here.step.environ["GITHUB_REPOSITORY"] = REPOSITORY.upper()
+    with stage_with_pipelines(tmp_path, [GONE], {}) as here:
+        here.step.environ["GITHUB_REPOSITORY"] = here.step.environ["GITHUB_REPOSITORY"].upper()
         assert plan_of(here.run())["delete"] == ["gone"]

@@ -9,7 +9,7 @@ from matatika_deploy.main import main
 from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
-from tests.support.log import StepLog
+from tests.support.result import StepLog
 from tests.support.step import PATIENCE, Step
 
 # Much more than fits into a pipe and into the memory that is meant for it, in pieces that do not end with a line.

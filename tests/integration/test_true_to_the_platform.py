@@ -11,9 +11,9 @@ import pytest
 
 from matatika_simulator import Simulator, constants
 from tests.integration.faults.faults import HTML, api_error
-from tests.support.in_process import Stage, stage
 from tests.support.peer import Behaviour, Exchange, after_effect, answer, raw, relay, reset
-from tests.support.step import Result
+from tests.support.result import Result
+from tests.support.stage import Stage, stage
 
 QUICK: Final = {"job": {"runs": "5s"}}
 WITH_LOG: Final = {"job": {"runs": "12s", "log": [{"text": "a line"}]}}

@@ -20,9 +20,10 @@ from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import constants
 from tests.support import page
-from tests.support.in_process import PATIENT, Stage, run_main, stage
 from tests.support.peer import Exchange, after_effect, answer, close, reset
-from tests.support.step import Result
+from tests.support.result import Result
+from tests.support.stage import Stage, stage
+from tests.support.step import PATIENT
 
 SIGNALLED = 3.0
 """Seconds after the start at which a step gets its signal."""
@@ -470,7 +471,7 @@ def play(folder: Path, it: Situation) -> Result:
         signals = Signals(at.clock.monotonic)
         if it.signalled:
             at.clock.call_later(SIGNALLED, partial(signals.receive, it.signalled))
-        return run_main(at.step, at.clock, it.limits, signals)
+        return at.run(it.limits, signals, hides_secrets=False)
 
 
 def shown(result: Result) -> str:

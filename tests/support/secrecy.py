@@ -4,7 +4,7 @@ import base64
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
-from tests.support.step import Result
+from tests.support.result import Result
 
 _MASK = b"::add-mask::"
 

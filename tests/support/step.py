@@ -1,4 +1,4 @@
-"""A step of a workflow, run as a process just as a runner does it: inputs, command files, signals, the post step."""
+"""A step of a workflow that uses the action: in this process on a clock that tests move, or as a process of its own."""
 
 import signal
 import subprocess
@@ -6,14 +6,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from matatika_simulator import JobState, Simulator, constants
-from matatika_simulator.runner import CommandFiles, StepFolder, state_environ
-from tests.support.log import StepLog
+from matatika_deploy import post
+from matatika_deploy.main import main
+from matatika_deploy.runtime.cancellation import Clock
+from matatika_deploy.runtime.limits import HttpLimits, Limits
+from matatika_deploy.runtime.signals import Signals
+from matatika_simulator import Simulator, constants
+from matatika_simulator.runner import StepFolder, state_environ
+from tests.support import secrecy
+from tests.support.result import Result, StepLog
 
 ROOT = Path(__file__).parents[2]
 MAIN = (sys.executable, str(ROOT / "entrypoint.py"))
@@ -21,23 +24,11 @@ POST = (sys.executable, "-m", "matatika_deploy.post")
 # For a slow machine; what a test promises about time, it measures itself.
 PATIENCE = 60.0
 _LOOK_EVERY = 0.005
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a process of the step came to; outputs, state and summary are those of the whole step so far."""
-
-    code: int
-    printed: bytes
-    """Standard output and error."""
-    outputs: dict[str, str]
-    state: dict[str, str]
-    summary: str
-
-    @cached_property
-    def log(self) -> StepLog:
-        """What it printed, as the runner reads it."""
-        return StepLog(self.printed)
+# Limits on a peer's silence are real seconds even on a clock that tests move.
+PATIENT = Limits(http=HttpLimits(connect=5, read_timeout=10, total=20))
+_SECRETS = ("TOKEN", "CLIENT-SECRET", "DEPLOYMENT-SECRET")
+# Bytes of a step's log that are shown with a test that fails.
+_SHOWN = 20_000
 
 
 class Step:
@@ -51,160 +42,106 @@ class Step:
         """
         given = {name.replace("_", "-"): value for name, value in inputs.items()}
         if simulator:
-            given = {
-                "workspace-id": constants.WORKSPACE_ID,
-                "token": constants.TOKEN,
-                "api-url": simulator.api_url,
-                "auth-url": simulator.auth_url,
-                **given,
-            }
-        self._folder, made = folder, StepFolder(folder, ROOT / "action.yml", given)
+            of_simulator = {"api-url": simulator.api_url, "auth-url": simulator.auth_url}
+            given = {"workspace-id": constants.WORKSPACE_ID, "token": constants.TOKEN, **of_simulator, **given}
+        self.folder, made = folder, StepFolder(folder, ROOT / "action.yml", given)
         self.workspace, self.event, self.files, self.environ = made.workspace, made.event, made.files, made.environ
 
-    def run(self, environ: Mapping[str, str] | None = None) -> Result:
-        """Run the main step to its end; `environ` is what the workflow adds to its environment."""
-        with self.started(environ) as process:
-            return process.wait()
+    def run(
+        self, clock: Clock, limits: Limits = PATIENT, signals: Signals | None = None, *, hides_secrets: bool = True
+    ) -> Result:
+        """Run the main step to its end in this process, and check that none of its secrets shows anywhere.
 
-    def run_post(self, environ: Mapping[str, str] | None = None) -> Result:
-        """Run the post step to its end, with the state that the main step has left."""
-        with self.started({**state_environ(self.files.state), **(environ or {})}, command=POST) as process:
+        To signal it, pass `signals` and call its `receive`, for example by `clock.call_later`.
+        """
+        signals = signals or Signals(clock.monotonic)
+        with (self.folder / "printed").open("ab") as output:
+            started, descriptor = clock.monotonic(), output.fileno()
+            result = self.ended(main(self.environ, signals, started, clock=clock, limits=limits, descriptor=descriptor))
+        if hides_secrets:
+            given = [self.environ[f"INPUT_{name}"].strip() for name in _SECRETS]
+            secrecy.check(result, [secret for secret in given if secret])
+        return result
+
+    def run_post(self) -> StepLog:
+        """Run the post step in this process, with less patience than the real one; gives what it printed."""
+        environ, path = {**self.environ, **state_environ(self.files.state)}, self.folder / "post"
+        with path.open("ab") as output:
+            limits = Limits(post=1.0)
+            assert post.main(environ, Signals(), time.monotonic(), limits=limits, descriptor=output.fileno()) == 0
+        return StepLog(path.read_bytes())
+
+    def run_process(self, environ: Mapping[str, str] | None = None, command: Sequence[str] = MAIN) -> Result:
+        """Run the main step as a process to its end, or another command: see `started`."""
+        with self.started(environ, command) as process:
             return process.wait()
 
     @contextmanager
     def started(
-        self, environ: Mapping[str, str] | None = None, *, stdout: int | None = None, command: Sequence[str] = ()
+        self, environ: Mapping[str, str] | None = None, command: Sequence[str] = MAIN, stdout: int | None = None
     ) -> Iterator["StepProcess"]:
-        """The main step while it runs, or another `command`; at the end of the block it is gone.
+        """The main step as a process while it runs, or another command; at the end of the block it is gone.
 
-        `stdout` is where it prints, if not to a file.
+        Arguments:
+            environ: what the workflow adds to its environment. The state is that which the step has left, if it has.
+            stdout: where it prints, if not to a file.
         """
-        printed, errors = self._folder / "standard-output", self._folder / "standard-error"
         with (
-            printed.open("wb") as output,
-            errors.open("wb") as error,
+            (self.folder / "printed").open("wb") as output,
+            (self.folder / "errors").open("wb") as errors,
             subprocess.Popen(
-                command or MAIN,
+                command,
                 cwd=self.workspace,
-                env={**self.environ, **(environ or {})},
+                env={**self.environ, **state_environ(self.files.state), **(environ or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output if stdout is None else stdout,
-                stderr=error,
+                stderr=errors,
             ) as popen,
         ):
             try:
-                yield StepProcess(popen, printed, errors, self.files)
+                yield StepProcess(popen, self)
             finally:
                 popen.kill()
+
+    @property
+    def printed(self) -> bytes:
+        """What the main step, or its process, has printed so far, if that is not elsewhere."""
+        return (self.folder / "printed").read_bytes()
+
+    def ended(self, code: int) -> Result:
+        """What the step has come to, and show it with a test that fails."""
+        print(self.printed[:_SHOWN].decode("utf-8", "replace"))  # noqa: T201
+        return Result(code, self.printed, self.files.outputs, self.files.state, self.files.summary)
 
 
 class StepProcess:
     """A process of a step."""
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", printed: Path, errors: Path, files: CommandFiles) -> None:
+    def __init__(self, popen: "subprocess.Popen[bytes]", step: Step) -> None:
         """All of it belongs to `Step`."""
-        self._popen = popen
-        self._printed = printed
-        self._errors = errors
-        self._files = files
+        self.popen, self._step = popen, step
 
-    @property
-    def printed(self) -> bytes:
-        """Its standard output so far, if that is not elsewhere."""
-        return self._printed.read_bytes()
-
-    @property
-    def errors(self) -> str:
-        """Its standard error so far: a traceback, if there is one."""
-        return self._errors.read_text(encoding="utf-8", errors="replace")
-
-    @property
-    def outputs(self) -> dict[str, str]:
-        """The outputs that it has written so far."""
-        return self._files.outputs
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has not ended."""
-        return self._popen.poll() is None
-
-    @property
-    def catches(self) -> set[signal.Signals]:
-        """Which of SIGINT and SIGTERM have a handler."""
-        return self._signals("SigCgt")
-
-    @property
-    def has_pending_signals(self) -> bool:
-        """Whether one of them was sent, and not yet handed on to the program."""
-        return bool(self._signals("SigPnd") | self._signals("ShdPnd"))
-
-    def _signals(self, name: str) -> set[signal.Signals]:
-        """A set of signals of which the kernel keeps account: see proc_pid_status(5)."""
-        try:
-            status = Path(f"/proc/{self._popen.pid}/status").read_text(encoding="ascii", errors="replace")
-        except FileNotFoundError:
-            return set()
-        mask = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith(f"{name}:")), 0)
-        return {number for number in (signal.SIGINT, signal.SIGTERM) if mask >> (number - 1) & 1}
-
-    def signal(self, *numbers: signal.Signals) -> float:
-        """Send it signals, in that order; gives the moment of the first (seconds since 1970)."""
-        moment = time.time()
+    def signal(self, *numbers: signal.Signals) -> None:
+        """Send it signals, in that order."""
         for number in numbers:
-            self._popen.send_signal(number)
-        return moment
+            self.popen.send_signal(number)
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
         """Wait for something that it does."""
         end = time.monotonic() + PATIENCE
-        while self.is_running and time.monotonic() < end:
+        while self.popen.poll() is None and time.monotonic() < end:
             if condition():
                 return
             time.sleep(_LOOK_EVERY)
         if not condition():
-            raise TimeoutError(f"waited for {what}; it printed {self.printed!r} and {self.errors!r}")
+            raise TimeoutError(f"waited for {what}; it printed {self._step.printed!r}")
 
     def wait_for_print(self, text: str) -> None:
         """Wait until it has printed a text."""
-        self.wait_until(lambda: text.encode() in self.printed, text)
+        self.wait_until(lambda: text.encode() in self._step.printed, text)
 
     def wait(self, seconds: float = PATIENCE) -> Result:
-        """Wait for its end."""
-        code = self._popen.wait(seconds)
-        printed = self.printed + self._errors.read_bytes()
-        # Shown with a test that fails.
-        print(printed.decode("utf-8", "replace"))  # noqa: T201
-        return Result(code, printed, self._files.outputs, self._files.state, self._files.summary)
-
-
-@dataclass(frozen=True)
-class EndedStep:
-    """A step that has ended, and what the platform knows of it."""
-
-    result: Result
-    simulator: Simulator
-    took: float
-    """Seconds, of the clock that it ran on."""
-
-    @property
-    def job(self) -> JobState:
-        """The deployment that the step triggered."""
-        (job,) = [job for job in self.simulator.jobs if job.triggered_by != "other"]
-        return job
-
-    @property
-    def calls(self) -> list[str | None]:
-        """The calls that were made, in order, each series of the same call as one."""
-        names = [entry.call for entry in self.simulator.journal]
-        return [name for name, before in zip(names, [None, *names], strict=False) if name != before]
-
-    def times(self, call: str) -> list[float]:
-        """When the requests of a call came, in seconds since the job was created."""
-        return [entry.time - self.job.created for entry in self.simulator.calls(call)]
-
-
-def run_step(folder: Path, scenario: Mapping[str, Any], /, **inputs: str) -> EndedStep:
-    """Run a step to its end, as a process."""
-    with Simulator(scenario) as simulator:
-        began = time.monotonic()
-        return EndedStep(Step(folder, simulator, **inputs).run(), simulator, time.monotonic() - began)
+        """Wait for its end; check that it has printed nothing to standard error."""
+        code = self.popen.wait(seconds)
+        assert (self._step.folder / "errors").read_text(encoding="utf-8", errors="replace") == ""
+        return self._step.ended(code)

@@ -13,7 +13,7 @@ from matatika_deploy.findings import Finding, Level
 from matatika_deploy.github.commands import LONGEST_LINE, LONGEST_MESSAGE, WorkflowCommands
 from matatika_deploy.github.console import Console
 from matatika_simulator.runner import CommandFiles
-from tests.support.log import Command, StepLog
+from tests.support.result import Command, StepLog
 
 texts = st.lists(st.text() | st.text(alphabet="#[]:,%=<EOF\n\r x\u2028\u200b"), min_size=1, max_size=20)
 

@@ -10,7 +10,7 @@ import pytest
 from matatika_deploy.github.console import Console, flush
 from matatika_deploy.runtime.cancellation import CancelScope, SystemClock
 from matatika_deploy.runtime.signals import Signals
-from tests.support.log import StepLog
+from tests.support.result import StepLog
 
 # More than any pipe holds.
 MUCH = 1024 * 1024

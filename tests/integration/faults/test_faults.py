@@ -18,11 +18,10 @@ from tests.integration.faults.faults import FAULTS, Fault, Kind, api_error, html
 from tests.integration.faults.reliability import FILE, written
 from tests.integration.faults.table import RUNNING, STORIES, TIMEOUT, Expected, Row, rows
 from tests.support.clock import FakeClock
-from tests.support.in_process import stage
 from tests.support.peer import Behaviour, Exchange, Peer, after_effect, answer, relay, reset, then_refuse
-from tests.support.pipelines import check_out
 from tests.support.platform import Reports, make_platform
-from tests.support.step import Result
+from tests.support.result import Result
+from tests.support.stage import check_out, stage
 
 # What the faults of a kind mean to the client; all others are refusals.
 MEANS: Final[Mapping[Kind, responses.Kind]] = {

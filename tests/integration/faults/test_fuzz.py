@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from matatika_simulator import constants
 from matatika_simulator.runner import CommandFiles
 from tests.support.clock import FakeClock
-from tests.support.in_process import run_main, stage
 from tests.support.peer import Exchange, answer, raw
-from tests.support.step import Result, Step
+from tests.support.result import Result
+from tests.support.stage import stage
+from tests.support.step import Step
 
 FEW: Final = settings(max_examples=10)
 
@@ -142,7 +143,7 @@ def test_step_with_any_inputs_ends_as_documented(inputs: dict[str, str]) -> None
         step = Step(Path(folder), workspace_id=constants.WORKSPACE_ID, token="ey.token", verify_source="off")
         step.environ.update({f"INPUT_{name}": value.replace("{port}", str(port)) for name, value in inputs.items()})
         step.environ.update(dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY"), f"http://127.0.0.1:{port}"))
-        assert_documented(run_main(step, FakeClock()), step.files)
+        assert_documented(step.run(FakeClock(), hides_secrets=False), step.files)
 
 
 @FEW

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.integration.faults.faults import html, unchunked
-from tests.support.in_process import stage
 from tests.support.peer import Behaviour, Exchange, answer, close, cut, relay, reset, silence
-from tests.support.step import Result
+from tests.support.result import Result
+from tests.support.stage import stage
 
 STREAMS = pytest.mark.parametrize("stream", ["ends", "held"])
 MIB: Final = 1024 * 1024

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.in_process import stage
 from tests.support.peer import silence
+from tests.support.stage import stage
 
 MINUTE: Final = 60.0
 LOG: Final = [{"text": "before"}, {"at": "100s", "text": "during"}, {"at": "170s", "text": "after"}]

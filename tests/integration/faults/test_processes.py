@@ -7,7 +7,7 @@ from tests.integration.faults.faults import html
 from tests.integration.faults.table import API_KEY, PIPELINE
 from tests.support import secrecy
 from tests.support.peer import Peer, after_effect, answer, reset
-from tests.support.pipelines import check_out
+from tests.support.stage import check_out
 from tests.support.step import Step
 
 LOG = [{"text": "Déployé: un"}, {"at": "0.2s", "text": "deux", "unfinished": True}]
@@ -29,7 +29,7 @@ def test_process_whose_calls_fail_once_each_deploys_once_and_runs_its_pipeline_o
         addresses = {"api_url": peer.api_url, "auth_url": peer.auth_url}
         step = Step(tmp_path, simulator, **API_KEY, **addresses, run_pipelines="a")
         check_out(step, {"a": ""})
-        result = step.run({"RUNNER_DEBUG": "1"})
+        result = step.run_process({"RUNNER_DEBUG": "1"})
         assert [(job.type, job.status) for job in simulator.jobs] == [
             ("WORKSPACE_DEPLOY", "COMPLETE"),
             ("PIPELINE_RUN", "COMPLETE"),

@@ -12,9 +12,10 @@ from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
 from tests.integration.faults.faults import FAULTS, HTML, Fault, Kind, api_error, html
 from tests.support.clock import FakeClock
-from tests.support.in_process import run_here, stage
 from tests.support.peer import Behaviour, after_effect, answer, reset, silence
-from tests.support.step import Result, Step
+from tests.support.result import Result
+from tests.support.stage import stage
+from tests.support.step import Step
 
 QUICK: Final = {"runs": "5s"}
 ENDLESS: Final = {"runs": "forever"}
@@ -252,7 +253,7 @@ def test_trigger_has_a_connection_of_its_own(tmp_path: Path) -> None:
     clock = FakeClock()
     key = {"token": "", "client-id": constants.CLIENT_ID, "client-secret": constants.CLIENT_SECRET}
     with Simulator({"job": QUICK}, clock=clock.now, held=clock.held) as simulator:
-        run_here(Step(tmp_path, simulator, **key), clock)
+        Step(tmp_path, simulator, **key).run(clock)
         (trigger,) = simulator.calls("trigger")
         before = [entry for entry in simulator.journal if entry.number < trigger.number]
         assert {entry.call for entry in before} == {"token", "workspace", "jobs"}

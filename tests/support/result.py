@@ -1,4 +1,4 @@
-"""What the GitHub runner makes of a step's output: a model of its parser, command for command.
+"""What a step leaves, and what the GitHub runner makes of its output: a model of its parser, command for command.
 
 Written after the runner's own source, https://github.com/actions/runner: lines as `StreamReader.ReadLine` ends them
 (`ProcessInvoker`), then `OutputManager.OnDataReceived`, `ActionCommandManager.TryProcessCommand`, and
@@ -8,6 +8,7 @@ Written after the runner's own source, https://github.com/actions/runner: lines 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 _STOP = "stop-commands"
 _REGISTERED = frozenset(
@@ -127,3 +128,19 @@ def _unescape(text: str, escapes: Mapping[str, str]) -> str:
     for escape, meaning in escapes.items():
         text = text.replace(escape, meaning)
     return text
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step, or a process of it, came to."""
+
+    code: int
+    printed: bytes
+    outputs: dict[str, str]
+    state: dict[str, str]
+    summary: str
+
+    @cached_property
+    def log(self) -> StepLog:
+        """What it printed, as the runner reads it."""
+        return StepLog(self.printed)
