@@ -16,7 +16,7 @@ from matatika_deploy.platform.http import Http, HttpConfig
 from matatika_deploy.platform.responses import Failure, Kind, Request, TransportError, classify
 from matatika_deploy.runtime.limits import HttpLimits
 from matatika_simulator import Simulator, constants
-from tests.support.network import Proxy
+from tests.support.proxy import Proxy
 from tests.support.tls import make_certificate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -440,7 +440,7 @@ class TestProxies:
         self, encrypted: Simulator, certificate: tuple[Path, Path], ca_bundle: str
     ) -> None:
         with SecureProxy(tls_context(certificate)) as proxy:
-            address = f"https://127.0.0.1:{proxy.port}"
+            address = proxy.url.replace("http", "https")
             environ = {"HTTP_PROXY": address, "HTTPS_PROXY": address}
             http = connect(environ, ca_bundle)
             assert http.exchange(workspace(encrypted)).status == 200

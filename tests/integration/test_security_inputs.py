@@ -3,22 +3,21 @@
 That each bad value of each input is refused is what `test_inputs.py` proves.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from matatika_simulator import Simulator, constants
-from tests.support.clock import FakeClock
-from tests.support.network import UninvitedServer
+from matatika_simulator import constants
 from tests.support.secrecy import forms
+from tests.support.stage import stage
 from tests.support.step import Step
 
 ID, KEY, WORKSPACE = constants.CLIENT_ID, constants.CLIENT_SECRET, constants.WORKSPACE_ID
 SECRETS = {"token", "client_secret", "deployment_secret"}
 HIDDEN = "a-password-in-the-address"
 
-# Bad values; `{evil}` is the address of a server that is to hear nothing.
+# Bad values; `{evil}` is an address that nobody is to call.
 BAD = {
     "workspace_id": [
         *("", " \t\n ", "../../jobs", f"{WORKSPACE}/../../{WORKSPACE}", f"{WORKSPACE[:20]}\n{WORKSPACE[20:]}"),
@@ -62,18 +61,6 @@ def bad_inputs(number: int) -> dict[str, str]:
     return {name: values[number % len(values)] for name, values in BAD.items()}
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[Simulator]:
-    with Simulator({"job": {"runs": "0s"}}) as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
-def uninvited() -> Iterator[UninvitedServer]:
-    with UninvitedServer() as uninvited:
-        yield uninvited
-
-
 @pytest.mark.parametrize(
     ("inputs", "names"),
     [
@@ -89,16 +76,17 @@ def uninvited() -> Iterator[UninvitedServer]:
     ids=lambda value: "-".join(sorted(value))[:60],
 )
 def test_step_ends_at_once_with_one_error_that_names_them_all(
-    tmp_path: Path, simulator: Simulator, uninvited: UninvitedServer, inputs: Mapping[str, str], names: set[str]
+    tmp_path: Path, inputs: Mapping[str, str], names: set[str]
 ) -> None:
-    given = {name: value.replace("{evil}", f"127.0.0.1:{uninvited.port}") for name, value in inputs.items()}
-    result = Step(tmp_path / "step", simulator, **given).run(FakeClock(), hides_secrets=False)
+    with stage(tmp_path) as here:
+        evil = here.peer.elsewhere_url.removeprefix("http://")
+        given = {name: value.replace("{evil}", evil) for name, value in inputs.items()}
+        here.step.environ |= {f"INPUT_{name.replace('_', '-').upper()}": value for name, value in given.items()}
+        result = here.run(hides_secrets=False)
+        assert here.peer.requests == []
     assert result.code == 2
     assert result.outputs.keys() == {"outcome", "message"}
     assert (result.outputs["outcome"], result.state) == ("error", {})
-    assert simulator.journal == []
-    assert uninvited.heard == []
-
     reading = result.log
     (error,) = reading.of("error")
     assert error.properties == {"title": "Bad input"}

@@ -9,8 +9,8 @@ import pytest
 
 from matatika_simulator import Simulator, constants
 from tests.support.clock import FakeClock
-from tests.support.network import Proxy
 from tests.support.peer import answer
+from tests.support.proxy import Proxy
 from tests.support.secrecy import check
 from tests.support.stage import stage
 from tests.support.step import Step
