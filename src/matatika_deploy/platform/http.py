@@ -23,12 +23,13 @@ from matatika_deploy.platform import proxies
 from matatika_deploy.platform.responses import Failure, Request, Response, TransportError
 from matatika_deploy.runtime.limits import HttpLimits
 
-_TUNNEL_STATUS = re.compile(r"Tunnel connection failed: ([1-5]\d\d)\b", re.ASCII)
+# These two are compiled when they are first needed, which is hardly ever.
+_TUNNEL_STATUS = r"Tunnel connection failed: ([1-5][0-9][0-9])\b"
 _MOST_INTERIM_ANSWERS = 100
 
 # Alerts that only a handshake has (https://www.rfc-editor.org/rfc/rfc8446#section-6.2). From TLS 1.3 on, a client may
 # see one when it has sent its request already, which the server has then not read.
-_HANDSHAKE_ALERTS = re.compile(
+_HANDSHAKE_ALERTS = (
     r"(?:SSLV3|TLSV1|TLSV13)(?:_ALERT)?_(?:"
     r"ACCESS_DENIED|BAD_CERTIFICATE(?:_STATUS_RESPONSE|_HASH_VALUE)?|CERTIFICATE_(?:EXPIRED|REQUIRED|REVOKED|UNKNOWN|"
     r"UNOBTAINABLE)|DECRYPT_ERROR|HANDSHAKE_FAILURE|INAPPROPRIATE_FALLBACK|INSUFFICIENT_SECURITY|MISSING_EXTENSION|"
@@ -186,7 +187,7 @@ class Http:
         if isinstance(error, exceptions.InvalidProxyURL | LocationParseError) or not proxies.is_usable(used):
             return TransportError(Failure.PROXY_INVALID, host)
         proxy = proxies.name(used)
-        if refused := next((found for cause in causes if (found := _TUNNEL_STATUS.search(str(cause)))), None):
+        if refused := next((found for cause in causes if (found := re.search(_TUNNEL_STATUS, str(cause)))), None):
             if refused[1] == "407":
                 return TransportError(Failure.PROXY_REFUSED, proxy)
             return TransportError(Failure.PROXY_NOT_CONNECTED, f"{proxy}: it answers {refused[1]}")
@@ -230,7 +231,7 @@ def _tls_failure(error: ssl.SSLError, host: str, is_before_request: bool) -> Tra
             return TransportError(Failure.WRONG_HOST_NAME, str(error.verify_message).rstrip("."))
         return TransportError(Failure.CERTIFICATE_NOT_TRUSTED, f"{host} ({error.verify_message})")
     reason = error.reason or "no reason given"
-    if is_before_request or _HANDSHAKE_ALERTS.match(reason):
+    if is_before_request or re.match(_HANDSHAKE_ALERTS, reason):
         return TransportError(Failure.TLS_HANDSHAKE, reason)
     return TransportError(Failure.TLS_LATER, reason)
 
