@@ -1,4 +1,4 @@
-"""The ways in which a step fails: each knows its exit code, its title, and what to tell the user."""
+"""The ways in which a step fails: each knows its title, and what to tell the user."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,6 @@ class DeployError(Exception):
     and neither a credential.
     """
 
-    exit_code = 3
     title = "Platform not reachable"
 
     def __init__(self, message: str, hint: str = "", title: str = "") -> None:
@@ -28,7 +27,6 @@ class DeployError(Exception):
 class BadInput(DeployError):
     """Inputs that cannot be used; `problems` has a sentence for each, naming the input and what was expected."""
 
-    exit_code = 2
     title = "Bad input"
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -72,12 +70,10 @@ class RequestRejected(PlatformError):
 class PipelineFailed(DeployError):
     """A pipeline that was to be run after the deployment did not succeed."""
 
-    exit_code = 1
     title = "Pipeline failed"
 
 
 class CheckFailed(DeployError):
     """A check with the setting `error` found something."""
 
-    exit_code = 5
     title = "Checks failed"

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple, Self
 
-from matatika_deploy.errors import DeployError
+from matatika_deploy.errors import BadInput, CheckFailed, DeployError, PipelineFailed
 from matatika_deploy.platform.followed_job import FollowedJob
 from matatika_deploy.platform.job import Job, JobStatus
 from matatika_deploy.text import format_duration, sentence
 from matatika_deploy.version import __version__
+
+# Any other error ends with 3; a job that was followed and a step that was stopped have theirs in the functions below.
+_EXIT_CODES = {PipelineFailed: 1, BadInput: 2, CheckFailed: 5}
 
 RAISE_TIMEOUT = "If deployments take that long, raise the input `timeout`."
 
@@ -123,8 +126,8 @@ def cancelled(signum: int, message: str, hint: str = "", *, may_run_on: bool) ->
 
 def failed(error: DeployError) -> StepResult:
     """The result of a step that could not do its work."""
-    kind = Outcome.FAILURE if error.exit_code == 1 else Outcome.ERROR
-    return StepResult(kind, error.exit_code, error.title, error.message, error.hint)
+    kind = Outcome.FAILURE if isinstance(error, PipelineFailed) else Outcome.ERROR
+    return StepResult(kind, _EXIT_CODES.get(type(error), 3), error.title, error.message, error.hint)
 
 
 def run_output(run: FollowedJob) -> dict[str, object]:

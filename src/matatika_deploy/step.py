@@ -20,15 +20,14 @@ from matatika_deploy.platform.auth import AccessToken, WebhookSignature, token_r
 from matatika_deploy.platform.client import Client, Contact, Platform
 from matatika_deploy.platform.followed_job import FollowedJob
 from matatika_deploy.platform.http import HttpConfig
-from matatika_deploy.platform.job import WORKSPACE_DEPLOY, JobStatus
+from matatika_deploy.platform.job import JobStatus
 from matatika_deploy.platform.jobs import Jobs
 from matatika_deploy.platform.log import FollowedLog, LogReader
 from matatika_deploy.platform.pipelines import Named, Pipeline, await_ready, list_pipelines, run_target
 from matatika_deploy.platform.polling import Pace
 from matatika_deploy.platform.reading import Reading
 from matatika_deploy.platform.redaction import Redactor
-from matatika_deploy.platform.responses import Request
-from matatika_deploy.platform.trigger import KnownJobs, Target, Trigger, TriggeredJob, known_jobs
+from matatika_deploy.platform.trigger import KnownJobs, Target, Trigger, TriggeredJob, deployment_target, known_jobs
 from matatika_deploy.runtime.cancellation import CancelScope, Clock
 from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.text import lines_of, one_line
@@ -42,11 +41,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 USER_AGENT = f"matatika-deploy-action/{__version__}"
-
-_SIGNATURE_HINTS = dict.fromkeys(
-    (401, 403),
-    "Is `deployment-secret` the one in the workspace's settings? The platform compares signatures made with it.",
-)
 
 
 def connect(
@@ -291,21 +285,10 @@ class Step:
         return said
 
     def _target(self) -> Target:
-        settings = self.settings
-        url = f"{settings.api_url}{self.workspace_path}/deployments"
-        action = "trigger the deployment"
-        if settings.deployment_secret:
-            signature = WebhookSignature(settings.deployment_secret, USER_AGENT)
-            event = push_event(self.environ)
-            request = Request(action, "POST", f"{url}/github-webhook", signature, body=event, hints=_SIGNATURE_HINTS)
-        else:
-            headers = {"Content-Type": "application/json"}
-            request = Request(action, "POST", url, self.client.platform.token, headers)
-        return Target(
-            request,
-            f"{self.workspace_path}/jobs" if settings.can_sign_in else None,
-            WORKSPACE_DEPLOY,
-        )
+        secret = self.settings.deployment_secret
+        signature, event = (WebhookSignature(secret, USER_AGENT), push_event(self.environ)) if secret else (None, b"")
+        can_sign_in = self.settings.can_sign_in
+        return deployment_target(self.client, self.workspace_path, signature, event, can_sign_in=can_sign_in)
 
     def _log(self, followed: FollowedJob, missing_until: float) -> FollowedLog:
         client = Client(self.client.platform, CancelScope(self.scope.clock))

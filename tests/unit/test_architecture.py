@@ -25,6 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     **dict.fromkeys(VALUES, VALUES),
     # Parts of these rooms that belong to the step, and stand beside what they are about.
     **dict.fromkeys(("checks.run", "checks.preparation"), {"step"} | BELOW_THE_STEP),
+    # Compares the workspace with what GitHub says of the workflow.
+    "checks.source": {"github", "runtime"} | VALUES,
     # What a step came to is told by its job.
     "outcome": {"platform"} | VALUES,
 }

@@ -3,20 +3,20 @@
 import time
 from collections.abc import Callable
 
-#: CPU seconds of a check; a single step between two looks at the budget takes well below one more.
-#: 10,000 files of 50 MB take half of it.
-MAX_SECONDS = 8.0
+from matatika_deploy.runtime.limits import CHECK_SECONDS
 
 
 class Budget:
     """A limit on the CPU time of the current thread. Every loop over what a repository holds asks whether it is spent.
+
+    A single step between two looks at the budget takes well below one second more.
 
     Arguments:
         seconds: of CPU time, counted from now.
         clock: gives the CPU time in seconds.
     """
 
-    def __init__(self, seconds: float = MAX_SECONDS, clock: Callable[[], float] = time.thread_time) -> None:
+    def __init__(self, seconds: float = CHECK_SECONDS, clock: Callable[[], float] = time.thread_time) -> None:
         self._clock = clock
         self._end = clock() + seconds
 

@@ -14,10 +14,11 @@ from math import isfinite
 from typing import NamedTuple, Self
 
 from matatika_deploy.checks.document import List, Map, Node, Scalar
+from matatika_deploy.checks.rules import TEMPLATE
 from matatika_deploy.checks.wording import short
 from matatika_deploy.text import name_key
 
-Settings = Mapping[str, str | float | tuple[str, ...]]
+PipelineSettings = Mapping[str, str | float | tuple[str, ...]]
 
 #: A longer list is not compared.
 MAX_ITEMS = 1000
@@ -36,8 +37,13 @@ _FIELDS = {
 _LISTS = frozenset(("data_components", "actions", "triggered_by"))
 _NUMBERS = frozenset(("timeout", "max_retries"))
 # A missing label has no default, so it is not compared.
-_DEFAULTS: Settings = {"script": "", "timeout": 300.0, "max_retries": 0.0, "schedule": "-", **dict.fromkeys(_LISTS, ())}
-_TEMPLATE = re.compile(r"\$[A-Za-z_{(\[]|\{\{|\{%|<%")
+_DEFAULTS: PipelineSettings = {
+    "script": "",
+    "timeout": 300.0,
+    "max_retries": 0.0,
+    "schedule": "-",
+    **dict.fromkeys(_LISTS, ()),
+}
 
 
 class PipelineFile(NamedTuple):
@@ -49,7 +55,7 @@ class PipelineFile(NamedTuple):
 
     path: str
     name: str
-    settings: Settings | None
+    settings: PipelineSettings | None
     given_name: str | None = None
 
     @property
@@ -63,7 +69,7 @@ class Pipeline(NamedTuple):
 
     name: str
     repository_path: str | None
-    settings: Settings
+    settings: PipelineSettings
 
     @classmethod
     def from_json(cls, item: object) -> Self | None:
@@ -149,7 +155,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w/]|_", "-", name.strip().lower())
 
 
-def settings_of(root: Map) -> Settings:
+def settings_of(root: Map) -> PipelineSettings:
     """Give the settings of a pipeline file that can be compared, with defaults for the missing ones."""
     values = {key: _plain(root.get(key)) for key in _FIELDS}
     inline = _plain(root.get("inline_script"))
@@ -297,7 +303,7 @@ def _is_flat(node: List) -> bool:
     return all(isinstance(item, Scalar) and not item.tagged for item in node.children)
 
 
-def _settings(values: Mapping[str, object]) -> Settings:
+def _settings(values: Mapping[str, object]) -> PipelineSettings:
     """Give the values that can be compared; those of another type than documented cannot."""
     settings: dict[str, str | float | tuple[str, ...]] = {}
     for key, value in values.items():
@@ -310,7 +316,7 @@ def _settings(values: Mapping[str, object]) -> Settings:
             read = _number(value)
         else:
             read = value.strip() if isinstance(value, str) else None
-        if key == "schedule" and isinstance(read, str) and _TEMPLATE.search(read):
+        if key == "schedule" and isinstance(read, str) and TEMPLATE.search(read):
             read = None
         if read is not None:
             settings[key] = read

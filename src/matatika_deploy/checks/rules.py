@@ -24,7 +24,7 @@ MAX_FINDINGS_PER_FILE = 20
 # convert.
 _JSON = json.JSONDecoder(strict=False, parse_int=str, parse_float=str)
 # Text that is filled in later: environment variables, Jinja, ERB.
-_TEMPLATE = re.compile(r"\$[A-Za-z_{(\[]|\{\{|\{%|<%")
+TEMPLATE = re.compile(r"\$[A-Za-z_{(\[]|\{\{|\{%|<%")
 _BOOLEANS = frozenset(("true", "false", "yes", "no", "on", "off"))
 _SIMPLE = re.compile(r"[\w./-][\w./: -]{0,60}")
 _DURATION = re.compile(r"(\d{1,6}) ?([smh])[a-z]*", re.IGNORECASE)
@@ -154,14 +154,14 @@ def _about_scalar(key: str, value: Scalar, wanted: Type) -> Iterator[_Complaint]
     if wanted is Type.JSON:
         yield from _about_json(key, value)
     elif wanted is Type.CRON:
-        if not _TEMPLATE.search(text) and (verdict := cron.judge(text)):
+        if not TEMPLATE.search(text) and (verdict := cron.judge(text)):
             yield _at(value, *verdict)
     elif wanted is Type.NUMBER:
-        if text and not _TEMPLATE.search(text) and not _is_number(text):
+        if text and not TEMPLATE.search(text) and not _is_number(text):
             level = Level.WARNING if value.plain and text.lower() in _BOOLEANS else Level.ERROR
             hint = did_you_mean(_in_seconds(key, text))
             yield _at(value, level, f"'{key}' must be a number, but is {_what(value)}{hint}")
-    elif not _TEMPLATE.match(text):
+    elif not TEMPLATE.match(text):
         suggestion = f"[{text}]" if wanted is Type.STRINGS and _SIMPLE.fullmatch(text) else None
         what = _what(value, quoted=key not in _NEVER_QUOTED)
         message = f"'{key}' must be {wanted.value}, but is {what}{did_you_mean(suggestion)}"
@@ -184,7 +184,7 @@ def _about_json(key: str, value: Scalar) -> Iterator[_Complaint]:
             hint = f"; JSON has no comma before a '{here}'"
         where = f" in line {error.lineno} of the value" if error.lineno > 1 else ""
         message = f"'{key}' must hold JSON, but cannot be read: {error.msg}{where}{hint}."
-        yield _at(value, Level.WARNING if _TEMPLATE.search(text) else Level.ERROR, message)
+        yield _at(value, Level.WARNING if TEMPLATE.search(text) else Level.ERROR, message)
     except RecursionError:
         yield _at(value, Level.WARNING, f"Not checked: the JSON in '{key}' nests too deep.")
 

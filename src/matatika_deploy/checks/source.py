@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from matatika_deploy.checks.wording import short
 from matatika_deploy.findings import Finding, Level
+from matatika_deploy.github.event import branch_of, kind_of_ref, target_branch
 
 _GITHUB = "https://github.com"
 _SHORTEST_COMMIT = 7
@@ -24,8 +25,6 @@ _SCP = re.compile(r"(?P<host>[^/:]{2,}):(?P<path>.+)")
 # What is plainly a host, and a part of a path. Anything else may be a part of a credential, so it is not shown.
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?", re.IGNORECASE)
 _SEGMENT = re.compile(r"[\w.-]+", re.ASCII)
-# https://docs.github.com/en/repositories/configuring-branches-and-merges-in-your-repository/configuring-pull-request-merges/managing-a-merge-queue
-_MERGE_QUEUE = re.compile(r"gh-readonly-queue/(?P<branch>.+)/pr-\d+-[0-9a-f]+")
 
 
 class Repository(NamedTuple):
@@ -150,7 +149,7 @@ def deploys_this(workspace: Workspace, env: Mapping[str, str]) -> bool:
     A pull request counts by its base branch and a merge queue by its target: merging is what deploys them.
     """
     ours, theirs = _repository(env), workspace.repository
-    branch = _target_branch(env)
+    branch = target_branch(env)
     return bool(ours and theirs and ours.is_same(theirs) and branch and branch == _deployed_branch(workspace))
 
 
@@ -163,19 +162,19 @@ def compare_commit(commit_id: str | None, env: Mapping[str, str]) -> list[Findin
     length = min(len(deployed), len(expected))
     if length < _SHORTEST_COMMIT or deployed[:length] == expected[:length]:
         return []
-    level = Level.WARNING if _branch(env.get("GITHUB_REF", "")) else Level.NOTICE
+    level = Level.WARNING if branch_of(env.get("GITHUB_REF", "")) else Level.NOTICE
     message = f"The commit that was deployed is {short(deployed)}, but this workflow ran for {short(expected)}."
     return [Finding(level, f"{message} The platform deploys the head of the workspace's branch.")]
 
 
 def _compare_branch(workspace: Workspace, env: Mapping[str, str]) -> list[Finding]:
     ref = env.get("GITHUB_REF", "").strip()
-    branch, deployed = _branch(ref), _deployed_branch(workspace)
+    branch, deployed = branch_of(ref), _deployed_branch(workspace)
     what = f"branch '{short(deployed)}'" if deployed else "repository's default branch"
     if branch is None:
-        if ref.startswith("refs/pull/") and deployed and deployed == _target_branch(env):
+        if ref.startswith("refs/pull/") and deployed and deployed == target_branch(env):
             return []
-        other = _kind_of(ref)
+        other = kind_of_ref(ref)
         return [_notice(f"This workflow runs for {other}; what is deployed is the head of the {what}.")]
     if not deployed:
         return [_notice(f"The workspace deploys the {what}; this workflow runs for the branch '{short(branch)}'.")]
@@ -185,31 +184,8 @@ def _compare_branch(workspace: Workspace, env: Mapping[str, str]) -> list[Findin
     return []
 
 
-def _kind_of(ref: str) -> str:
-    """Give what a ref is, if it is no branch of the user's."""
-    if _MERGE_QUEUE.fullmatch(ref.removeprefix("refs/heads/")):
-        return "a merge queue"
-    return {"pull": "a pull request", "tags": "a tag"}.get(ref.removeprefix("refs/").partition("/")[0], "no branch")
-
-
-def _target_branch(env: Mapping[str, str]) -> str | None:
-    """Give the branch that the workflow runs for, or that a pull request or merge queue merges into."""
-    ref = env.get("GITHUB_REF", "").strip()
-    if queue := _MERGE_QUEUE.fullmatch(ref.removeprefix("refs/heads/")):
-        return queue["branch"]
-    if ref.startswith("refs/pull/"):
-        return env.get("GITHUB_BASE_REF", "").strip() or None
-    return _branch(ref)
-
-
 def _deployed_branch(workspace: Workspace) -> str:
     return (workspace.branch or "").strip().removeprefix("refs/heads/")
-
-
-def _branch(ref: str) -> str | None:
-    """Give a ref's branch; None for a merge queue's, which exists only while its checks run."""
-    prefix, slash, name = ref.strip().partition("refs/heads/")
-    return name if slash and name and not prefix and not _MERGE_QUEUE.fullmatch(name) else None
 
 
 def _notice(message: str) -> Finding:

@@ -12,11 +12,9 @@ from threading import Semaphore, Thread
 
 from matatika_deploy.github.log_guard import Guard
 from matatika_deploy.runtime.cancellation import CancelScope, DeadlineExceeded, TaskTimeout
+from matatika_deploy.runtime.limits import MOST_CHUNKS_WAITING
 
 STANDARD_OUTPUT = 1
-
-# Pieces of the log that may wait to be written: this bounds the memory that a slow reader costs.
-_MOST_PIECES_WAITING = 4
 
 
 class Console:
@@ -29,7 +27,7 @@ class Console:
         self._descriptor = descriptor
         self._guard = Guard(os.urandom(20).hex())
         self._queue: SimpleQueue[Callable[[], bytes] | None] = SimpleQueue()
-        self._room = Semaphore(_MOST_PIECES_WAITING)
+        self._room = Semaphore(MOST_CHUNKS_WAITING)
         self.activity = 0
         self.error: Exception | None = None
         """What kept something from being printed, if anything did; a reader who is gone is none."""

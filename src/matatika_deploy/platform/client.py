@@ -21,13 +21,10 @@ from matatika_deploy.platform.responses import (
 )
 from matatika_deploy.platform.retry import TransientError, retry
 from matatika_deploy.runtime.cancellation import Cancelled, CancelScope, DeadlineExceeded, Task, TaskTimeout
-from matatika_deploy.runtime.limits import RetryPolicy
+from matatika_deploy.runtime.limits import SAY_AGAIN_AFTER, RetryPolicy
 from matatika_deploy.text import format_duration
 
 T = TypeVar("T")
-
-# While failures last, a line at most so often (seconds).
-_REPORT_EVERY = 60.0
 
 _HINTS: Mapping[int, str] = {
     401: "A `token` lasts two hours, and ends when its owner signs out. Use an API key (`client-id`, `client-secret`) "
@@ -314,7 +311,7 @@ class _Patience:
         self._client.trouble = f"could not {self._request.action} ({verdict})"
         self._limit = self._limit_for(verdict)
         if self._now() >= self._say_again_at:
-            self._say_again_at = self._now() + _REPORT_EVERY
+            self._say_again_at = self._now() + SAY_AGAIN_AFTER
             self._client.platform.reporter.info(f"Could not {self._request.action} ({verdict}): trying again.")
         asked = verdict.retry_after or 0.0
         # Blame Retry-After only if it alone exceeds the limit.

@@ -8,10 +8,8 @@ from matatika_deploy.platform.jobs import Jobs
 from matatika_deploy.platform.log import FollowedLog
 from matatika_deploy.platform.polling import poll
 from matatika_deploy.platform.trigger import TriggeredJob
+from matatika_deploy.runtime.limits import SAY_AGAIN_AFTER
 from matatika_deploy.text import format_duration
-
-# With nothing else in the log for so long (seconds), a line says that the step is alive.
-_LONGEST_SILENCE = 60.0
 
 
 class FollowedJob:
@@ -61,7 +59,7 @@ class FollowedJob:
             # The step's result tells how the job ended.
             self.saw(job, announce=not job.is_over)
             yield job
-            if activity() == printed and self._now() - quiet_since >= _LONGEST_SILENCE:
+            if activity() == printed and self._now() - quiet_since >= SAY_AGAIN_AFTER:
                 spent = format_duration(self._now() - self._status_since)
                 self._reporter.info(f"{self.label} is still {job.status}, since {spent}.")
             if activity() != printed:

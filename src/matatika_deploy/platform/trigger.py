@@ -8,8 +8,9 @@ was asked for. Only if there is none is the request repeated.
 from typing import NamedTuple
 
 from matatika_deploy.errors import DeploymentUnknown, PlatformError, RequestRejected
+from matatika_deploy.platform.auth import WebhookSignature
 from matatika_deploy.platform.client import Client, Exchange, web_page_error
-from matatika_deploy.platform.job import Job
+from matatika_deploy.platform.job import WORKSPACE_DEPLOY, Job
 from matatika_deploy.platform.jobs import JobPage, Jobs
 from matatika_deploy.platform.polling import poll
 from matatika_deploy.platform.responses import InvalidResponse, Kind, Request, Response, Verdict, classify
@@ -19,6 +20,11 @@ from matatika_deploy.runtime.limits import Limits
 
 # A job that was created so long before the trigger, by the platform's clock, was not triggered by it (seconds).
 _MARGIN = 60.0
+
+_SIGNATURE_HINTS = dict.fromkeys(
+    (401, 403),
+    "Is `deployment-secret` the one in the workspace's settings? The platform compares signatures made with it.",
+)
 
 
 class Target(NamedTuple):
@@ -54,6 +60,22 @@ class Target(NamedTuple):
         That is another deployment; of a pipeline, any job, since its configuration is one as well.
         """
         return not job.is_over and bool(self.pipeline or job.type == self.job_type)
+
+
+def deployment_target(
+    client: Client, workspace_path: str, signature: WebhookSignature | None, event: bytes, *, can_sign_in: bool
+) -> Target:
+    """Return what deploys a workspace: with a `signature`, its webhook, which gets `event`.
+
+    `workspace_path` is the workspace's path below the API's root.
+    """
+    action, url = "trigger the deployment", f"{client.platform.api_url}{workspace_path}/deployments"
+    if signature:
+        request = Request(action, "POST", f"{url}/github-webhook", signature, body=event, hints=_SIGNATURE_HINTS)
+    else:
+        headers = {"Content-Type": "application/json"}
+        request = Request(action, "POST", url, client.platform.token, headers)
+    return Target(request, f"{workspace_path}/jobs" if can_sign_in else None, WORKSPACE_DEPLOY)
 
 
 class TriggeredJob(NamedTuple):

@@ -1,9 +1,16 @@
-"""How long each part of a step may take (seconds), and how large an answer may be (bytes).
+"""How long each part of a step may take (seconds), how often things are said, and how large an answer may be (bytes).
 
 Users set their own limits through inputs; tests pass theirs.
 """
 
 from typing import NamedTuple
+
+CHECK_SECONDS = 8.0
+"""CPU seconds of a check of a repository, which takes half of it for 10,000 files of 50 MB."""
+SAY_AGAIN_AFTER = 60.0
+"""While failures last, or nothing is printed: so long from one line that tells of it to the next."""
+MOST_CHUNKS_WAITING = 4
+"""Chunks of a job's log that may wait to be printed. This bounds the memory that a slow reader costs."""
 
 
 class HttpLimits(NamedTuple):
