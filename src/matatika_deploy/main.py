@@ -60,7 +60,7 @@ def main(
     flush(console, scope, limits.last_output, limits.grace_after_signal)
     if console.error:
         # The step's own error may be what was not printed: `bootstrap` has the last word.
-        commands.output("outcome", Outcome.ERROR)
+        _hand_on(commands, outcome.crashed(console.error))
         raise console.error
     return result.exit_code
 
@@ -134,10 +134,8 @@ def report(environ: Mapping[str, str], commands: WorkflowCommands, step: Step | 
     from matatika_deploy.github import summary
 
     if step:
-        step.publish(result)
-    else:
-        commands.output("outcome", result.outcome)
-    commands.output("message", one_line(result.headline, _LONGEST_MESSAGE))
+        step.publish()
+    _hand_on(commands, result)
     page = summary.SummaryPage(result.outcome, result.title, result.message, result.hint)
     commands.summarize(summary.render(step.page(result) if step else page))
     announce(commands, result, help_page(environ, result))
@@ -145,9 +143,13 @@ def report(environ: Mapping[str, str], commands: WorkflowCommands, step: Step | 
 
 def report_briefly(commands: WorkflowCommands, result: StepResult) -> None:
     """Hand on a result with as little as possible that could fail."""
+    _hand_on(commands, result)
+    announce(commands, result)
+
+
+def _hand_on(commands: WorkflowCommands, result: StepResult) -> None:
     commands.output("outcome", result.outcome)
     commands.output("message", one_line(result.headline, _LONGEST_MESSAGE))
-    announce(commands, result)
 
 
 def help_page(environ: Mapping[str, str], result: StepResult) -> str:

@@ -211,7 +211,7 @@ class Step:
         for _ in followed.follow(missing_until, lambda: self._console.activity):
             self.publish()
 
-    def publish(self, result: StepResult | None = None) -> None:
+    def publish(self) -> None:
         """Write the outputs that are new or have changed."""
         outputs = {"workspace-url": self.workspace_url}
         if self.workspace and self.workspace.name:
@@ -223,8 +223,6 @@ class Step:
             outputs["plan"] = json.dumps(names)
         if self.settings.run_pipelines and self.deployment:
             outputs["pipeline-jobs"] = json.dumps([run_output(run) for run in self.runs])
-        if result:
-            outputs["outcome"] = result.outcome
         for name, value in outputs.items():
             if self._outputs.get(name) != value:
                 self.commands.output(name, value)

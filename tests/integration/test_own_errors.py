@@ -137,6 +137,7 @@ def test_step_says_what_failed_and_names_its_job(tmp_path: Path, name: str) -> N
         assert result.code in (0, 1, 3, 4) or any(part in what for part in BAD_INPUT), what
         if result.code:
             (error,) = result.log.said("error")
+            assert error.startswith(result.outputs["message"]), what
             running = [job.id for job in jobs if job.status in ("QUEUED", "RUNNING")]
             assert all(job in error or "may have been queued" in error for job in running), what
 
@@ -159,6 +160,7 @@ def test_log_that_cannot_be_printed_is_no_success(tmp_path: Path, monkeypatch: p
     with stage(tmp_path, scenario, **inputs) as here, pytest.raises(MemoryError):
         here.run(hides_secrets=False)
     assert here.step.files.outputs["outcome"] == "error"
+    assert here.step.files.outputs["message"].startswith("Internal error: The action failed with MemoryError")
 
 
 @pytest.mark.parametrize(

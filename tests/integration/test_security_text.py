@@ -69,6 +69,8 @@ def assert_harmless(result: Result, staged: Stage) -> page.Page:
     assert result.outputs["outcome"] in ("success", "failure", "error")
     workspace_url = f"{staged.peer.url}/workspaces/{constants.WORKSPACE_ID}"
     assert result.outputs["workspace-url"] == workspace_url
+    assert result.outputs["message"].isprintable()
+    assert len(result.outputs["message"]) <= 500
     assert sum(len(value) for value in result.outputs.values()) < 256 * 1024
     # The post step gets each as one variable, which Linux limits to 128 KiB.
     assert all(len(value.encode()) < 64 * 1024 for value in result.state.values())
@@ -87,7 +89,7 @@ def assert_harmless(result: Result, staged: Stage) -> page.Page:
 def test_text_in_all_that_is_read_before_and_while_a_job_fails(tmp_path: Path, text: str) -> None:
     """The workspace and the job with its links and its log, and names of files."""
     of_workspace = ("name", "alias", "repositoryUrl", "repositoryBranch", "defaultEnvironment", "status")
-    of_job = ("created", "startTime", "exitCode", "type", "triggeredBy", "commitId")
+    of_job = ("created", "startTime", "exitCode", "type", "triggeredBy", "commitId", "message")
     relations = ("self", "logs", "withdraw job", "delete job", "another", text)
     links = {name: {"href": f"/api/{text}", "title": text} for name in relations}
     links |= {f"relation-{n}": {"href": f"/api/{n}"} for n in range(1000)}

@@ -154,15 +154,18 @@ def test_job_that_does_not_succeed_fails_the_step(tmp_path: Path, status: str, o
 
 
 def test_next_steps_could_read_the_job_while_it_runs(tmp_path: Path) -> None:
-    with stage(tmp_path, {"job": {"runs": 10}}) as here:
-        seen: list[dict[str, str]] = []
-        here.clock.call_later(5, lambda: seen.extend((here.step.files.outputs, here.step.files.state)))
+    with stage(tmp_path, {"job": {"queued": 2, "runs": 10}}) as here:
+        seen: list[tuple[dict[str, str], dict[str, str]]] = []
+        # The first look at the job comes in between.
+        for seconds in (0.5, 5):
+            here.clock.call_later(seconds, lambda: seen.append((here.step.files.outputs, here.step.files.state)))
         here.run()
-    outputs, state = seen
     (job,) = here.simulator.jobs
-    assert (outputs["job-id"], outputs["status"], state["deployment"]) == (job.id, "RUNNING", "running")
-    assert outputs["job-url"].endswith(job.id)
-    assert json.loads(state["job"])["id"] == job.id
+    assert [outputs["status"] for outputs, _ in seen] == ["QUEUED", "RUNNING"]
+    for outputs, state in seen:
+        assert (outputs["job-id"], state["deployment"]) == (job.id, "running")
+        assert outputs["job-url"].endswith(job.id)
+        assert json.loads(state["job"])["id"] == job.id
 
 
 class TestWebhook:

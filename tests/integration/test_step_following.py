@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from matatika_deploy.main import main
+from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
 from tests.support.clock import FakeClock
 from tests.support.peer import Exchange, Peer, answer, relay
@@ -58,6 +60,17 @@ class TestDeadline:
         assert ended.took == pytest.approx(21, abs=0.6)
         assert ended.result.log.job_log == f"{LOG}unfinished\n".encode()
         assert "\nunfinished\n</pre>" in ended.result.summary
+
+    def test_time_counts_from_the_start_of_the_process(self, tmp_path: Path) -> None:
+        with (
+            stage(tmp_path / "step", {"job": {"runs": "forever"}}, timeout="20s") as here,
+            (tmp_path / "printed").open("wb") as output,
+        ):
+            here.clock.advance(5)
+            code = main(here.step.environ, Signals(), 0.0, clock=here.clock, descriptor=output.fileno())
+        assert code == 4
+        (withdrawal,) = here.simulator.calls("withdraw")
+        assert withdrawal.time - here.simulator.jobs[0].created == pytest.approx(15, abs=0.1)
 
     def test_job_may_be_left_running(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": 300, "log": LOG_PARTS}}

@@ -30,7 +30,8 @@ OPENSSL = {"OPENSSL_CONF", "OPENSSL_CONF_INCLUDE", "OPENSSL_ENGINES", "OPENSSL_M
 STAND_IN = """
 import json, os, sys
 def main(environ, signals, started):
-    print(json.dumps([sorted(os.environ), "ssl" in sys.modules]), flush=True)
+    is_start = started == sys.modules["matatika_deploy.runtime.bootstrap"].STARTED
+    print(json.dumps([sorted(os.environ), "ssl" in sys.modules, is_start]), flush=True)
     return 7
 """
 
@@ -73,7 +74,7 @@ def test_variables_that_openssl_obeys_are_gone_before_ssl_is_imported(tmp_path: 
         "from matatika_deploy.runtime.bootstrap import run; run('stand_in')"
     )
     ran = _python("-c", program, environ={"LEFT_ALONE": "x", **dict.fromkeys(OPENSSL, str(tmp_path))})
-    names, is_imported = json.loads(ran.stdout)
-    assert (ran.returncode, is_imported) == (7, False)
+    names, is_imported, is_start = json.loads(ran.stdout)
+    assert (ran.returncode, is_imported, is_start) == (7, False, True)
     assert "LEFT_ALONE" in names
     assert not OPENSSL & set(names)
