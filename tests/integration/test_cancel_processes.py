@@ -37,8 +37,8 @@ def assert_withdrawn(result: Result, simulator: Simulator, number: signal.Signal
     assert "was withdrawn" in result.summary
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_sign_in_ends_the_process_in_order(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_in_the_sign_in_ends_the_process_in_order(tmp_path: Path) -> None:
+    number = signal.SIGINT
     with Simulator({**RUNNING, "faults": [{"calls": "token", "hang": True}]}) as simulator:
         step = Step(tmp_path / "step", simulator, **API_KEY)
         with step.started() as running:
@@ -52,8 +52,8 @@ def test_a_signal_in_the_sign_in_ends_the_process_in_order(number: signal.Signal
     assert (end.name, "Nothing was deployed" in end.data) == ("notice", True)
 
 
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-def test_a_storm_of_signals_is_as_good_as_one(first: signal.Signals, tmp_path: Path) -> None:
+def test_a_storm_of_signals_is_as_good_as_one(tmp_path: Path) -> None:
+    first = signal.SIGTERM
     with Simulator(RUNNING) as simulator:
         step = Step(tmp_path / "step", simulator)
         with step.started() as running:
@@ -85,19 +85,21 @@ def unread_pipe(*, is_full: bool) -> Iterator[int]:
         os.close(writing)
 
 
-@pytest.mark.parametrize(("is_full", "scenario"), [(True, RUNNING), (False, ENDLESS)], ids=["nobody", "not to its end"])
-def test_a_withdrawal_does_not_wait_for_whoever_reads_standard_output(
-    is_full: bool, scenario: dict[str, Any], tmp_path: Path
-) -> None:
-    with (
-        Simulator(scenario) as simulator,
-        unread_pipe(is_full=is_full) as stdout,
-        Step(tmp_path / "step", simulator).started(stdout=stdout) as running,
-    ):
-        simulator.wait_for("job", timeout=60)
-        running.signal(signal.SIGINT)
-        result = running.wait(HASTY)
-        assert_withdrawn(result, simulator, signal.SIGINT)
+def test_a_withdrawal_does_not_wait_for_whoever_reads_standard_output(tmp_path: Path) -> None:
+    """Whether nobody reads at all, or not to the end."""
+
+    def withdraw(is_full: bool, scenario: dict[str, Any]) -> None:
+        with (
+            Simulator(scenario) as simulator,
+            unread_pipe(is_full=is_full) as stdout,
+            Step(tmp_path / str(is_full), simulator).started(stdout=stdout) as running,
+        ):
+            simulator.wait_for("job", timeout=60)
+            running.signal(signal.SIGINT)
+            assert_withdrawn(running.wait(HASTY), simulator, signal.SIGINT)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(withdraw, (True, False), (RUNNING, ENDLESS)))
 
 
 def signals(running: StepProcess, kind: str) -> set[signal.Signals]:

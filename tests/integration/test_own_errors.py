@@ -118,14 +118,14 @@ def play(folder: Path, name: str, saboteur: Saboteur) -> tuple[Any, list[Any]]:
 
 @pytest.mark.parametrize("name", STEPS)
 def test_step_says_what_failed_and_names_its_job(tmp_path: Path, name: str) -> None:
-    """Every thirtieth function that the step calls, others in each step: its first call or its last."""
+    """Every sixtieth function that the step calls, others in each step: its first call or its last."""
     counting = Saboteur()
     play(tmp_path / "whole", name, counting)
     called = sorted(counting.calls, key=lambda code: functions()[code])
     chosen = [code for code in called if not any(part in functions()[code] for part in LAST_WORD)]
     assert len(chosen) > 100
     summary = [code for code in called if functions()[code].endswith("summary.render")]
-    for number, code in enumerate(chosen[10 * list(STEPS).index(name) :: 30] + summary):
+    for number, code in enumerate(chosen[20 * list(STEPS).index(name) :: 60] + summary):
         what = functions()[code]
         call = 1 if number % 2 else counting.calls[code]
         saboteur = Saboteur(code, call, ERRORS[number % len(ERRORS)]())

@@ -46,7 +46,7 @@ def relinked(forms: tuple[str, ...]) -> Behaviour:
 
 # A job that waits for ever and can only be deleted, so that a step needs each of its links in the end.
 ENDLESS = {"job": {"queued": "forever"}, "withdrawal": {"queued": 409}}
-TO_THE_END = {"timeout": "1m", "logs": "stream"}
+TO_THE_END = {"timeout": "3s", "logs": "stream"}
 
 
 def test_a_call_to_another_origin_is_noticed(tmp_path: Path) -> None:

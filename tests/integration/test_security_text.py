@@ -92,9 +92,9 @@ def test_text_in_all_that_is_read_before_and_while_a_job_fails(tmp_path: Path, t
     of_job = ("created", "startTime", "exitCode", "type", "triggeredBy", "commitId", "message")
     relations = ("self", "logs", "withdraw job", "delete job", "another", text)
     links = {name: {"href": f"/api/{text}", "title": text} for name in relations}
-    links |= {f"relation-{n}": {"href": f"/api/{n}"} for n in range(1000)}
+    links |= {f"relation-{n}": {"href": f"/api/{n}"} for n in range(200)}
     readable = text.encode("utf-8", "replace").decode()
-    job = {"runs": "10s", "ends": "ERROR", "log": [{"text": readable}]}
+    job = {"runs": "2s", "ends": "ERROR", "log": [{"text": readable}]}
     with stage(tmp_path, {"job": job}, logs="stream", verify_source="warn", preflight="warn") as staged:
         name = readable[:60].replace("/", "_").replace("\0", "_")
         write_files(staged.step.workspace, {f"pipelines/{name}.yml": "version: ["})
@@ -143,7 +143,7 @@ def test_text_in_the_address_of_a_redirect(tmp_path: Path, name: str) -> None:
 
 def test_megabytes_of_log(tmp_path: Path) -> None:
     log = [{"lines": 20_000, "text": "line {n} <&> @octocat </pre>", "line-bytes": 100}]
-    with stage(tmp_path, {"job": {"runs": "10s", "ends": "ERROR", "log": log}}, logs="stream") as staged:
+    with stage(tmp_path, {"job": {"runs": "2s", "ends": "ERROR", "log": log}}, logs="stream") as staged:
         result = staged.run()
         shown = assert_harmless(result, staged)
     assert re.findall(r"line (\d+)", shown.verbatim) == [str(n) for n in range(19_950, 20_000)]

@@ -18,7 +18,7 @@ from tests.support.result import Result
 from tests.support.stage import stage
 from tests.support.step import Step
 
-FEW: Final = settings(max_examples=10)
+FEW: Final = settings(max_examples=6)
 
 # The contract's exit codes, and the outcomes that go with them.
 OUTCOMES: Final = {
@@ -153,7 +153,7 @@ def test_step_whose_job_is_anything_ends_as_documented(
     trigger: dict[str, Any], looks: list[dict[str, Any]], logs: str
 ) -> None:
     random.seed(2)
-    with TemporaryDirectory() as folder, stage(Path(folder), timeout="20s", logs=logs) as here:
+    with TemporaryDirectory() as folder, stage(Path(folder), timeout="4s", logs=logs) as here:
         given_jobs = iter([trigger, *looks])
 
         def tell(exchange: Exchange) -> None:
@@ -169,7 +169,7 @@ def test_step_whose_job_is_anything_ends_as_documented(
         assert_documented(result, here.step.files)
 
 
-@settings(max_examples=24)
+@settings(max_examples=16)
 @given(call=st.sampled_from(CALLS), behaviour=answers | broken_answers, count=st.integers(1, 3))
 def test_step_that_is_answered_with_anything_ends_as_documented(call: str, behaviour: Any, count: int) -> None:
     random.seed(3)

@@ -35,8 +35,8 @@ def outage(*spans: tuple[float, float], way: dict[str, Any] = WAYS[0], runs: flo
     return {"job": {"runs": runs, "log": LOG}, "faults": faults}
 
 
-@pytest.mark.parametrize("runs", [3 * MINUTE, 5 * MINUTE], ids=["job ends during it", "job ends after it"])
-def test_four_minutes_of_every_kind_of_failure_are_waited_out(runs: float, tmp_path: Path) -> None:
+def test_four_minutes_of_every_kind_of_failure_are_waited_out(tmp_path: Path) -> None:
+    runs = 3 * MINUTE
     length = 4 * MINUTE / len(WAYS)
     starts = [2 + number * length for number in range(len(WAYS))]
     faults = [{**way, "requests": {"during": [at, at + length]}} for way, at in zip(WAYS, starts, strict=True)]
@@ -48,9 +48,8 @@ def test_four_minutes_of_every_kind_of_failure_are_waited_out(runs: float, tmp_p
     assert result.log.job_log == b"before\nduring\nafter\n"
 
 
-@pytest.mark.parametrize("way", [WAYS[0], WAYS[2]], ids=["502", "429"])
-def test_six_minutes_are_an_error_that_names_the_job(way: dict[str, Any], tmp_path: Path) -> None:
-    with stage(tmp_path, outage((2, 2 + 6 * MINUTE), way=way), **LOUD) as here:
+def test_six_minutes_are_an_error_that_names_the_job(tmp_path: Path) -> None:
+    with stage(tmp_path, outage((2, 2 + 6 * MINUTE), way=WAYS[2]), **LOUD) as here:
         result = here.run()
         (job,) = here.simulator.jobs
         assert job.status == "RUNNING"
@@ -62,14 +61,6 @@ def test_six_minutes_are_an_error_that_names_the_job(way: dict[str, Any], tmp_pa
     assert job.id in error
     assert "may be running still" in error
     assert result.outputs["job-id"] == job.id
-
-
-def test_refused_connections_are_an_outage_too(tmp_path: Path) -> None:
-    with stage(tmp_path, outage(runs=3 * MINUTE), **LOUD) as here:
-        here.clock.call_later(2, lambda: here.peer.refuse(4 * MINUTE))
-        result = here.run()
-    assert result.code == 0
-    assert result.log.job_log == b"before\nduring\nafter\n"
 
 
 def test_silence_is_an_outage_too(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def workspaces(draw: st.DrawFn) -> dict[str, str]:
     return files
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(workspaces())
 def test_generated_workspaces_of_the_platform_have_no_finding(files: dict[str, str]) -> None:
     with TemporaryDirectory() as folder:

@@ -171,7 +171,7 @@ def repositories(draw: st.DrawFn) -> dict[str, bytes]:
     return {name: (text.replace("\n", "\r\n") if windows else text).encode() for name, text in written.items()}
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(repositories())
 def test_repositories_that_deploy_have_no_errors(repository: dict[str, bytes]) -> None:
     with TemporaryDirectory() as folder:
