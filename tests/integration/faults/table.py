@@ -291,7 +291,7 @@ class Row:
 
 
 def rows() -> Iterator[Row]:
-    """Every rule of every call; of faults that come to the same at a call one or two, other ones at the next call."""
+    """Every rule of every call; of faults that come to the same at a call one, another at the next call."""
     for turn, (call, rules) in enumerate(EXPECTED.items()):
         alike: defaultdict[tuple[When, Expected], list[Fault]] = defaultdict(list)
         for fault in FAULTS:
@@ -301,9 +301,8 @@ def rows() -> Iterator[Row]:
         for (when, expected), faults in alike.items():
             count = len(faults)
             numbers = {turn % count}
-            # An outage of minutes has hundreds of requests. What can happen to few calls does happen to them.
+            # What can happen to few calls does happen to them.
             if not when.is_always:
-                numbers |= {(turn + count // 2) % count}
                 numbers |= {number for number, fault in enumerate(faults) if fault.calls}
             for number in sorted(numbers):
                 yield Row(call, faults[number], when, expected)
