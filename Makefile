@@ -27,7 +27,7 @@ demo: $(DEMO) ## run the action against a simulated platform (SCENARIO=failure a
 	@$(BIN)/python -m matatika_simulator.demo $(SCENARIO)
 
 test: $(READY) ## run the unit and integration tests: no network, no container engine
-	$(BIN)/pytest --numprocesses auto --dist loadfile
+	$(BIN)/pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 cover: $(COVER) ## measure which branches of the action the tests take (of steps, those that run in the tests' own process)
 	$(BIN)/coverage run -m pytest

@@ -20,7 +20,7 @@ from tests.support.stage import Stage, stage
 
 INT: Final = signal.SIGINT
 TERM: Final = signal.SIGTERM
-SIGNALS: Final = {"SIGINT": [INT], "SIGTERM": [TERM], "both": [INT, TERM], "three": [TERM, INT, INT]}
+SIGNALS: Final = ([INT], [TERM], [INT, TERM], [TERM, INT, INT])
 RUNNING: Final = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
 QUEUED: Final = {"job": {"queued": "forever"}}
 LEAVE: Final = {"on_cancel": "leave"}
@@ -127,8 +127,7 @@ def assert_ends(cancelled: Cancelled, number: signal.Signals, end: str) -> None:
     assert len(cancelled.calls("trigger")) <= 1
 
 
-@pytest.mark.parametrize("number", [INT, TERM])
-@pytest.mark.parametrize("call", ["token", "workspace", "jobs"])
+@pytest.mark.parametrize(("call", "number"), [("token", INT), ("workspace", TERM), ("jobs", INT)])
 def test_nothing_is_deployed_before_the_trigger(call: str, number: signal.Signals, tmp_path: Path) -> None:
     with stage(tmp_path, RUNNING, verify_source="warn", **API_KEY) as here:
         cancelled = cancel(here, call, number, then=hang)
@@ -141,19 +140,18 @@ def test_nothing_is_deployed_before_the_trigger(call: str, number: signal.Signal
 ONE_FAILED_LOOK = {"requests": {"first": 1}, "status": 503, "headers": {"Retry-After": "60"}}
 
 
-@pytest.mark.parametrize("numbers", SIGNALS.values(), ids=SIGNALS)
 @pytest.mark.parametrize(
-    ("scenario", "at"),
+    ("scenario", "at", "numbers"),
     [
         # Nothing is queued before the answer: to list jobs in place of waiting for it would not find this one.
-        (failing("trigger", delay=LATE), "trigger"),
-        (QUEUED, "job"),
-        ({**RUNNING, "logs": {"stream": "held"}}, 5),
-        (failing("job", **ONE_FAILED_LOOK), 10),
-        (failing("withdraw", delay="300ms"), "job"),
-        (failing("withdraw", requests={"first": 1}, status=502, body="html"), "job"),
+        *((failing("trigger", delay=LATE), "trigger", numbers) for numbers in SIGNALS),
+        (QUEUED, "job", [TERM]),
+        ({**RUNNING, "logs": {"stream": "held"}}, 5, [INT, TERM]),
+        (failing("job", **ONE_FAILED_LOOK), 10, [INT]),
+        *((failing("withdraw", delay="300ms"), "job", numbers) for numbers in SIGNALS[2:]),
+        (failing("withdraw", requests={"first": 1}, status=502, body="html"), "job", [TERM, INT, INT]),
     ],
-    ids=["trigger", "queued", "log", "retry", "withdrawal is slow", "withdrawal fails once"],
+    ids=str,
 )
 def test_job_is_withdrawn_at_once(
     scenario: dict[str, Any], at: str | float, numbers: list[signal.Signals], tmp_path: Path

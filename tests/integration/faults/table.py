@@ -296,7 +296,9 @@ def rows() -> Iterator[Row]:
         alike: defaultdict[tuple[When, Expected], list[Fault]] = defaultdict(list)
         for fault in FAULTS:
             for (kind, when), expected in rules.items():
-                if kind is fault.kind and fault.can_happen_to(call):
+                # An outage of minutes has hundreds of requests: of two calls that are triggers, one has it.
+                is_known = call == "webhook" and when.is_always and EXPECTED["trigger"].get((kind, when)) == expected
+                if kind is fault.kind and fault.can_happen_to(call) and not is_known:
                     alike[when, expected].append(fault)
         for (when, expected), faults in alike.items():
             count = len(faults)

@@ -2,15 +2,13 @@
 
 import json
 import random
-import signal
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
-from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
-from tests.integration.faults.faults import FAULTS, HTML, Fault, Kind, api_error, html
+from tests.integration.faults.faults import FAULTS, Fault, Kind, api_error, html
 from tests.support.clock import FakeClock
 from tests.support.peer import Behaviour, after_effect, answer, reset, silence
 from tests.support.result import Result
@@ -89,11 +87,16 @@ class TestWithoutToken:
 
 
 @pytest.mark.parametrize(
-    ("skew", "digits", "behaviour"),
-    [(0, 9, reset), (-HOUR, 0, html(502)), (HOUR, 9, html(502)), (-HOUR, 9, html(502, dated=False)), (HOUR, 0, reset)],
+    ("skew", "digits", "behaviour", "is_queued"),
+    [
+        (0, 9, reset, False),
+        (-HOUR, 0, html(502), True),
+        (HOUR, 9, html(502), False),
+        (-HOUR, 9, html(502, dated=False), True),
+        (HOUR, 0, reset, True),
+    ],
     ids=["same clock", "behind", "ahead", "behind, no Date", "ahead, whole seconds"],
 )
-@QUEUED
 def test_clocks_decide_nothing(skew: int, digits: int, behaviour: Behaviour, is_queued: bool, tmp_path: Path) -> None:
     """The platform's or this machine's: the own job is found, and an earlier one is not taken for it."""
     scenario = {
@@ -111,14 +114,6 @@ def test_clocks_decide_nothing(skew: int, digits: int, behaviour: Behaviour, is_
 
 
 class TestList:
-    def test_failing_list_is_asked_again(self, tmp_path: Path) -> None:
-        with stage(tmp_path, {"job": QUICK}) as here:
-            here.peer.on("trigger", reset, {1})
-            here.peer.on("jobs", html(503), {2, 3, 5})
-            result = here.run()
-            assert here.peer.count("trigger") == 2
-            assert_deployed_once(result, here.simulator, is_repeated=True)
-
     def test_job_that_comes_late_is_found_by_the_second_list(self, tmp_path: Path) -> None:
         with stage(tmp_path, {"job": QUICK}) as here:
             here.peer.on("trigger", after_effect(reset), {1})
@@ -176,35 +171,6 @@ class TestOthers:
         assert result.code == 4
         assert "somebody else's" in result.log.said("error")[0]
 
-    def test_followed_job_is_not_withdrawn_by_a_signal(self, tmp_path: Path) -> None:
-        with stage(tmp_path, self.SAME_SECOND) as here:
-            here.peer.on("trigger", after_effect(reset), {1})
-            signals = Signals(here.clock.monotonic)
-            here.clock.call_later(10, lambda: signals.receive(signal.SIGINT))
-            result = here.run(signals=signals)
-            assert_nothing_withdrawn(here.simulator)
-        assert result.code == 130
-        assert "somebody else's" in result.log.said("error")[0]
-        assert result.state["deployment"] == "finished"
-
-    def test_deployment_that_runs_already_is_waited_for(self, tmp_path: Path) -> None:
-        with stage(tmp_path, {"job": QUICK, "other-jobs": others(at="-5s", runs="65s", ends="ERROR")}) as here:
-            result = here.run()
-            other, own = here.simulator.jobs
-            first, second = here.peer.calls("trigger")
-            assert second.at - first.at >= 60
-            assert here.peer.count("withdraw") == here.peer.count("delete") == 0
-        assert (result.code, result.outputs["job-id"]) == (0, own.id)
-        assert other.id in result.log.own
-
-    def test_deployment_that_is_waited_for_is_no_output_and_is_left_alone(self, tmp_path: Path) -> None:
-        with stage(tmp_path, {"other-jobs": others(at="-5s", runs="forever")}, timeout="1m") as here:
-            result = here.run()
-            assert_nothing_withdrawn(here.simulator)
-            assert len(here.simulator.jobs) == 1
-        assert result.code == 4
-        assert "job-id" not in result.outputs
-
 
 class TestDeadline:
     """The trigger is still under way when the time is over."""
@@ -227,16 +193,6 @@ class TestDeadline:
             result = here.run()
         assert result.code == 4
         assert "may have been queued" in result.log.said("error")[0]
-
-
-def test_redirect_is_an_error_that_names_the_address(tmp_path: Path) -> None:
-    with stage(tmp_path, {"job": QUICK}) as here:
-        address = f"{here.peer.elsewhere_url}/api/somewhere"
-        here.peer.on("trigger", answer(307, HTML, headers={"Location": address}))
-        result = here.run()
-        assert here.peer.count("trigger") == 1
-    assert result.code == 3
-    assert address in result.log.said("error")[0]
 
 
 def test_found_job_counts_as_submitted(tmp_path: Path) -> None:
