@@ -2,8 +2,6 @@
 
 import json
 import re
-import socket
-import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,20 +9,18 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import requests
 from jsonschema import Draft202012Validator, FormatChecker
 
-from matatika_simulator import Simulator, constants
+from matatika_simulator import constants
 from matatika_simulator.api import application
 from matatika_simulator.clock import Clock
 from matatika_simulator.journal import Journal
 from matatika_simulator.platform import Platform
 from matatika_simulator.scenario import Scenario
 from tests.support.api_client import (
-    BEARER,
     DEPLOYMENTS,
     JOBS,
     NOW,
@@ -219,28 +215,6 @@ class TestDeployments:
             api.trigger()
             assert [job.status for job in api.jobs] == ["RUNNING", "COMPLETE", "ERROR", "QUEUED"]
 
-    def test_are_queued_beside_another_if_the_scenario_says_so(self) -> None:
-        with simulated(deployments={"while-another-runs": "queue"}) as api:
-            assert api.trigger()["id"] != api.trigger()["id"]
-
-    def test_make_the_jobs_of_others_appear_whatever_becomes_of_them(self) -> None:
-        fault = {"calls": "trigger", "requests": {"first": 1}, "status": 503}
-        other = {"since": "first-trigger", "at": "2s", "runs": 5}
-        with simulated(other_jobs=[other, {"at": "-5s", "runs": 1}], faults=[fault]) as api:
-            api.clock.now += 100
-            assert api.call("POST", DEPLOYMENTS).status_code == 503
-            assert [job.created - NOW for job in api.jobs] == [-5]
-            api.clock.now += 2
-            assert [(job.triggered_by, job.created - NOW) for job in api.jobs] == [("other", -5), ("other", 102)]
-            assert api.call("POST", DEPLOYMENTS).status_code == 409
-
-    def test_can_be_signed_with_the_workspace_s_secret(self) -> None:
-        with simulated(job={"runs": 0}, workspace={"deployment-secret": "mine"}) as api:
-            for body in (b"{ }", b'{"ref":"refs/heads/main",\n "n": 1}\n'):
-                assert api.call("POST", WEBHOOK, None, data=body, headers=sign(body)).status_code == 401
-                answer = api.call("POST", WEBHOOK, None, data=body, headers=sign(body, "mine"))
-                assert (answer.status_code, api.jobs[-1].triggered_by) == (202, "webhook")
-
     def test_that_run_stop_some_time_after_their_withdrawal(self) -> None:
         with simulated(job={"runs": "forever"}, withdrawal={"takes": "2s"}) as api:
             path = f"/jobs/{api.trigger()['id']}"
@@ -264,16 +238,6 @@ class TestDeployments:
                 api.clock.now += 10
                 assert api.call("PUT", path).status_code == 200
             assert api.jobs[0].status == "STOPPED"
-
-    def test_that_are_deleted_are_stopped_and_gone(self) -> None:
-        with simulated(job={"queued": "forever"}) as api:
-            path = f"/jobs/{api.trigger()['id']}"
-            assert api.call("DELETE", path).content == b""
-            for method, rest in [("GET", ""), ("GET", "/logs"), ("PUT", "/stopped"), ("DELETE", "")]:
-                assert api.call(method, path + rest).status_code == 404
-            assert api.get(JOBS)["page"]["totalElements"] == 0
-            assert (api.jobs[0].deleted, api.jobs[0].status) == (True, "STOPPED")
-            api.trigger()
 
 
 @pytest.mark.parametrize(
@@ -322,26 +286,6 @@ class TestLists:
         assert tuple(answer["page"][name] for name in ("size", "totalElements", "totalPages", "number")) == page
         assert ("_embedded" in answer) == bool(created)
 
-    def test_of_pipelines(self) -> None:
-        fields = {"label": "A", "timeout": 9, "properties": {"tap.password": "s3cret"}}
-        pipelines = [{"name": "a", "fields": fields}, {"name": "b"}]
-        with simulated(pipelines=pipelines, other_workspaces=[{"id": OTHER_ID}]) as api:
-            first, second = listed(api).values()
-            assert {name: first[name] for name in fields} == fields
-            assert (second["name"], second["properties"]) == ("b", {})
-            assert second["repositoryPath"] == "pipelines/b.yml"
-            assert [one["name"] for one in api.get(PIPELINES + "?size=1&page=1")["_embedded"]["pipelines"]] == ["b"]
-            assert api.get(f"/workspaces/{OTHER_ID}/pipelines")["page"]["totalElements"] == 0
-
-
-def test_a_workspace_is_what_the_scenario_says_with_its_secrets() -> None:
-    fields = {"status": "FAILED", "repositoryUrl": "git@github.com:Org/Repo.git", "repositoryBranch": None}
-    with simulated(workspace={"fields": fields}) as api:
-        workspace = api.get(WORKSPACE)
-    assert {name: workspace[name] for name in fields} == fields
-    assert workspace["deploymentSecret"] == constants.DEPLOYMENT_SECRET
-    assert workspace["sshPrivateKey"] == constants.SSH_PRIVATE_KEY
-
 
 def listed(api: ApiClient) -> dict[str, Any]:
     page = api.get(PIPELINES)
@@ -353,34 +297,6 @@ def run(api: ApiClient, name: str) -> requests.Response:
 
 
 class TestPipelines:
-    def test_run_as_jobs_that_can_be_followed_and_withdrawn(self) -> None:
-        plan = {"queued": 1, "runs": 2, "ends": "ERROR", "log": [{"text": "no"}]}
-        with simulated(pipelines=[{"name": "a", "fields": {"properties": {"x": "s3cret"}}, "job": plan}]) as api:
-            job, pipeline = run(api, "a").json(), listed(api)["a"]
-            assert (job["type"], job["status"]) == ("PIPELINE_RUN", "QUEUED")
-            embedded = job["_embedded"]["pipeline"]
-            assert embedded == {name: pipeline[name] for name in embedded}
-            assert {"id", "name", "status", "triggeredBy", "repositoryPath", "properties"} == set(embedded)
-            assert api.get(pipeline["_links"]["jobs"]["href"])["_embedded"]["jobs"] == [job]
-            assert api.get(JOBS)["_embedded"]["jobs"] == [job]
-            api.clock.now += 3
-            assert api.get(job["_links"]["self"]["href"])["exitCode"] == 1
-            assert api.call("GET", job["_links"]["logs"]["href"]).text == "no\n"
-            assert api.call("PUT", run(api, "a").json()["_links"]["withdraw job"]["href"]).ok
-            assert [(state.pipeline, state.status) for state in api.jobs] == [("a", "ERROR"), ("a", "STOPPED")]
-
-    @pytest.mark.parametrize("status", [400, 409])
-    def test_do_not_run_twice_at_once_or_before_they_are_ready(self, status: int) -> None:
-        pipelines = [{"name": "a"}, {"name": "b", "status": "FAILED"}]
-        other = {"type": "PIPELINE_RUN", "pipeline": "a", "runs": 5}
-        with simulated(pipelines=pipelines, other_jobs=[other], pipeline_runs={"refused-with": status}) as api:
-            refusals = [run(api, "a"), run(api, "b")]
-            assert [answer.status_code for answer in refusals] == [status, status]
-            said = [answer.json()["message"] for answer in refusals]
-            assert said == ["Pipeline is already running", "Pipeline is FAILED"]
-            api.clock.now += 5
-            assert run(api, "a").status_code == 201
-
     @pytest.mark.parametrize(("ends", "status"), [("COMPLETE", "READY"), ("ERROR", "FAILED")])
     def test_that_were_changed_are_provisioning_until_they_are_configured(self, ends: str, status: str) -> None:
         configuration = {"runs": 2, "ends": ends}
@@ -430,27 +346,6 @@ class TestAccess:
             assert_api_error(answer, 405, DEPLOYMENTS)
             assert answer.headers["Allow"] == "POST"
 
-    def test_with_an_api_key_is_for_the_scenario_s_audience_and_secret(self) -> None:
-        with simulated(tokens={"audience": "https://app.example/api", "client-secret": "s"}) as api:
-            refused = api.get_token(audience="https://app.example/api")
-            assert (refused.status_code, set(refused.json())) == (401, {"error", "error_description"})
-            assert api.get_token(client_secret="s").status_code == 403
-            assert api.simulator.issued_tokens == []
-            body = api.get_token(client_secret="s", audience="https://app.example/api").json()
-            assert (body["token_type"], body["expires_in"]) == ("Bearer", 86400)
-            assert api.simulator.issued_tokens == [body["access_token"]]
-            assert api.call("GET", WORKSPACE, body["access_token"]).status_code == 200
-
-    @pytest.mark.parametrize("policy", [{"expires-after": "2s"}, {"expires-after-uses": 2}])
-    def test_with_an_issued_token_ends_after_a_time_or_after_uses(self, policy: dict[str, object]) -> None:
-        with simulated(tokens=policy) as api:
-            token, statuses = api.get_token().json()["access_token"], []
-            for _ in range(4):
-                statuses.append(api.call("GET", WORKSPACE, token).status_code)
-                api.clock.now += 1
-            assert statuses == [200, 200, 401, 401]
-            assert api.call("GET", WORKSPACE, api.get_token().json()["access_token"]).status_code == 200
-
     def test_beyond_the_rate_limit_is_refused_until_there_is_room(self) -> None:
         with simulated(rate_limit={"requests": 2, "per": "1s", "retry-after": 3}) as api:
             answers = []
@@ -472,14 +367,6 @@ def log() -> list[dict[str, Any]]:
 
 
 class TestLogs:
-    def test_that_end_give_what_is_written_so_far(self, log: Any) -> None:
-        with simulated(job={"queued": 5, "runs": 1.5, "log": log}) as api:
-            link, read = api.trigger()["_links"]["logs"]["href"], []
-            for pause in (0, 5, 1, 1):
-                api.clock.now += pause
-                read.append(api.call("GET", link).content)
-            assert read == [b"", b"zero\n", b"zero\none\n", WHOLE]
-
     @pytest.mark.parametrize(
         ("sequence", "content"),
         [("", WHOLE), (1, WHOLE[5:]), (3, b"50 %"), (4, b""), (10**30, b"")],
@@ -518,79 +405,3 @@ class TestLogs:
                 rest = pool.submit(lambda: answer.content)
                 assert api.call(method, links[relation]["href"]).ok
                 assert rest.result(timeout=10) == b"zero\n"
-
-    def test_that_are_held_end_at_once_in_real_time(self) -> None:
-        with Simulator({"job": {"runs": 0.2}, "logs": {"stream": "held"}}) as simulator:
-            api = ApiClient(simulator)
-            assert api.call("GET", api.trigger()["_links"]["logs"]["href"]).content == b""
-            assert [state.status for state in simulator.jobs] == ["COMPLETE"]
-
-
-def test_the_journal_tells_everything_but_credentials() -> None:
-    with simulated() as api:
-        api.get_token()
-        api.call("GET", JOBS + "?page=1", headers={"User-Agent": "me/1", "Accept": "application/json"})
-        api.call("POST", WEBHOOK, None, data=b"{}", headers=sign(b"{}"))
-        api.call("PATCH", JOBS)
-        journal = api.simulator.journal
-        token, jobs, webhook, odd = journal
-        assert (token.number, token.call, token.method, token.path) == (1, "token", "POST", "/oauth/token")
-        assert (token.content_type, token.authorised) == ("application/x-www-form-urlencoded", True)
-        assert (jobs.call, jobs.query, jobs.authorization, jobs.authorised) == ("jobs", "page=1", "Bearer", True)
-        assert (jobs.user_agent, jobs.accept, jobs.time, jobs.signed) == ("me/1", "application/json", NOW, False)
-        assert (webhook.signed, webhook.authorised, webhook.authorization) == (True, True, None)
-        assert (webhook.content_length, webhook.body_sha256[:6]) == (2, "44136f")
-        assert ([entry.status for entry in journal], odd.call) == ([200, 200, 202, 405], None)
-        secrets = [constants.TOKEN, constants.CLIENT_SECRET, constants.DEPLOYMENT_SECRET, *api.simulator.issued_tokens]
-        assert not [secret for secret in [*secrets, sign(b"{}")["X-Hub-Signature"]] if secret in repr(journal)]
-
-
-class TestServer:
-    def test_takes_no_notice_of_a_request_that_never_came_in_whole(self) -> None:
-        with simulated() as api:
-            head = f"POST /api{DEPLOYMENTS} HTTP/1.1\r\nHost: x\r\nAuthorization: {BEARER['Authorization']}\r\n"
-            with socket.create_connection(("127.0.0.1", _port(api.simulator)), timeout=10) as connection:
-                connection.sendall(f"{head}Content-Length: 10\r\n\r\n123".encode())
-                connection.shutdown(socket.SHUT_WR)
-                assert connection.recv(1000) == b""
-            assert api.call("GET", WORKSPACE).status_code == 200
-            assert ([entry.call for entry in api.simulator.journal], api.jobs) == (["workspace"], [])
-
-    def test_tells_when_a_request_has_come_in(self) -> None:
-        with simulated() as api, ThreadPoolExecutor() as pool:
-            waiting = pool.submit(api.simulator.wait_for, "workspace", 2)
-            api.get(WORKSPACE)
-            api.get(WORKSPACE)
-            assert waiting.result().number == 2
-            with pytest.raises(TimeoutError, match="workspace: 2 requests instead of 3"):
-                api.simulator.wait_for("workspace", 3, timeout=0.01)
-
-    def test_is_gone_after_the_block_with_connections_that_were_just_accepted(self) -> None:
-        for _ in range(5):
-            with Simulator() as simulator:
-                # What is left open is reported by Python, and fails the test.
-                socket.create_connection(("127.0.0.1", _port(simulator))).close()
-        with pytest.raises(requests.ConnectionError):
-            ApiClient(simulator).call("GET", WORKSPACE)
-        assert not [thread for thread in threading.enumerate() if thread.name == "simulator"]
-
-    def test_cannot_use_a_port_that_is_taken_or_a_certificate_that_is_not_there(self, tmp_path: Path) -> None:
-        with Simulator({}) as simulator, pytest.raises(OSError, match="in use"), Simulator({}, port=_port(simulator)):
-            pass
-        with pytest.raises(OSError, match=r"No such file"), Simulator({}, tls=(tmp_path / "c", tmp_path / "k")):
-            pass
-        assert not [thread for thread in threading.enumerate() if thread.name == "simulator"]
-
-    def test_answers_at_once_on_a_connection_that_was_kept(self) -> None:
-        took = []
-        with simulated() as api, requests.Session() as session:
-            for _ in range(10):
-                began = time.monotonic()
-                session.get(api.simulator.api_url + WORKSPACE, headers=BEARER, timeout=10)
-                took.append(time.monotonic() - began)
-        # Nagle's algorithm would hold back the body of each for 40 ms, but for the connection's first.
-        assert min(took[1:]) < 0.03
-
-
-def _port(simulator: Simulator) -> int:
-    return urlsplit(simulator.url).port or 0

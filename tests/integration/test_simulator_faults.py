@@ -1,9 +1,6 @@
 """What scenarios let go wrong goes wrong on the wire, where a client meets it."""
 
 import socket
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,14 +15,6 @@ LOG = [{"lines": 100_000, "text": "line {n}"}]
 
 def faulty(*faults: dict[str, Any]) -> AbstractContextManager[ApiClient]:
     return simulated(job={"runs": 10, "log": LOG}, faults=list(faults))
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for something that happens on the server's thread."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def exchange(api: ApiClient, method: str, path: str) -> bytes:
@@ -78,22 +67,6 @@ def test_requests_are_selected_by_number(requests: dict[str, object], hit: list[
     assert statuses == [502 if number in hit else 504 for number in range(1, 7)]
 
 
-def test_requests_are_selected_by_the_time_since_the_first_deployment() -> None:
-    with faulty({"calls": "workspace", "requests": {"during": [2, 4]}, "status": 502}) as api:
-        api.clock.now += 3
-        assert api.call("GET", WORKSPACE).status_code == 200
-        api.trigger()
-        statuses = []
-        for _ in range(5):
-            statuses.append(api.call("GET", WORKSPACE).status_code)
-            api.clock.now += 1
-        assert statuses == [200, 200, 502, 502, 200]
-        api.clock.now += 5
-        api.trigger()
-        api.clock.now += 2
-        assert api.call("GET", WORKSPACE).status_code == 200
-
-
 @pytest.mark.parametrize("after", [False, True])
 def test_a_connection_is_closed_or_reset_before_the_effect_or_after_it(after: bool) -> None:
     fault = {"calls": "trigger", "after": after}
@@ -114,37 +87,3 @@ def test_a_log_is_cut_off_within_its_body(offset: int) -> None:
         with answer, pytest.raises(requests.exceptions.ChunkedEncodingError):
             received.extend(answer.iter_content(None))
         assert b"".join(received) == b"".join(b"line %05d\n" % number for number in range(100_000))[:offset]
-
-
-def test_silence_hinders_nobody_else_and_ends_with_the_simulator() -> None:
-    fault = {"calls": "trigger", "requests": {"first": 1}, "hang": True, "after": True}
-    with faulty(fault) as api, ThreadPoolExecutor(1) as pool:
-        hanging = pool.submit(api.call, "POST", DEPLOYMENTS)
-        until(lambda: api.jobs)
-        assert api.call("GET", WORKSPACE).status_code == 200
-        assert (hanging.done(), api.simulator.calls("trigger")[0].status) == (False, None)
-        api.simulator.__exit__(None, None, None)
-        assert isinstance(hanging.exception(timeout=10), requests.ConnectionError)
-
-
-@pytest.mark.parametrize(("after", "created"), [(False, "22:13:50"), (True, "22:13:20")])
-def test_a_delay_comes_before_the_effect_or_after_it_whatever_else_happens(after: bool, created: str) -> None:
-    fault = {"calls": "trigger", "requests": {"numbers": [2]}, "delay": "30s", "after": after}
-    with faulty(fault) as api, ThreadPoolExecutor(1) as pool:
-        assert api.call("PUT", f"/jobs/{api.trigger()['id']}/stopped").ok
-        waiting = pool.submit(api.call, "POST", DEPLOYMENTS)
-        api.simulator.wait_for("trigger", 2)
-        until(lambda: len(api.jobs) == 1 + after)
-        assert api.call("DELETE", f"/jobs/{api.jobs[0].id}").ok
-        assert not waiting.done()
-        api.clock.now += 30
-        answer = waiting.result(timeout=10)
-        assert answer.json()["created"] == f"2023-11-14T{created}.123456"
-        assert answer.headers["Date"] == "Tue, 14 Nov 2023 22:13:50 GMT"
-
-
-def test_an_expired_token_is_refused_until_there_is_a_new_one() -> None:
-    with faulty({"calls": "job", "requests": {"numbers": [2]}, "expire-token": True}) as api:
-        first, path = api.get_token().json()["access_token"], f"/jobs/{api.trigger()['id']}"
-        assert [api.call("GET", path, first).status_code for _ in range(3)] == [200, 401, 401]
-        assert api.call("GET", path, api.get_token().json()["access_token"]).status_code == 200
