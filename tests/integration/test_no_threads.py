@@ -39,7 +39,7 @@ def run(folder: Path, simulator: Simulator, threads: int, **inputs: str) -> Resu
     return result
 
 
-@pytest.mark.parametrize("threads", [0, 1, 2, 4])
+@pytest.mark.parametrize("threads", [0, 2, 4])
 def test_one_readable_error_names_the_cause(threads: int, tmp_path: Path) -> None:
     """Wherever it happens first, and with the job named if there is one."""
     with Simulator(RUNNING) as simulator:

@@ -19,52 +19,36 @@ HIDDEN = "a-password-in-the-address"
 
 # Bad values; `{evil}` is an address that nobody is to call.
 BAD = {
-    "workspace_id": [
-        *("", " \t\n ", "../../jobs", f"{WORKSPACE}/../../{WORKSPACE}", f"{WORKSPACE[:20]}\n{WORKSPACE[20:]}"),
-        *(f"{WORKSPACE}\n::error::x", f"{WORKSPACE}?x", "\u0660" * 8 + WORKSPACE[8:]),
-    ],
-    "token": [
-        *("two words", "two\nlines", "a-token\r\nX-Injected: header", "tökén-of-letters", "nul-\x7f-token"),
-        *("Bearer a-token-of-mine", '"a-token-of-mine"', "secrets.A_TOKEN"),
-    ],
-    "deployment_secret": ["two\nlines", "$DEPLOYMENT_SECRET", " x y "],
-    "api_url": [
-        *("http://app.matatika.com/api", "http://127.0.0.1.evil.example/api", f"http://{{evil}}/api?key={HIDDEN}"),
-        *(f"http://someone:{HIDDEN}@{{evil}}/api", "http://{evil}\\@app.matatika.com/api", "ht\ttp://{evil}/api"),
-        *("//{evil}/api", "javascript:alert(1)"),
-    ],
-    "auth_url": [
-        *("http://identity.matatika.com/oauth/token", f"http://{{evil}}/#{HIDDEN}", f"http://{HIDDEN}@{{evil}}/"),
-        *("http://{evil}/a\npi", "file:///etc/passwd", "https://[::1", "https://app.matatika.com:99999/api"),
-    ],
+    "workspace_id": [f"{WORKSPACE}\n::error::x", "../../jobs"],
+    "token": ["a-token\r\nX-Injected: header", "tökén-of-letters"],
+    "deployment_secret": ["two\nlines", "$DEPLOYMENT_SECRET"],
+    "api_url": [f"http://someone:{HIDDEN}@{{evil}}/api", "//{evil}/api"],
+    "auth_url": [f"http://{{evil}}/#{HIDDEN}", "https://app.matatika.com:99999/api"],
     "audience": ["two\nlines"],
-    "wait": ["maybe", "2"],
-    "timeout": ["0", "-5m", "24h1s", "soon", "1.5h", "9" * 5000, "\u0663m"],
-    "poll_interval": ["999ms", "0", "6m"],
+    "wait": ["maybe"],
+    "timeout": ["9" * 5000, "soon"],
+    "poll_interval": ["6m"],
     "logs": ["verbose"],
     "on_timeout": ["kill"],
     "on_cancel": ["true"],
     "preflight": ["strict"],
     "verify_source": ["::error::x"],
-    "workspace_directory": ["../elsewhere", "/etc", "a/../../b", "a\nb"],
+    "workspace_directory": ["a/../../b", "a\nb"],
     "dry_run": ["perhaps"],
-    "ca_bundle": [
-        *("certificates/not-there.pem", ".", "control-\x01", "/etc/ssl/certs/ca-certificates.crt", "x" * 5000),
-        *("../../../etc/ssl/certs/ca-certificates.crt", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----"),
-    ],
+    "ca_bundle": ["../../../etc/ssl/certs/ca-certificates.crt", "control-\x01"],
 }
 CREDENTIALS = {"token", "client-id", "client-secret", "deployment-secret"}
 
 
 def bad_inputs(number: int) -> dict[str, str]:
-    """A bad value for each input; after eight rounds, each value was given."""
+    """A bad value for each input; after two rounds, each value was given."""
     return {name: values[number % len(values)] for name, values in BAD.items()}
 
 
 @pytest.mark.parametrize(
     ("inputs", "names"),
     [
-        *((bad_inputs(number), {name.replace("_", "-") for name in BAD}) for number in range(8)),
+        *((bad_inputs(number), {name.replace("_", "-") for name in BAD}) for number in range(2)),
         ({"token": ""}, CREDENTIALS),
         ({"token": " \n"}, CREDENTIALS),
         ({"token": "", "client_id": ID}, {"client-secret"}),

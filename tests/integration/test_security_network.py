@@ -66,20 +66,6 @@ def test_through_a_proxy_everything_stays_encrypted_and_the_proxys_credentials_g
     assert PASSWORD.encode() not in result.printed + result.summary.encode()
 
 
-def test_an_authority_that_the_environment_names_is_not_trusted(
-    tmp_path: Path, encrypted: Simulator, certificate: tuple[Path, Path]
-) -> None:
-    """Its path means nothing in the container, and whoever sets a variable is not asked for credentials."""
-    before = len(encrypted.journal)
-    result = Step(tmp_path / "step", encrypted).run_process(authorities(certificate[0]))
-    check(result, [constants.TOKEN])
-    assert result.code == 3
-    assert len(encrypted.journal) == before
-    (error,) = result.log.said("error")
-    assert "is not trusted" in error
-    assert "`ca-bundle`" in error
-
-
 def test_a_certificate_for_another_name_is_not_trusted(
     tmp_path: Path, encrypted: Simulator, certificate: tuple[Path, Path], proxy: Proxy
 ) -> None:
@@ -96,17 +82,6 @@ def test_a_certificate_for_another_name_is_not_trusted(
         assert ".." not in error.partition("More:")[0]
     assert len(encrypted.journal) == before
     assert proxy.heard
-
-
-@pytest.mark.parametrize(("no_proxy", "is_used"), [("", True), ("localhost,127.0.0.0/8", False), ("*", False)])
-def test_a_proxy_for_http_is_used_where_it_is_wanted(
-    tmp_path: Path, proxy: Proxy, no_proxy: str, is_used: bool
-) -> None:
-    with stage(tmp_path, QUICK) as staged:
-        staged.step.environ |= {"http_proxy": proxy.url, "ALL_PROXY": proxy.url, "NO_PROXY": no_proxy}
-        assert staged.run().code == 0
-        assert len(proxy.heard) == (len(staged.peer.requests) if is_used else 0)
-        assert all(f" {staged.peer.url}/".encode() in head for head in proxy.heard)
 
 
 def test_a_proxy_that_is_down_is_named_without_its_credentials(tmp_path: Path) -> None:

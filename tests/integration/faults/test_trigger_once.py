@@ -10,15 +10,12 @@ import pytest
 from matatika_simulator import Simulator, constants
 from tests.integration.faults.faults import FAULTS, Fault, Kind, api_error, html
 from tests.support.clock import FakeClock
-from tests.support.peer import Behaviour, after_effect, answer, reset, silence
-from tests.support.result import Result
+from tests.support.peer import Behaviour, after_effect, reset, silence
 from tests.support.stage import stage
 from tests.support.step import Step
 
 QUICK: Final = {"runs": "5s"}
 ENDLESS: Final = {"runs": "forever"}
-EMPTY_PAGE: Final = answer(200, json.dumps({"page": {"size": 20, "totalPages": 0, "number": 0}}).encode())
-HOUR: Final = 3600
 OPEN: Final = [
     fault
     for fault in FAULTS
@@ -84,63 +81,6 @@ class TestWithoutToken:
             assert len(event.body) > 3_000_000
             assert empty.body == b"{}"
         assert (result.code, result.outputs["outcome"]) == ((0, "submitted") if requests == {1} else (3, "error"))
-
-
-@pytest.mark.parametrize(
-    ("skew", "digits", "behaviour", "is_queued"),
-    [
-        (0, 9, reset, False),
-        (-HOUR, 0, html(502), True),
-        (HOUR, 9, html(502), False),
-        (-HOUR, 9, html(502, dated=False), True),
-        (HOUR, 0, reset, True),
-    ],
-    ids=["same clock", "behind", "ahead", "behind, no Date", "ahead, whole seconds"],
-)
-def test_clocks_decide_nothing(skew: int, digits: int, behaviour: Behaviour, is_queued: bool, tmp_path: Path) -> None:
-    """The platform's or this machine's: the own job is found, and an earlier one is not taken for it."""
-    scenario = {
-        "job": QUICK,
-        "clock-skew": f"{skew}s",
-        "answers": {"fraction-digits": digits},
-        "other-jobs": others(at="-3s", runs="1s", ends="ERROR"),
-    }
-    with stage(tmp_path, scenario) as here:
-        here.clock.advance(0.9)
-        here.peer.on("trigger", lost(behaviour, is_queued=is_queued), {1})
-        result = here.run()
-        assert here.peer.count("trigger") == (1 if is_queued else 2)
-        assert_deployed_once(result, here.simulator, is_repeated=not is_queued)
-
-
-class TestList:
-    def test_job_that_comes_late_is_found_by_the_second_list(self, tmp_path: Path) -> None:
-        with stage(tmp_path, {"job": QUICK}) as here:
-            here.peer.on("trigger", after_effect(reset), {1})
-            here.peer.on("jobs", EMPTY_PAGE, {2})
-            result = here.run()
-            _before, first, second = here.peer.calls("jobs")
-            assert 2 <= second.at - first.at < 2.5
-            assert here.peer.count("trigger") == 1
-            assert_deployed_once(result, here.simulator)
-
-    def test_job_that_comes_even_later_is_found_after_the_conflict(self, tmp_path: Path) -> None:
-        with stage(tmp_path, {"job": {"runs": "60s"}}) as here:
-            here.peer.on("trigger", after_effect(reset), {1})
-            here.peer.on("jobs", EMPTY_PAGE, range(2, 10))
-            result = here.run()
-            first, second = here.peer.calls("trigger")
-            assert 15 <= second.at - first.at < 20
-            assert_deployed_once(result, here.simulator, is_repeated=True)
-
-    def test_every_page_is_read(self, tmp_path: Path) -> None:
-        crowd = others(45, at="0s", type="PIPELINE", runs="1h")
-        with stage(tmp_path, {"job": QUICK, "other-jobs": crowd}) as here:
-            here.peer.on("trigger", after_effect(reset), {1})
-            result = here.run()
-            pages = [int(request.target.partition("page=")[2][0]) for request in here.peer.calls("jobs")]
-            assert pages == [0, 1, 2] * 2
-            assert_deployed_once(result, here.simulator)
 
 
 class TestOthers:
@@ -213,16 +153,6 @@ def test_trigger_has_a_connection_of_its_own(tmp_path: Path) -> None:
         before = [entry for entry in simulator.journal if entry.number < trigger.number]
         assert {entry.call for entry in before} == {"token", "workspace", "jobs"}
         assert trigger.client not in {entry.client for entry in before}
-
-
-def assert_deployed_once(result: Result, simulator: Simulator, *, is_repeated: bool = False) -> None:
-    """Assert that this step's one job was followed, with a warning if its request was repeated."""
-    own = [job for job in simulator.jobs if job.triggered_by != "other"]
-    assert len(own) == 1
-    assert (result.code, result.outputs["job-id"], result.outputs["status"]) == (0, own[0].id, "COMPLETE")
-    warnings = result.log.said("warning")
-    assert len(warnings) == int(is_repeated)
-    assert all("Two deployments of the same commit may run" in warning for warning in warnings)
 
 
 def assert_nothing_withdrawn(simulator: Simulator) -> None:
