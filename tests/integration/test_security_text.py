@@ -56,6 +56,9 @@ def changed(**fields: Any) -> Behaviour:
     return behave
 
 
+LINK = rf"{constants.REPOSITORY_URL}/(?:commit/{constants.COMMIT_ID}$|blob/{constants.COMMIT_ID}/.*#L\d+$)"
+
+
 def assert_harmless(result: Result, staged: Stage) -> page.Page:
     """Nothing of a text from elsewhere became a command, another output, another line, or markup."""
     reading = result.log
@@ -77,7 +80,7 @@ def assert_harmless(result: Result, staged: Stage) -> page.Page:
     shown = page.render(result.summary)
     assert shown.tags <= TAGS
     # Others lead to the repository that the workflow runs for, to a commit or to a file's line.
-    assert {it for it in shown.links if not str(it).startswith(f"{constants.REPOSITORY_URL}/")} <= {workspace_url}
+    assert {it for it in shown.links if not re.match(LINK, str(it))} <= {workspace_url}
     assert all(set(attributes) <= {"href"} for _, attributes in shown.elements)
     assert not shown.comments
     assert not re.search(r"@\w", shown.text)

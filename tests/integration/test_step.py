@@ -91,7 +91,14 @@ class TestProcess:
         assert not [line for line in said[:-1] if "COMPLETE" in line]
         # Of a success, the summary shows no log.
         summary = ended.result.summary
-        shown = ("Deployed", constants.WORKSPACE_ID, ended.job.id, constants.COMMIT_ID, "COMPLETE")
+        shown = (
+            "Deployed",
+            ">Simulated workspace<",
+            constants.WORKSPACE_ID,
+            ended.job.id,
+            constants.COMMIT_ID,
+            "COMPLETE",
+        )
         assert all(text in summary for text in shown)
         assert "<pre>" not in summary
 

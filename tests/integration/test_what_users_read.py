@@ -400,6 +400,27 @@ TABLE = [
         Warning: The workspace deploys simulated-org/simulated-workspace, but this workflow runs in acme/data.
         Deployed: Job JOB is COMPLETE after 4 s. It was deployed although the checks had found an error.
     """),
+    when(
+        "The workspace deploys another branch, which is refused.",
+        None,
+        environ(GITHUB_REF="refs/heads/feature"),
+        verify_source="error",
+        preflight="warn",
+    ).reads("""
+        Error: The workspace deploys the branch 'main', but this workflow runs for the branch 'feature'.
+        Notice: No checkout: there are no files to check. Run actions/checkout before this step. Nothing was checked.
+        Error: Checks failed: The workspace deploys the branch 'main', but this workflow runs for the branch 'feature'.
+          Nothing was deployed: one error was found before the trigger. Fix what the annotations name, or set the check
+          to `warn`.
+    """),
+    when(
+        "What the workspace deploys is not compared.",
+        None,
+        environ(GITHUB_REPOSITORY="acme/data", GITHUB_SHA=COMMIT),
+        checkout(),
+        verify_source="off",
+        preflight="warn",
+    ).reads("Deployed: Job JOB is COMPLETE after 4 s."),
     when("The workspace cannot be read.", None, on("workspace", answer(502)), verify_source="warn").reads("""
         Warning: Could not read the workspace within 10 s. It is not known what it deploys.
         Deployed: Job JOB is COMPLETE after 4 s.

@@ -147,7 +147,7 @@ def _known() -> Rules:
     without = tuple(kind for kind in (Kind.SILENT, *_REFUSALS) if kind is not Kind.MISSING)
     return {
         **rules,
-        **_rules(_FAILURES, ALWAYS=Expected("tried for 10 s, then done without", 0, (3, 40))),
+        **_rules(_FAILURES, ALWAYS=Expected("tried for 10 s, then done without", 0, (3, 40), lasting=(9.0, 30.0))),
         **_rules(without, ONCE=_after(1, "done without", 0)),
     }
 

@@ -1,6 +1,7 @@
 """The platform is away while a job runs: for minutes that is waited out, for longer it is reported."""
 
 import random
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -46,6 +47,10 @@ def test_four_minutes_of_every_kind_of_failure_are_waited_out(tmp_path: Path) ->
         assert here.clock.passed >= max(4 * MINUTE, runs)
     assert (result.code, result.outputs["status"]) == (0, "COMPLETE")
     assert result.log.job_log == b"before\nduring\nafter\n"
+    # Once a minute, and when it is over.
+    *failed, over = [line for line in result.log.lines if re.match(r"Could (not )?read the job\b(?!')", line)]
+    assert 4 <= len(failed) <= 5
+    assert re.fullmatch(r"Could read the job, after [34] min( \d+ s)? of trying\.", over)
 
 
 def test_six_minutes_are_an_error_that_names_the_job(tmp_path: Path) -> None:
