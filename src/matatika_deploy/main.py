@@ -11,12 +11,12 @@ from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.github.inputs import read_secrets, read_settings
 from matatika_deploy.github.state import Stage
 from matatika_deploy.outcome import Outcome, StepResult
-from matatika_deploy.platform.job import Job, JobStatus
+from matatika_deploy.platform.job import JobStatus
 from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Cancelled, CancelScope, Clock, DeadlineExceeded
 from matatika_deploy.runtime.limits import DEFAULT, Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_deploy.step import Step
-from matatika_deploy.text import format_duration, one_line
+from matatika_deploy.text import one_line
 
 _LONGEST_MESSAGE = 500
 
@@ -112,7 +112,7 @@ def deploy(step: Step) -> StepResult:
         return shutdown.over(step, deployment)
     result = shutdown.finish(step, deployment)
     # The step's result comes only after the pipelines.
-    step.commands.info(f"The deployment succeeded{_after(deployment.job)}.")
+    step.commands.info(f"The deployment succeeded{outcome.after(deployment.job)}.")
     # One after the other, up to the first that does not succeed.
     while step.not_run and result.is_good:
         run = step.start_run(step.not_run[0])
@@ -120,12 +120,8 @@ def deploy(step: Step) -> StepResult:
         is_last = not step.not_run or run.job.status != JobStatus.COMPLETE
         result = (shutdown.over if is_last else shutdown.finish)(step, run)
         if result.is_good:
-            step.commands.info(f"Pipeline '{run.pipeline}' succeeded{_after(run.job)}.")
+            step.commands.info(f"Pipeline '{run.pipeline}' succeeded{outcome.after(run.job)}.")
     return result
-
-
-def _after(job: Job) -> str:
-    return "" if job.duration is None else f" after {format_duration(job.duration)}"
 
 
 def report(environ: Mapping[str, str], commands: WorkflowCommands, step: Step | None, result: StepResult) -> None:

@@ -64,11 +64,9 @@ def ended(job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
 
     `reason` says why it failed, if that is known; else the hint is `where_to_look`.
     """
-    spent = "" if job.duration is None else f" after {format_duration(job.duration)}"
-    code = "" if job.exit_code is None else f" (exit code {job.exit_code})"
     if job.status == JobStatus.COMPLETE:
-        return StepResult(Outcome.SUCCESS, 0, "Deployed", f"Job {job.id} is {job.status}{spent}.")
-    end = f"Job {job.id} ended with {job.status}{code}{spent}."
+        return StepResult(Outcome.SUCCESS, 0, "Deployed", f"Job {job.id} is {job.status}{after(job)}.")
+    end = _end(job)
     if job.status == JobStatus.STOPPED:
         why = (job.message and reason) or "Somebody stopped it, or it reached the platform's own limit."
         # What the log says last is no reason to stop a job, but tells where it was.
@@ -86,10 +84,18 @@ def ended(job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
 
 def pipeline_ended(name: str, job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
     """The result of a pipeline's run that did not succeed after the deployment."""
-    code = "" if job.exit_code is None else f" (exit code {job.exit_code})"
-    end = f"Job {job.id} ended with {job.status}{code}."
-    why = f"'{name}': {sentence(reason)} {end}" if reason else f"'{name}': {end}"
+    why = f"'{name}': {sentence(reason)} {_end(job)}" if reason else f"'{name}': {_end(job)}"
     return StepResult(Outcome.FAILURE, 1, "Pipeline failed", why, "" if reason else where_to_look)
+
+
+def _end(job: Job) -> str:
+    code = "" if job.exit_code is None else f" (exit code {job.exit_code})"
+    return f"Job {job.id} ended with {job.status}{code}{after(job)}."
+
+
+def after(job: Job) -> str:
+    """Say how long a job took: " after 3 min"; "" if that is not known."""
+    return "" if job.duration is None else f" after {format_duration(job.duration)}"
 
 
 def with_pipelines(result: StepResult, pipelines: Sequence[str]) -> StepResult:

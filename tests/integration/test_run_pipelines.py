@@ -283,7 +283,7 @@ class TestFailure:
             failed = own_runs(here.simulator)[1]
         assert (result.code, result.outputs["outcome"]) == (1, "failure")
         assert the_error(result) == (
-            f"Pipeline failed: 'fails': ERROR no such table. Job {failed.id} ended with ERROR (exit code 1). "
+            f"Pipeline failed: 'fails': ERROR no such table. Job {failed.id} ended with ERROR (exit code 1) after 2 s. "
             "The deployment itself succeeded. Not run: 'b'."
         )
         assert result.outputs["message"] == the_error(result)
