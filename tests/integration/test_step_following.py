@@ -184,7 +184,7 @@ class TestAnotherDeployment:
     """A deployment that somebody else triggered stands in the way."""
 
     def test_is_waited_for(self, tmp_path: Path) -> None:
-        scenario = {"job": {"runs": 5, "log": LOG_PARTS}, "other-jobs": [{"since": "start", "at": "-1m", "runs": 80}]}
+        scenario = {"job": {"runs": 5, "log": LOG_PARTS}, "other-jobs": [{"since": "start", "at": "-1m", "runs": 140}]}
         ended = follow(tmp_path, scenario)
         (other, job) = ended.simulator.jobs
         assert ended.result.code == 0
@@ -192,6 +192,8 @@ class TestAnotherDeployment:
         assert ended.result.outputs["job-id"] == job.id
         assert (other.status, other.withdrawn) == ("COMPLETE", False)
         assert [entry.status for entry in ended.simulator.calls("trigger")] == [409, 202]
+        # Of the 80 s, the first 20 are looked at once a second.
+        assert 40 < len(ended.simulator.calls("job")) < 65
         log = ended.result.log
         assert any(other.id in line and "waiting" in line for line in log.lines)
         assert log.said("error") == log.said("warning") == []

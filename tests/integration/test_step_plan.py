@@ -10,6 +10,7 @@ import pytest
 
 from matatika_simulator import constants
 from tests.integration.faults.faults import api_error, html
+from tests.support import page
 from tests.support.peer import answer, silence
 from tests.support.result import Result
 from tests.support.stage import Stage, check_out, stage_with_pipelines
@@ -29,6 +30,7 @@ LINES = [
     "~ changed: timeout: 300 → 900; schedule: - → 0 0 6 * * *",
     "- gone: deleted: its file pipelines/gone.yml is gone",
 ]
+REPOSITORY = constants.REPOSITORY_URL.removeprefix("https://github.com/")
 UNKNOWN = "What the deployment changes is not known."
 API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 
@@ -116,6 +118,10 @@ def test_dry_run_says_what_merging_would_do(tmp_path: Path, environ: dict[str, s
     assert plan_of(result) == PLAN
     assert plan_lines(result) == LINES
     assert "The deployment would delete 'gone', since the files are gone." in result.log.said("warning")
+    said = page.render(result.summary).text
+    assert "Files: workspace 1, pipeline 3." in said
+    assert "Signed in with an API key." in said
+    assert f"The workspace 'Simulated workspace' is READY, and deploys {REPOSITORY}, branch main." in said
 
 
 class TestOnDelete:

@@ -296,6 +296,7 @@ class TestConflict:
 
         def run_another() -> None:
             workspace.add("other", status="RUNNING")
+            workspace.add("third", status="COMPLETE")
             workspace.clock.call_later(50, lambda: workspace.jobs[0].update(status="COMPLETE"))
 
         def conflict() -> Response:
@@ -309,6 +310,8 @@ class TestConflict:
         assert workspace.sent[1] >= 50
 
     def test_conflict_that_nothing_explains_lasts_two_minutes_at_most(self, workspace: Workspace) -> None:
+        workspace.add("run", status="RUNNING", kind="PIPELINE_RUN")
+        workspace.clock.call_later(500, lambda: workspace.jobs[0].update(status="COMPLETE"))
         with pytest.raises(RequestRejected, match="Conflict") as caught:
             workspace.run(workspace.refuse)
         assert caught.value.title == "Another deployment is running"
