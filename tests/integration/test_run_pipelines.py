@@ -413,7 +413,7 @@ def ready_list(simulator: Simulator) -> bytes:
 
 def late(exchange: Exchange) -> None:
     """Give no answer until the step's time is over."""
-    exchange.time_passes(20)
+    exchange.peer.clock.advance(20)
     exchange.reset()
 
 
@@ -441,7 +441,7 @@ class TestTimeout:
 
 
 class TestCancel:
-    """`test_cancel_pipelines.py` signals a step at every point; here are the policy, and moments that take a clock."""
+    """`test_cancel.py` signals a step at every point; here are the policy, and moments that take a clock."""
 
     @pytest.mark.parametrize(("option", "code"), [("on-cancel", 143), ("on-timeout", 4)])
     def test_run_is_left_if_that_is_wanted(self, tmp_path: Path, option: str, code: int) -> None:

@@ -233,7 +233,7 @@ class TestAnotherDeployment:
 def test_job_whose_answer_was_lost_is_found_however_roughly_its_creation_is_told(tmp_path: Path) -> None:
     def late(exchange: Exchange) -> None:
         # The answer, and so its `Date`, falls into the beginning of the next second.
-        exchange.time_passes(0.0005)
+        exchange.peer.clock.advance(0.0005)
         relay(exchange)
 
     clock = FakeClock(1_700_000_000.99959)

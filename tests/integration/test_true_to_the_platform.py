@@ -55,7 +55,7 @@ without_queued: Final = each_job(lambda job: [job] if job["status"] != "QUEUED" 
 
 def asking(exchange: Exchange, target: str) -> Exchange:
     """Return an exchange for another address of the platform."""
-    return Exchange(exchange.peer, exchange._connection, replace(exchange.request, target=target))
+    return replace(exchange, request=replace(exchange.request, target=target))
 
 
 def oldest_first(exchange: Exchange) -> None:

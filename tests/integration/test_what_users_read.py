@@ -20,7 +20,7 @@ from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import constants
 from tests.support import page
-from tests.support.peer import Exchange, after_effect, answer, close, reset
+from tests.support.peer import after_effect, answer, close, hang, reset
 from tests.support.result import Result
 from tests.support.stage import Stage, stage
 from tests.support.step import PATIENT
@@ -96,13 +96,6 @@ def checkout(schedule: str = "0 0 1 * * *") -> Callable[[Stage], None]:
 
 def refuse(at: Stage) -> None:
     at.peer.refuse(None)
-
-
-def never_answer(exchange: Exchange) -> None:
-    exchange.time_passes(SIGNALLED)
-    # The signal is noticed in real time; from then on the step's patience is in seconds of the clock.
-    while not exchange.is_gone(0.05):
-        exchange.time_passes(1)
 
 
 def behind_a_proxy(at: Stage) -> None:
@@ -242,7 +235,7 @@ TABLE = [
     when(
         "A webhook's step is cancelled while its answer is awaited.",
         RUNNING,
-        on("webhook", never_answer),
+        on("webhook", hang),
         signalled=signal.SIGINT,
         **WEBHOOK,
     ).reads("""

@@ -3,13 +3,14 @@
 import gzip
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any, Final
 
-from tests.support.peer import Behaviour, Exchange, answer, close, drip, raw, reset, silence
+from tests.support.peer import Behaviour, Exchange, answer, close, raw, reset, silence
 
 HTML: Final = b"<!DOCTYPE html><html><body><h1>Bad Gateway</h1></body></html>"
 
@@ -85,6 +86,13 @@ def _retry_after(value: str) -> Behaviour:
     return html(429, headers={"Retry-After": value})
 
 
+def _drip(exchange: Exchange) -> None:
+    """Send a byte at a time until the client has enough."""
+    exchange.peer.clock.advance(60)
+    while exchange.send(b"x"):
+        time.sleep(0.02)
+
+
 def _redirect_to_itself(exchange: Exchange) -> None:
     answer(307, headers={"Location": exchange.peer.url + exchange.request.target})(exchange)
 
@@ -130,7 +138,7 @@ FAULTS: Final = (
     Fault("reset inside the body", Kind.LOST, _half(reset)),
     Fault("silence before the headers", Kind.SILENT, silence(30), in_steps=True),
     Fault("silence inside the body", Kind.SILENT, _half(silence(30))),
-    Fault("a byte every second", Kind.SILENT, drip(_HALF_A_HEAD * 1000, 60)),
+    Fault("a byte every second", Kind.SILENT, _drip),
     Fault("`408`", Kind.LOST, html(408)),
     Fault("`500`", Kind.LOST, api_error(500)),
     Fault("`502` with HTML", Kind.LOST, html(502), in_steps=True),

@@ -18,7 +18,7 @@ from tests.integration.faults.faults import FAULTS, Fault, Kind, api_error, html
 from tests.integration.faults.reliability import FILE, written
 from tests.integration.faults.table import RUNNING, STORIES, TIMEOUT, Expected, Row, rows
 from tests.support.clock import FakeClock
-from tests.support.peer import Behaviour, Exchange, Peer, after_effect, answer, relay, reset, then_refuse
+from tests.support.peer import Behaviour, Exchange, Peer, after_effect, answer, reset
 from tests.support.platform import Reports, make_platform
 from tests.support.result import Result
 from tests.support.stage import check_out, stage
@@ -51,7 +51,7 @@ BEFORE: Final = {
 }
 LAST_LOOK: Final[Mapping[str, Callable[[Peer, bytes], bool]]] = {
     "ready": lambda peer, answered: b'"COMPLETE"' in answered and peer.count("runs") == 0,
-    "withdraw": lambda peer, _: peer.clock is not None and peer.clock.passed >= TIMEOUT,
+    "withdraw": lambda peer, _: peer.clock.passed >= TIMEOUT,
     "delete": lambda peer, _: peer.count("withdraw") > 0,
 }
 # They are tried for 10 s at most.
@@ -127,12 +127,13 @@ def refuse_before(row: Row, peer: Peer) -> None:
         peer.on("job", refusing_once(LAST_LOOK[row.call], seconds))
     else:
         call, number = BEFORE[row.call]
-        lost = after_effect(reset) if row.call in AFTER_A_LOST_ANSWER else relay
-        peer.on(call, then_refuse(seconds, lost), {number})
+        peer.on(call, refusing_once(lambda *_: True, seconds, is_lost=row.call in AFTER_A_LOST_ANSWER), {number})
 
 
-def refusing_once(condition: Callable[[Peer, bytes], bool], seconds: float | None) -> Behaviour:
-    """Refuse connections from the first answer on for which a condition holds."""
+def refusing_once(
+    condition: Callable[[Peer, bytes], bool], seconds: float | None, *, is_lost: bool = False
+) -> Behaviour:
+    """Refuse connections from the first answer on for which a condition holds; that answer may be lost."""
     has_refused = False
 
     def behave(exchange: Exchange) -> None:
@@ -141,7 +142,7 @@ def refusing_once(condition: Callable[[Peer, bytes], bool], seconds: float | Non
         if not has_refused and condition(exchange.peer, data):
             has_refused = True
             exchange.peer.refuse(seconds)
-        exchange.send(data)
+        exchange.send(b"" if is_lost else data)
 
     return behave
 

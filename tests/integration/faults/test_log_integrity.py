@@ -3,6 +3,7 @@
 import random
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.integration.faults.faults import html, unchunked
-from tests.support.peer import Behaviour, Exchange, answer, close, cut, relay, reset, silence
+from tests.support.peer import Behaviour, Exchange, answer, close, relay, reset, silence
 from tests.support.result import Result
 from tests.support.stage import stage
 
@@ -137,6 +138,23 @@ def test_any_log_survives_any_breaks(stream: str, pieces: list[bytes], breaks: l
         for number, behaviour in enumerate(behaviours, 1):
             here.peer.on("logs", behaviour, {number})
         assert_whole(here.run(), b"".join(pieces))
+
+
+def cut(after: int, then: Behaviour = reset) -> Behaviour:
+    """Pass so many bytes of the platform's answer on, its head included, and then misbehave."""
+
+    def behave(exchange: Exchange) -> None:
+        left = after
+        with closing(exchange.peer.ask_platform(exchange.request)) as pieces:  # type: ignore[type-var]
+            for piece in pieces:
+                exchange.send(piece[:left])
+                left -= len(piece)
+                if left <= 0:
+                    break
+        if left <= 0:
+            then(exchange)
+
+    return behave
 
 
 def cut_in_chunks(after: int, size: int) -> Behaviour:
