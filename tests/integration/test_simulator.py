@@ -1,5 +1,7 @@
 """The simulated platform answers each call as the published document and the reference of the real one say."""
 
+import hashlib
+import hmac
 import json
 import re
 import time
@@ -22,18 +24,17 @@ from matatika_simulator.platform import Platform
 from matatika_simulator.scenario import Scenario
 from tests.support.api_client import (
     DEPLOYMENTS,
-    JOBS,
     NOW,
-    OTHER_ID,
-    PIPELINES,
     UNKNOWN,
-    WEBHOOK,
     WORKSPACE,
     ApiClient,
-    sign,
     simulated,
 )
 
+OTHER_ID = "00000000-51a1-4000-8000-000000000002"
+WEBHOOK = f"{DEPLOYMENTS}/github-webhook"
+JOBS = f"{WORKSPACE}/jobs"
+PIPELINES = f"{WORKSPACE}/pipelines"
 DATA = Path(__file__).parents[1] / "data"
 PUBLISHED = json.loads((DATA / "openapi-deployments.json").read_text("utf-8"))
 
@@ -55,6 +56,11 @@ REFERENCE = {
 }
 # Pipelines are in the reference only.
 UNPUBLISHED = {"token", "pipelines", "run", "runs"}
+
+
+def sign(body: bytes, secret: str = constants.DEPLOYMENT_SECRET) -> dict[str, str]:
+    """The header that signs a webhook's body."""
+    return {"X-Hub-Signature": "sha1=" + hmac.new(secret.encode(), body, hashlib.sha1).hexdigest()}
 
 
 def closed(schema: Any, name: str = "") -> Any:
@@ -148,7 +154,7 @@ def make_every_call(api: ApiClient) -> None:
         check("pipelines", path + "/pipelines")
     check("withdraw", f"{job}/stopped", f"/jobs/{UNKNOWN}/stopped", f"{job}/stopped")
     check("webhook", WEBHOOK, WEBHOOK, data=b"{}", headers=sign(b"{}"))
-    api.clock.now += 3
+    api.clock.advance(3)
     check("job", f"/jobs/{api.jobs[-1].id}")
     check("delete", job, job)
     for changed in ({}, {"client_id": "x"}, {"audience": "x"}, {"grant_type": "x"}):
@@ -189,12 +195,12 @@ class TestDeployments:
             }
             assert (queued["status"], queued["created"]) == ("QUEUED", "2023-11-14T22:13:20.123456")
             assert not {"startTime", "commitId", "endTime", "exitCode"} & set(queued)
-            api.clock.now += 10
+            api.clock.advance(10)
             running = api.get(root)
             assert (running["status"], running["commitId"]) == ("RUNNING", constants.COMMIT_ID)
             assert running["startTime"] == "2023-11-14T22:13:30.123456"
             assert not {"endTime", "exitCode"} & set(running)
-            api.clock.now += 3
+            api.clock.advance(3)
             ended = api.get(root)
             assert (ended["status"], ended.get("exitCode")) == (ends, {"ERROR": 7, "COMPLETE": 0}.get(ends))
             assert ended["endTime"] == "2023-11-14T22:13:33.123456"
@@ -209,9 +215,9 @@ class TestDeployments:
             api.trigger()
             assert_api_error(api.call("POST", DEPLOYMENTS), 409, DEPLOYMENTS)
             assert api.call("POST", f"/workspaces/{OTHER_ID}/deployments").status_code == 202
-            api.clock.now += 19.9
+            api.clock.advance(19.9)
             assert api.call("POST", DEPLOYMENTS).status_code == 409
-            api.clock.now += 0.1
+            api.clock.advance(0.1)
             api.trigger()
             assert [job.status for job in api.jobs] == ["RUNNING", "COMPLETE", "ERROR", "QUEUED"]
 
@@ -219,10 +225,10 @@ class TestDeployments:
         with simulated(job={"runs": "forever"}, withdrawal={"takes": "2s"}) as api:
             path = f"/jobs/{api.trigger()['id']}"
             assert api.call("PUT", f"{path}/stopped").status_code == 202
-            api.clock.now += 1.9
+            api.clock.advance(1.9)
             assert api.get(path)["status"] == "RUNNING"
             assert api.call("PUT", f"{path}/stopped").status_code == 202
-            api.clock.now += 0.2
+            api.clock.advance(0.2)
             ended = api.get(path)
             assert (ended["status"], ended["endTime"]) == ("STOPPED", "2023-11-14T22:13:22.123456")
             assert api.call("PUT", f"{path}/stopped").status_code == 409
@@ -235,7 +241,7 @@ class TestDeployments:
             assert api.call("PUT", path).status_code == (200 if queued == "accept" else queued)
             assert api.jobs[0].withdrawn == (queued == "accept")
             if queued != "accept":
-                api.clock.now += 10
+                api.clock.advance(10)
                 assert api.call("PUT", path).status_code == 200
             assert api.jobs[0].status == "STOPPED"
 
@@ -307,10 +313,10 @@ class TestPipelines:
             for _ in range(4):
                 pipeline = listed(api)["a"]
                 seen.append((pipeline["timeout"], pipeline["status"], len(api.jobs)))
-                api.clock.now += 1
+                api.clock.advance(1)
             assert seen == [(0, "READY", 1), (9, "PROVISIONING", 2), (9, "PROVISIONING", 2), (9, status, 2)]
             api.trigger()
-            api.clock.now += 1
+            api.clock.advance(1)
             assert [job.type for job in api.jobs] == ["WORKSPACE_DEPLOY", "PIPELINE_CONFIG", "WORKSPACE_DEPLOY"]
 
     @pytest.mark.parametrize("ends", ["COMPLETE", "ERROR", "withdrawn"])
@@ -323,7 +329,7 @@ class TestPipelines:
             job = api.trigger()
             if ends == "withdrawn":
                 api.call("PUT", job["_links"]["withdraw job"]["href"])
-            api.clock.now += 1
+            api.clock.advance(1)
             succeeded = ends == "COMPLETE"
             assert list(listed(api)) == (["new", "after"] if succeeded else ["old", "after"])
             consequences = [(state.type, state.pipeline) for state in api.jobs[1:]]
@@ -350,7 +356,7 @@ class TestAccess:
         with simulated(rate_limit={"requests": 2, "per": "1s", "retry-after": 3}) as api:
             answers = []
             for pause in (0, 0.5, 0.2, 0.3, 0, 0.5):
-                api.clock.now += pause
+                api.clock.advance(pause)
                 answers.append(api.call("GET", WORKSPACE))
                 assert api.get_token().status_code == 200
             assert [answer.status_code for answer in answers] == [200, 200, 429, 200, 429, 200]
@@ -374,7 +380,7 @@ class TestLogs:
     def test_begin_with_the_line_asked_for(self, sequence: object, content: bytes, log: Any) -> None:
         with simulated(job={"runs": 3, "log": log}) as api:
             link = api.trigger()["_links"]["logs"]["href"].partition("?")[0]
-            api.clock.now += 3
+            api.clock.advance(3)
             answer = api.call("GET", link, params={"sequence": str(sequence)}, headers={"Accept": "Text/Plain"})
         assert (answer.status_code, answer.content) == (200, content)
         assert answer.headers["Content-Type"] == "text/plain;charset=UTF-8"
@@ -387,13 +393,13 @@ class TestLogs:
                 assert answer.status_code == 200
                 seen = b""
                 for pause, expected in [(5, b"zero\n"), (1, b"zero\none\n"), (1, WHOLE)]:
-                    api.clock.now += pause
+                    api.clock.advance(pause)
                     while seen != expected:
                         seen += answer.raw.read1()
                 rest = pool.submit(answer.raw.read)
                 time.sleep(0.05)
                 assert not rest.done()
-                api.clock.now += 1
+                api.clock.advance(1)
                 assert rest.result(timeout=10) == b""
             assert api.call("GET", link.replace("=0", "=4")).status_code == 204
 

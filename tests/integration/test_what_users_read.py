@@ -19,7 +19,7 @@ import pytest
 from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import constants
-from tests.support import page
+from tests.support.page import Page
 from tests.support.peer import after_effect, answer, close, hang, reset
 from tests.support.result import Result
 from tests.support.stage import Stage, stage
@@ -518,7 +518,7 @@ def assert_is_told_alike(result: Result) -> None:
     assert end.startswith(message)
     hint = end.removeprefix(message).partition(" More: ")[0].strip()
     title, _, happened = message.partition(": ")
-    summary = page.render(result.summary).text.replace("\u200b", "").strip()
+    summary = Page(result.summary).text.replace("\u200b", "").strip()
     assert [line for line in summary.split("\n") if line][: 3 if hint else 2] == [
         summary[: summary.index(title) + len(title)],
         happened,

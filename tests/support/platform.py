@@ -1,15 +1,12 @@
 """The platform's side of a step on its own: a client on a clock that tests move, and a network that tests script."""
 
-from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO
-from queue import SimpleQueue
+from collections.abc import Callable, Mapping
 
-import requests
 from requests.structures import CaseInsensitiveDict
 
 from matatika_deploy.platform.auth import AccessToken
 from matatika_deploy.platform.client import Client, Contact, Platform
-from matatika_deploy.platform.http import Http, HttpConfig
+from matatika_deploy.platform.http import HttpConfig
 from matatika_deploy.platform.polling import Pace
 from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.platform.responses import Request, Response
@@ -19,8 +16,6 @@ from tests.support.clock import FakeClock
 
 API_URL = "https://app.example/api"
 TOKEN = "personal-t0ken"
-
-Answers = Callable[[Request], Response]
 
 
 class Reports:
@@ -37,52 +32,24 @@ class Reports:
         self.warnings.append(text)
 
 
-class ScriptedHttp(Http):
-    """A network on which `answers` gives every answer, or raises what the network would; and streams take `chunks`."""
+def make_client(
+    clock: FakeClock,
+    answers: Callable[[Request], Response] | None = None,
+    scope: CancelScope | None = None,
+    reports: Reports | None = None,
+    token: AccessToken | None = None,
+) -> Client:
+    """Make a client of one thread, whose pauses have no jitter.
 
-    def __init__(self, config: HttpConfig, answers: Answers) -> None:
-        super().__init__(config)
-        self._answers = answers
-        self.stream: SimpleQueue[bytes | None] = SimpleQueue()
-        """The body of answers that are opened, chunk by chunk; None ends one of them."""
-        self.asked = 0
-        """How many chunks were asked for: with the next one, the reader is done with all before."""
-
-    def exchange(self, request: Request) -> Response:
-        return self._answers(request)
-
-    def open(self, request: Request) -> requests.Response:
-        answered = self._answers(request)
-        opened = requests.Response()
-        opened.raw = BytesIO()
-        opened.status_code, opened.headers = answered.status, CaseInsensitiveDict(answered.headers)
-        return opened
-
-    def chunks(self, opened: requests.Response) -> Iterator[bytes]:
-        self.asked += 1
-        while (chunk := self.stream.get(timeout=10)) is not None:
-            yield chunk
-            self.asked += 1
-
-
-def make_platform(clock: FakeClock, reports: Reports, token: AccessToken | None = None) -> Platform:
-    """Make a platform whose pauses have no jitter."""
-    return Platform(
-        API_URL,
-        token or AccessToken(TOKEN),
-        HttpConfig({}, "test/1", limits=HttpLimits(total=5), now=clock.now),
-        Redactor(),
-        RetryPolicy(),
-        Pace(longest=10, jitter=0),
-        reports,
-        Contact(),
-    )
-
-
-def make_client(platform: Platform, scope: CancelScope, answers: Answers) -> Client:
-    """Make a client of one thread on a scripted network."""
-    client = Client(platform, scope)
-    client.http = ScriptedHttp(platform.http, answers)
+    `answers` gives every answer in place of the network, or raises what the network would.
+    """
+    http = HttpConfig({}, "test/1", limits=HttpLimits(total=5), now=clock.now)
+    told = reports or Reports()
+    token = token or AccessToken(TOKEN)
+    platform = Platform(API_URL, token, http, Redactor(), RetryPolicy(), Pace(longest=10, jitter=0), told, Contact())
+    client = Client(platform, scope or CancelScope(clock))
+    if answers:
+        client.http.exchange = answers  # type: ignore[method-assign, assignment]
     return client
 
 

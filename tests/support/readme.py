@@ -24,24 +24,19 @@ def headings(parsed: list[Token]) -> list[str]:
     return [token.content for before, token in pairwise(parsed) if before.type == "heading_open"]
 
 
-def blocks(parsed: list[Token], language: str) -> dict[str, str]:
-    """The code blocks of a language, each by the heading above it."""
-    found: dict[str, str] = {}
-    heading = ""
-    for before, token in pairwise(parsed):
-        if before.type == "heading_open":
-            heading = token.content
-        if token.type == "fence" and token.info == language:
-            assert heading not in found, f"two blocks under {heading}"
-            found[heading] = token.content
-    return found
+def _under(parsed: list[Token], heading: str) -> list[Token]:
+    return parsed[[token.type == "inline" and token.content == heading for token in parsed].index(True) :]
+
+
+def code(parsed: list[Token], language: str, heading: str) -> str:
+    """The first code block of a language under a heading."""
+    return next(token.content for token in _under(parsed, heading) if token.type == "fence" and token.info == language)
 
 
 def table(parsed: list[Token], heading: str) -> list[list[str]]:
     """The rows of the table under a heading: their cells, as they are written."""
-    start = next(index for index, token in enumerate(parsed) if (token.type, token.content) == ("inline", heading))
     rows: list[list[str]] = []
-    for token, following in pairwise(parsed[start:]):
+    for token, following in pairwise(_under(parsed, heading)):
         if token.type == "table_close":
             break
         if token.type == "tr_open":
@@ -62,5 +57,5 @@ EXAMPLES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT
 GITLAB = EXAMPLES["gitlab-ci.yml"]
 WORKFLOWS = {name: text for name, text in EXAMPLES.items() if text != GITLAB}
 """Those of GitHub."""
-SNIPPET = blocks(README, "yaml")["Quick start"]
-DOCKER = blocks(tokens("docs/platforms.md"), "bash")["Anywhere else"]
+SNIPPET = code(README, "yaml", "Quick start")
+DOCKER = code(tokens("docs/platforms.md"), "bash", "Anywhere else")

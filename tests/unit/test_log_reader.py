@@ -3,16 +3,19 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
+from queue import SimpleQueue
 from threading import Event
 
 import pytest
+import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matatika_deploy.platform import log
 from matatika_deploy.platform.job import Job
 from matatika_deploy.platform.log import FollowedLog, LineBuffer, LogReader
-from matatika_deploy.platform.responses import Request, Response
+from matatika_deploy.platform.responses import Request
 from matatika_deploy.runtime.cancellation import CancelScope, SystemClock, Task
 from tests.support import platform
 from tests.support.clock import FakeClock
@@ -34,10 +37,12 @@ class Reading:
         clock = FakeClock()
         self.scope = CancelScope(clock)
         """That of the test's own thread."""
-        made = platform.make_platform(clock, platform.Reports())
-        client = platform.make_client(made, CancelScope(clock), self._answer)
-        assert isinstance(client.http, platform.ScriptedHttp)
-        self._http = client.http
+        client = platform.make_client(clock)
+        client.http.open = self._open  # type: ignore[method-assign]
+        client.http.chunks = self._chunks  # type: ignore[method-assign]
+        self._stream: SimpleQueue[bytes | None] = SimpleQueue()
+        self._asked = 0
+        """How many chunks were asked for: with the next one, the reader is done with all before."""
         self.reader = LogReader(client, Job("1", "RUNNING"), self._sink, lambda: None, missing_until=0)
         self._task: Task[bool] | None = None
 
@@ -48,12 +53,12 @@ class Reading:
         """Let chunks arrive; None ends a stream."""
         for chunk in chunks:
             self._given += 1
-            self._http.stream.put(chunk)
+            self._stream.put(chunk)
 
     def wait_until_taken(self) -> None:
         """Wait until the reader asks for a chunk that was not given."""
         end = time.monotonic() + PATIENCE
-        while self._http.asked <= self._given:
+        while self._asked <= self._given:
             assert time.monotonic() < end
             time.sleep(0.001)
 
@@ -68,9 +73,18 @@ class Reading:
     def release_sink(self) -> None:
         self._may_print.set()
 
-    def _answer(self, request: Request) -> Response:
+    def _open(self, request: Request) -> requests.Response:
         self.starts.append(int(request.url.rpartition("=")[2]))
-        return platform.respond(FakeClock(), 200, headers={"Content-Type": "text/plain"})
+        opened = requests.Response()
+        opened.raw, opened.status_code = BytesIO(), 200
+        opened.headers["Content-Type"] = "text/plain"
+        return opened
+
+    def _chunks(self, opened: requests.Response) -> Iterator[bytes]:
+        self._asked += 1
+        while (chunk := self._stream.get(timeout=10)) is not None:
+            yield chunk
+            self._asked += 1
 
     def _sink(self, chunk: bytes) -> None:
         self.sink_was_entered.set()

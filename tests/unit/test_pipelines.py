@@ -20,7 +20,6 @@ from matatika_deploy.platform.pipelines import (
 )
 from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.platform.responses import InvalidResponse, Request, Response
-from matatika_deploy.runtime.cancellation import CancelScope
 from tests.support import platform
 from tests.support.clock import FakeClock
 
@@ -44,8 +43,7 @@ def client_that_gets(*pages: dict[str, Any]) -> tuple[Client, list[str]]:
         asked.append(parse_qs(urlsplit(request.url).query)["page"][0])
         return platform.respond(clock, 200, json.dumps(pages[min(int(asked[-1]), len(pages) - 1)]).encode())
 
-    reporting = platform.make_platform(clock, platform.Reports())
-    return platform.make_client(reporting, CancelScope(clock), respond), asked
+    return platform.make_client(clock, respond), asked
 
 
 class TestParse:

@@ -120,8 +120,7 @@ def called(token: AccessToken, statuses: list[int]) -> tuple[str, list[str]]:
         status = left.pop(0)
         return platform.respond(clock, status, b'{"status": %d, "message": "No"}' % status)
 
-    made = platform.make_platform(clock, platform.Reports(), token)
-    client = platform.make_client(made, CancelScope(clock), answer)
+    client = platform.make_client(clock, answer, token=token)
     title = ""
     while left:
         assert not title

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from matatika_deploy.findings import Finding, Level
 from matatika_deploy.github.summary import PlanRow, RunRow, SummaryPage, render
-from tests.support import page as rendered
+from tests.support.page import Page
 
 REPOSITORY = "https://github.com/acme/data"
 COMMIT = "1e81ff35a1e0d2a4b0c8d6f7e9a3b5c7d9e1f3a5"
@@ -104,14 +104,14 @@ def test_unknown_facts_are_left_out() -> None:
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "", "//evil.example", "HTTPS//x"])
 def test_only_web_addresses_become_links_and_none_leads_into_the_api(address: str) -> None:
-    links = {link or "" for link in rendered.render(render(FAILED)).links}
+    links = {link or "" for link in Page(render(FAILED)).links}
     assert links == {WORKSPACE_URL, COMMIT_URL, f"{BLOB_URL}/pipelines/rates.yml#L3"}
     page = FAILED._replace(workspace_url=address, commit_url=address, blob_url=address)
-    assert rendered.render(render(page)).links == []
+    assert Page(render(page)).links == []
 
 
 def test_a_branch_that_looks_like_a_host_makes_no_address() -> None:
-    page = rendered.render(render(PAGE._replace(branch="v1.x")))
+    page = Page(render(PAGE._replace(branch="v1.x")))
     assert page.links == [WORKSPACE_URL, COMMIT_URL]
     assert "acme/data@\u200bv1.x" in page.verbatim
 
@@ -176,7 +176,7 @@ def test_the_end_of_the_log_is_shown_as_text(tail: bytes, lines: list[str]) -> N
     ],
 )
 def test_a_finding_links_to_its_line(file: str, line: int | None, address: str | None) -> None:
-    found = rendered.render(with_findings(Finding(Level.ERROR, "Wrong.", file, line)))
+    found = Page(with_findings(Finding(Level.ERROR, "Wrong.", file, line)))
     assert found.links[:-2] == ([f"{BLOB_URL}/{address}"] if address else [])
 
 
@@ -196,7 +196,7 @@ def test_a_file_s_name_cannot_leave_its_cell() -> None:
 
 def shape(page: str) -> tuple[Sequence[str], Sequence[str]]:
     """The tags and headings of a page in which nothing is markup but our own."""
-    shown = rendered.render(page)
+    shown = Page(page)
     assert not shown.comments
     assert not re.search(r"@\w", shown.text)
     assert all(set(attributes) <= {"href"} for _, attributes in shown.elements)

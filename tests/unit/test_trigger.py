@@ -43,8 +43,7 @@ class Workspace:
         self.clock = FakeClock()
         self.reports = platform.Reports()
         self.scope = CancelScope(self.clock, deadline=1800)
-        made = platform.make_platform(self.clock, self.reports)
-        self.client = platform.make_client(made, self.scope, self._answer)
+        self.client = platform.make_client(self.clock, self._answer, self.scope, self.reports)
 
     def add(self, job_id: str, age: float = 0.0, status: str = "COMPLETE", kind: str | None = WORKSPACE_DEPLOY) -> None:
         """Put a job into the list that was created so many seconds ago by the platform's clock."""

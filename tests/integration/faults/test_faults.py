@@ -19,7 +19,7 @@ from tests.integration.faults.reliability import FILE, written
 from tests.integration.faults.table import RUNNING, STORIES, TIMEOUT, Expected, Row, rows
 from tests.support.clock import FakeClock
 from tests.support.peer import Behaviour, Exchange, Peer, after_effect, answer, reset
-from tests.support.platform import Reports, make_platform
+from tests.support.platform import make_client
 from tests.support.result import Result
 from tests.support.stage import check_out, stage
 
@@ -64,7 +64,7 @@ OUTCOMES: Final = {0: "success", 3: "error", 4: "timed-out"}
 def network() -> Iterator[tuple[Client, Peer]]:
     clock = FakeClock()
     with Simulator(clock=clock.now, held=clock.held) as simulator, Peer(simulator, clock) as peer:
-        yield Client(make_platform(clock, Reports()), CancelScope(clock, Signals(clock.monotonic))), peer
+        yield make_client(clock, scope=CancelScope(clock, Signals(clock.monotonic))), peer
 
 
 @pytest.mark.parametrize(
