@@ -17,6 +17,7 @@ from tests.integration.faults.faults import api_error, html
 from tests.support.peer import Behaviour, Exchange, Request, after_effect, hang, relay
 from tests.support.result import Command, Result
 from tests.support.stage import Stage, stage
+from tests.support.step import API_KEY, WEBHOOK
 
 INT: Final = signal.SIGINT
 TERM: Final = signal.SIGTERM
@@ -24,8 +25,6 @@ SIGNALS: Final = ([INT], [TERM], [INT, TERM], [TERM, INT, INT])
 RUNNING: Final = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
 QUEUED: Final = {"job": {"queued": "forever"}}
 LEAVE: Final = {"on_cancel": "leave"}
-API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-WEBHOOK: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 # How long a late answer takes.
 LATE: Final = 1.0
 SOMEBODY_ELSES: Final = {

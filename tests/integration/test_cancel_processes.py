@@ -16,11 +16,10 @@ from typing import Any, Final
 
 import pytest
 
-from matatika_simulator import Simulator, constants
+from matatika_simulator import Simulator
 from tests.support.result import Result
-from tests.support.step import Step, StepProcess
+from tests.support.step import API_KEY, Step, StepProcess
 
-API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 RUNNING: Final[dict[str, Any]] = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
 # Without a signal, whoever reads standard output has 30 s.
 HASTY: Final = 20.0

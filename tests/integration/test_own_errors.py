@@ -19,8 +19,8 @@ from typing import Any, Final
 import pytest
 
 import matatika_deploy
-from matatika_simulator import constants
 from tests.support.stage import stage
+from tests.support.step import API_KEY
 
 # What is made to fail may be what closes a connection: it is collected while that is no warning.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -33,14 +33,13 @@ ERRORS: Final[tuple[Callable[[], Exception], ...]] = (
     lambda: KeyError("boom"),
     lambda: RecursionError("boom"),
 )
-_API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 _LOG: Final = [{"text": "a line"}, {"text": "ERROR: no such table"}]
 STEPS: Final[Mapping[str, tuple[dict[str, Any], dict[str, str]]]] = {
     "succeeds": (
         {"job": {"runs": "5s", "log": _LOG}},
         {"logs": "stream", "preflight": "warn", "verify_source": "warn"},
     ),
-    "fails": ({"job": {"runs": "5s", "ends": "ERROR", "log": _LOG}}, {"logs": "on-failure", **_API_KEY}),
+    "fails": ({"job": {"runs": "5s", "ends": "ERROR", "log": _LOG}}, {"logs": "on-failure", **API_KEY}),
     "times out": ({"job": {"runs": "forever", "log": _LOG}}, {"logs": "stream", "timeout": "10s"}),
 }
 # Without these nothing can be printed at all, or nothing is waited for: see `test_process_has_the_last_word`.

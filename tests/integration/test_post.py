@@ -18,10 +18,8 @@ from tests.support.peer import Exchange
 from tests.support.result import StepLog
 from tests.support.secrecy import forms
 from tests.support.stage import Stage, stage
-from tests.support.step import POST, Step
+from tests.support.step import API_KEY, POST, WEBHOOK, Step
 
-API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-WEBHOOK: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 RUNNING: Final = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
 QUEUED: Final = {"job": {"queued": "forever"}}
 LEAVE: Final = {"on_cancel": "leave"}

@@ -18,6 +18,7 @@ from tests.integration.faults.faults import api_error, html
 from tests.support.peer import Exchange, after_effect, answer, relay, reset
 from tests.support.result import Result
 from tests.support.stage import Stage, stage_with_pipelines
+from tests.support.step import API_KEY
 
 A: Final = {"name": "a", "job": {"runs": "2s", "log": [{"text": "INFO  a runs"}]}}
 B: Final = {"name": "b", "job": {"runs": "2s", "log": [{"text": "INFO  b runs"}]}}
@@ -105,7 +106,7 @@ def test_another_exit_code_than_0_is_a_warning(tmp_path: Path) -> None:
 
 def test_webhook_triggers_and_an_api_key_runs_them(tmp_path: Path) -> None:
     given = {
-        **{"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET},
+        **API_KEY,
         **{"run_pipelines": "a,b", "deployment_secret": constants.DEPLOYMENT_SECRET},
     }
     with stage_with_pipelines(tmp_path, [A, B], None, {"tokens": {"expires-after-uses": 7}}, **given) as here:

@@ -16,6 +16,7 @@ from matatika_deploy.github.log_guard import Guard
 from matatika_simulator import constants
 from tests.support.result import StepLog
 from tests.support.stage import stage
+from tests.support.step import API_KEY
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 
@@ -104,8 +105,7 @@ def test_renewed_token_is_masked_while_a_line_of_the_log_is_unfinished(tmp_path:
     written = [log_item(b"x" * 100_000), log_item(b"the end\n", at="40s")]
     faults = [{"calls": "job", "requests": {"numbers": [3]}, "expire-token": True}]
     scenario = {"job": {"runs": "45s", "log": written}, "logs": {"stream": "held"}, "faults": faults}
-    key = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-    with stage(tmp_path, scenario, logs="stream", **key) as staged:
+    with stage(tmp_path, scenario, logs="stream", **API_KEY) as staged:
         result = staged.run()
         _, renewed = staged.simulator.issued_tokens
     reading = result.log

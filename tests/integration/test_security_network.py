@@ -13,7 +13,7 @@ from tests.support.peer import answer
 from tests.support.proxy import Proxy
 from tests.support.secrecy import check
 from tests.support.stage import stage
-from tests.support.step import Step
+from tests.support.step import API_KEY, Step
 from tests.support.tls import make_certificate
 
 QUICK = {"job": {"runs": "0s"}}
@@ -115,9 +115,8 @@ def test_a_proxy_that_refuses_the_password_is_asked_once(tmp_path: Path) -> None
 
 def test_a_netrc_and_a_proxy_of_the_process_alone_are_not_used(tmp_path: Path, proxy: Proxy) -> None:
     """Neither for the platform nor for the token endpoint, wherever the file lies."""
-    key = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
     with Simulator(QUICK) as simulator:
-        step = Step(tmp_path / "step", simulator, **key)
+        step = Step(tmp_path / "step", simulator, **API_KEY)
         for path in (Path(step.environ["HOME"], ".netrc"), Path(step.environ["HOME"], "_netrc"), tmp_path / "netrc"):
             path.write_text("default login someone password else\n", encoding="ascii")
             path.chmod(0o600)

@@ -11,10 +11,10 @@ import pytest
 
 from matatika_deploy.runtime.limits import HttpLimits, Limits
 from matatika_simulator import constants
-from tests.support.peer import Behaviour, Exchange, answer
+from tests.support.peer import Behaviour, Peer, answer, changed
 from tests.support.stage import stage
+from tests.support.step import API_KEY
 
-API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 WEBHOOK = {"deployment_secret": constants.DEPLOYMENT_SECRET}
 RELATIONS = ("self", "logs", "withdraw job", "delete job")
 
@@ -31,17 +31,12 @@ FORMS = [
 PATHS = [("///{evil}/x", "/../..//{evil}/x", "?//{evil}/x", "://{evil}/x")]
 
 
-def relinked(forms: tuple[str, ...]) -> Behaviour:
+def relinked(peer: Peer, forms: tuple[str, ...]) -> Behaviour:
     """Pass the platform's job on with links of those forms."""
-
-    def behave(exchange: Exchange) -> None:
-        head, _, body = exchange.platform_answer().partition(b"\r\n\r\n")
-        here, evil = (url.removeprefix("http://") for url in (exchange.peer.url, exchange.peer.elsewhere_url))
-        facts = {"evil": evil, "port": evil.partition(":")[2], "here": here}
-        links = {name: {"href": form.format(**facts)} for name, form in zip(RELATIONS, forms, strict=True)}
-        answer(int(head.split()[1]), json.dumps({**json.loads(body), "_links": links}).encode())(exchange)
-
-    return behave
+    here, evil = (url.removeprefix("http://") for url in (peer.url, peer.elsewhere_url))
+    facts = {"evil": evil, "port": evil.partition(":")[2], "here": here}
+    links = {name: {"href": form.format(**facts)} for name, form in zip(RELATIONS, forms, strict=True)}
+    return changed(lambda job: {**job, "_links": links})
 
 
 # A job that waits for ever and can only be deleted, so that a step needs each of its links in the end.
@@ -60,8 +55,8 @@ def test_a_call_to_another_origin_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("forms", [*FORMS, *PATHS], ids=ascii)
 def test_no_link_leads_to_another_origin(tmp_path: Path, forms: tuple[str, ...]) -> None:
     with stage(tmp_path, ENDLESS, **TO_THE_END) as staged:
-        staged.peer.on("trigger", relinked(forms))
-        staged.peer.on("job", relinked(forms))
+        staged.peer.on("trigger", relinked(staged.peer, forms))
+        staged.peer.on("job", relinked(staged.peer, forms))
         result = staged.run()
         (job,) = staged.simulator.jobs
         assert result.outputs["job-url"].startswith(f"{staged.peer.url}/")

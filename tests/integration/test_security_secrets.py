@@ -19,7 +19,7 @@ from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.step import Step
 from matatika_simulator import constants
 from tests.support import secrecy
-from tests.support.peer import Behaviour, Exchange, answer
+from tests.support.peer import Behaviour, Exchange, answer, changed
 from tests.support.result import Result
 from tests.support.stage import stage
 from tests.unit.test_redaction import BASE64_ENCODERS, ENCODERS
@@ -51,14 +51,12 @@ def in_round(number: int, secret: str = SECRET) -> Callable[[int], str]:
 def adding(fields: Mapping[str, Any], links: str = "") -> Behaviour:
     """Pass the platform's answer on with further fields, and with `links` as the query of each of its links."""
 
-    def behave(exchange: Exchange) -> None:
-        head, _, body = exchange.platform_answer().partition(b"\r\n\r\n")
-        value = json.loads(body)
+    def add(value: Any) -> Any:
         for link in value.get("_links", {}).values() if links else ():
             link["href"] += f"?q={links}"
-        answer(int(head.split(b" ", 2)[1]), json.dumps({**value, **fields}).encode())(exchange)
+        return {**value, **fields}
 
-    return behave
+    return changed(add)
 
 
 @pytest.mark.parametrize("number", range(0, len(ENCODINGS), 8))

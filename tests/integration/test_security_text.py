@@ -9,7 +9,7 @@ import pytest
 
 from matatika_simulator import constants
 from tests.support.page import Page
-from tests.support.peer import Behaviour, Exchange, answer
+from tests.support.peer import Behaviour, answer, changed
 from tests.support.repository import write_files
 from tests.support.result import Result, StepLog
 from tests.support.secrecy import forms
@@ -46,14 +46,9 @@ TAGS = {"h3", "h4", "p", "table", "thead", "tbody", "tr", "th", "td", "a", "code
 each_text = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 
 
-def changed(**fields: Any) -> Behaviour:
+def having(**fields: Any) -> Behaviour:
     """Pass the platform's answer on with other values in some fields."""
-
-    def behave(exchange: Exchange) -> None:
-        head, _, body = exchange.platform_answer().partition(b"\r\n\r\n")
-        answer(int(head.split()[1]), json.dumps({**json.loads(body), **fields}).encode())(exchange)
-
-    return behave
+    return changed(lambda value: {**value, **fields})
 
 
 LINK = rf"{constants.REPOSITORY_URL}/(?:commit/{constants.COMMIT_ID}$|blob/{constants.COMMIT_ID}/.*#L\d+$)"
@@ -101,11 +96,11 @@ def test_text_in_all_that_is_read_before_and_while_a_job_fails(tmp_path: Path, t
     with stage(tmp_path, {"job": job}, logs="stream", verify_source="warn", preflight="warn") as staged:
         name = readable[:60].replace("/", "_").replace("\0", "_")
         write_files(staged.step.workspace, {f"pipelines/{name}.yml": "version: ["})
-        staged.peer.on("workspace", changed(**dict.fromkeys(of_workspace, text)))
-        staged.peer.on("trigger", changed(status=text, _links=links))
+        staged.peer.on("workspace", having(**dict.fromkeys(of_workspace, text)))
+        staged.peer.on("trigger", having(status=text, _links=links))
         # By then the job may be over, whatever its status is.
-        staged.peer.on("job", changed(**dict.fromkeys(of_job, text), status=text), numbers=range(1, 3))
-        staged.peer.on("job", changed(**dict.fromkeys(of_job, text)))
+        staged.peer.on("job", having(**dict.fromkeys(of_job, text), status=text), numbers=range(1, 3))
+        staged.peer.on("job", having(**dict.fromkeys(of_job, text)))
         result = staged.run()
         shown = assert_harmless(result, staged)
         assert result.outputs["job-id"] == staged.simulator.jobs[0].id
@@ -127,7 +122,7 @@ def test_text_in_a_refusal_and_in_the_folder_of_the_workspace(tmp_path: Path, te
     with stage(tmp_path, logs="stream", verify_source="warn", preflight="warn") as staged:
         write_files(staged.step.workspace, {"README.md": ""})
         # With a control character it would not be taken for a folder at all.
-        staged.peer.on("workspace", changed(repositoryDirectory=re.sub(r"[\0-\x1f\x7f-\x9f]", " ", text)))
+        staged.peer.on("workspace", having(repositoryDirectory=re.sub(r"[\0-\x1f\x7f-\x9f]", " ", text)))
         staged.peer.on("job", answer(403, json.dumps(said).encode()))
         result = staged.run()
         assert_harmless(result, staged)

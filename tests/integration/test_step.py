@@ -18,13 +18,11 @@ from matatika_simulator import Simulator, constants
 from tests.support import secrecy
 from tests.support.clock import FakeClock
 from tests.support.stage import EndedStep, follow, stage
-from tests.support.step import Step
+from tests.support.step import API_KEY, WEBHOOK, Step
 from tests.support.tls import make_certificate, openssl_conf
 
 LOG = "INFO  Reading the workspace\n::set-output name=job-id::stolen\nWARN  Nearly there ##[error]x\nINFO  Déployé\n"
 QUICK: dict[str, Any] = {"job": {"queued": 0.2, "runs": 0.5, "log": [{"text": LOG}]}}
-API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-WEBHOOK = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 HOSTILE = """
 PYTHONWARNINGS=error PYTHONWARNDEFAULTENCODING=1 PYTHONDEVMODE=1 PYTHONOPTIMIZE=2 PYTHONIOENCODING=ascii:strict
 PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 PYTHONHASHSEED=0 LANG=C LC_ALL=POSIX TZ=Pacific/Kiritimati

@@ -13,7 +13,7 @@ from matatika_simulator import Simulator, constants
 from tests.support.clock import FakeClock
 from tests.support.peer import Exchange, Peer, answer, relay
 from tests.support.stage import follow, stage
-from tests.support.step import Step
+from tests.support.step import API_KEY, Step
 
 LOG = "INFO  Reading the workspace\n::error::of the log\nINFO  Déployé\n"
 LOG_PARTS = [{"at": "1s", "text": line} for line in LOG.splitlines()]
@@ -250,8 +250,7 @@ def test_job_whose_answer_was_lost_is_found_however_roughly_its_creation_is_told
 
 
 def test_call_gets_one_new_token_whatever_happens_between_its_attempts(tmp_path: Path) -> None:
-    key = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-    with stage(tmp_path, {"job": {"runs": 60}}, **key) as here:
+    with stage(tmp_path, {"job": {"runs": 60}}, **API_KEY) as here:
         # The first look takes three attempts, the second is refused for good.
         here.peer.on("job", answer(401), numbers={1, 4, 6})
         here.peer.on("job", answer(502), numbers={2, 5})

@@ -14,6 +14,7 @@ from tests.support import page
 from tests.support.peer import answer, silence
 from tests.support.result import Result
 from tests.support.stage import Stage, check_out, stage_with_pipelines
+from tests.support.step import API_KEY, WEBHOOK
 
 SECRET_PROPERTY = "pr0perty-0f-a-pipeline"
 GONE = {"name": "gone", "on-deploy": "delete"}
@@ -32,7 +33,6 @@ LINES = [
 ]
 REPOSITORY = constants.REPOSITORY_URL.removeprefix("https://github.com/")
 UNKNOWN = "What the deployment changes is not known."
-API_KEY = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 
 
 def plan_lines(result: Result) -> list[str]:
@@ -176,7 +176,7 @@ class TestNoPlan:
         [
             (None, {"preflight": "warn"}),
             (FILES, {"preflight": "off"}),
-            (FILES, {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}),
+            (FILES, WEBHOOK),
         ],
         ids=["no-checkout", "no-preflight", "no-token"],
     )

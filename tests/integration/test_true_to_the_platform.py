@@ -1,6 +1,5 @@
 """The platform as it is found: clocks that differ, lists that hide and do not sort, and whatever stands in front."""
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,25 +10,15 @@ import pytest
 
 from matatika_simulator import Simulator, constants
 from tests.integration.faults.faults import HTML, api_error
-from tests.support.peer import Behaviour, Exchange, after_effect, answer, raw, relay, reset
+from tests.support.peer import Behaviour, Exchange, after_effect, answer, changed, raw, relay, reset
 from tests.support.result import Result
 from tests.support.stage import Stage, stage
+from tests.support.step import API_KEY
 
 QUICK: Final = {"job": {"runs": "5s"}}
 WITH_LOG: Final = {"job": {"runs": "12s", "log": [{"text": "a line"}]}}
-API_KEY: Final = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 WEBHOOK: Final = {"deployment_secret": constants.DEPLOYMENT_SECRET}
 DEPLOYMENT: Final = "WORKSPACE_DEPLOY"
-
-
-def changed(change: Callable[[Any], Any], **more: Any) -> Behaviour:
-    """Pass the platform's answer on with its JSON changed."""
-
-    def behave(exchange: Exchange) -> None:
-        head, _, body = exchange.platform_answer().partition(b"\r\n\r\n")
-        answer(int(head.split(b" ", 2)[1]), json.dumps(change(json.loads(body))).encode(), **more)(exchange)
-
-    return behave
 
 
 def each_job(change: Callable[[dict[str, Any]], Iterable[dict[str, Any]]], **more: Any) -> Behaviour:

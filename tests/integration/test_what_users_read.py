@@ -23,7 +23,7 @@ from tests.support.page import Page
 from tests.support.peer import after_effect, answer, close, hang, reset
 from tests.support.result import Result
 from tests.support.stage import Stage, stage
-from tests.support.step import PATIENT
+from tests.support.step import API_KEY, PATIENT, WEBHOOK
 
 SIGNALLED = 3.0
 """Seconds after the start at which a step gets its signal."""
@@ -104,8 +104,6 @@ def behind_a_proxy(at: Stage) -> None:
 
 RUNNING = job(runs="forever", log=LOG)
 OTHER = {**RUNNING, "other-jobs": [{"at": "-30s", "runs": "forever"}]}
-API_KEY: dict[str, Any] = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-WEBHOOK: dict[str, Any] = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 HTML = answer(403, b"<!DOCTYPE html><title>Attention Required! | Cloudflare</title>", content_type="text/html")
 PAGE = answer(200, b"<!DOCTYPE html><title>Matatika</title>", content_type="text/html")
 LOST = after_effect(close)

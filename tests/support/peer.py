@@ -12,6 +12,7 @@ peer passes requests on and, where a test says so, does something else with the 
 A behaviour is a function of an `Exchange`. When it returns, the connection is closed in the ordinary way.
 """
 
+import json
 import re
 import socket
 import struct
@@ -167,6 +168,16 @@ def answer(
         head = re.sub(r"\{date\+(\d+)\}", lambda match: formatdate(now + int(match[1]), usegmt=True), head)
         exchange.send(head.encode("latin-1") + body)
         then(exchange)
+
+    return behave
+
+
+def changed(change: Callable[[Any], Any], **more: Any) -> Behaviour:
+    """Pass the platform's answer on with its JSON changed; `more` is for `answer`."""
+
+    def behave(exchange: Exchange) -> None:
+        head, _, body = exchange.platform_answer().partition(b"\r\n\r\n")
+        answer(int(head.split(b" ", 2)[1]), json.dumps(change(json.loads(body))).encode(), **more)(exchange)
 
     return behave
 

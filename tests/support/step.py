@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from matatika_deploy import post
 from matatika_deploy.main import main
@@ -21,6 +22,9 @@ from tests.support.result import Result, StepLog
 ROOT = Path(__file__).parents[2]
 MAIN = (sys.executable, str(ROOT / "entrypoint.py"))
 POST = (sys.executable, "-m", "matatika_deploy.post")
+# Inputs that give another credential than the personal token.
+API_KEY: dict[str, Any] = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
+WEBHOOK: dict[str, Any] = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
 # For a slow machine; what a test promises about time, it measures itself.
 PATIENCE = 60.0
 _LOOK_EVERY = 0.005

@@ -16,7 +16,7 @@ from tests.support.clock import FakeClock
 from tests.support.peer import Exchange, answer, raw
 from tests.support.result import Result
 from tests.support.stage import stage
-from tests.support.step import Step
+from tests.support.step import API_KEY, WEBHOOK, Step
 
 FEW: Final = settings(max_examples=6)
 
@@ -173,8 +173,7 @@ def test_step_whose_job_is_anything_ends_as_documented(
 @given(call=st.sampled_from(CALLS), behaviour=answers | broken_answers, count=st.integers(1, 3))
 def test_step_that_is_answered_with_anything_ends_as_documented(call: str, behaviour: Any, count: int) -> None:
     random.seed(3)
-    inputs = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
-    inputs |= {"deployment_secret": constants.DEPLOYMENT_SECRET} if call == "webhook" else {}
+    inputs = {**(WEBHOOK if call == "webhook" else {}), **API_KEY}
     ends = call in ("withdraw", "delete")
     job = {"queued": "forever"} if call == "delete" else {"runs": "forever" if ends else "1s", "log": [{"text": "x"}]}
     scenario = {"job": job, "withdrawal": {"queued": 409}}

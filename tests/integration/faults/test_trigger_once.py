@@ -12,7 +12,7 @@ from tests.integration.faults.faults import FAULTS, Fault, Kind, api_error, html
 from tests.support.clock import FakeClock
 from tests.support.peer import Behaviour, after_effect, reset, silence
 from tests.support.stage import stage
-from tests.support.step import Step
+from tests.support.step import WEBHOOK, Step
 
 QUICK: Final = {"runs": "5s"}
 ENDLESS: Final = {"runs": "forever"}
@@ -40,7 +40,7 @@ def others(count: int = 1, **plan: Any) -> list[dict[str, Any]]:
 class TestWithoutToken:
     """With `deployment-secret` alone there is no list to look at."""
 
-    INPUTS: Final = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+    INPUTS: Final = WEBHOOK
 
     @pytest.mark.parametrize("fault", OPEN, ids=str)
     def test_open_answer_is_an_error_that_says_so(self, fault: Fault, tmp_path: Path) -> None:
