@@ -1,6 +1,5 @@
 """What the end-to-end tests share: an engine, the image, a copy of the work tree."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -35,10 +34,8 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         capture_output=True,
         check=True,
     )
-    for name in listing.stdout.decode().split("\0"):
-        if name and (ROOT / name).is_file():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, copy / name)
+    names = listing.stdout.decode().rstrip("\0").split("\0")
+    copy_files(ROOT, copy, [name for name in names if (ROOT / name).is_file()])
     commit_all(copy)
     return copy
 

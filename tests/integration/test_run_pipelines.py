@@ -415,7 +415,7 @@ def ready_list(simulator: Simulator) -> bytes:
 def late(exchange: Exchange) -> None:
     """Give no answer until the step's time is over."""
     exchange.peer.clock.advance(20)
-    exchange.reset()
+    reset(exchange)
 
 
 class TestTimeout:

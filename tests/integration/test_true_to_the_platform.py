@@ -75,7 +75,7 @@ class TestLostAnswer:
         [
             pytest.param(reset, created_later(-30), id="the platform's clock is behind"),
             pytest.param(reset, created_later(5), id="the platform's clock is ahead"),
-            pytest.param(reset, created_later(-3, dated=False), id="the platform does not tell its clock"),
+            pytest.param(reset, created_later(-3, headers={"Date": None}), id="the platform does not tell its clock"),
             pytest.param(reset, oldest_first, id="the list is sorted oldest first"),
             pytest.param(reset, all_on_one_page, id="the list ignores paging"),
             pytest.param(reset, without_queued, id="the list does not show queued jobs"),

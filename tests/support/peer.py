@@ -34,7 +34,6 @@ from urllib3.util import connection as urllib3_connection
 from matatika_simulator import Simulator
 from tests.support.clock import FakeClock
 
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _PIECE = 256 * 1024
 # Between two looks at whether a client is to wait no longer (seconds).
 _LOOK_EVERY = 0.005
@@ -72,11 +71,6 @@ class Exchange:
             return False
         return True
 
-    def reset(self) -> None:
-        """Break the connection with a RST, at once."""
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self.connection.close()
-
     def wait_until_gone(self) -> None:
         """Keep the connection open, and say nothing, until the other side has closed it."""
         with suppress(OSError):
@@ -98,8 +92,9 @@ def relay(exchange: Exchange) -> None:
 
 
 def reset(exchange: Exchange) -> None:
-    """Break the connection before a byte of the answer."""
-    exchange.reset()
+    """Break the connection with a RST, at once."""
+    exchange.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    exchange.connection.close()
 
 
 def close(exchange: Exchange) -> None:
@@ -149,12 +144,11 @@ def answer(
     status: int,
     body: bytes = b"",
     *,
-    content_type: str | None = "application/json",
-    headers: Mapping[str, str] | None = None,
+    content_type: str = "application/json",
+    headers: Mapping[str, str | None] | None = None,
     then: Behaviour = close,
-    dated: bool = True,
 ) -> Behaviour:
-    """Answer with a status, headers (which may replace the usual ones) and a body, whatever the platform would say.
+    """Answer with a status, headers (which replace the usual ones, None by nothing) and a body.
 
     `{date+N}` in a header is the platform's time N seconds later.
     """
@@ -162,9 +156,9 @@ def answer(
     def behave(exchange: Exchange) -> None:
         usual = {"Date": "{date+0}", "Content-Type": content_type, "Content-Length": len(body), "Connection": "close"}
         given = {**usual, **(headers or {})}
-        lines = [f"{name}: {value}" for name, value in given.items() if value is not None and (dated or name != "Date")]
+        lines = [f"{name}: {value}" for name, value in given.items() if value is not None]
         head = "\r\n".join([f"HTTP/1.1 {status} {responses.get(status, '-')}", *lines, "", ""])
-        now = exchange.peer.platform_time()
+        now = exchange.peer.clock.now() + exchange.peer.simulator.scenario.clock_skew
         head = re.sub(r"\{date\+(\d+)\}", lambda match: formatdate(now + int(match[1]), usegmt=True), head)
         exchange.send(head.encode("latin-1") + body)
         then(exchange)
@@ -201,8 +195,7 @@ class Peer:
 
     def __init__(self, simulator: Simulator, clock: FakeClock | None = None) -> None:
         """`clock` is the simulator's, unless that has the real time."""
-        self.clock = clock or FakeClock()
-        self._simulator = simulator
+        self.simulator, self.clock = simulator, clock or FakeClock()
         self.clients: WeakValueDictionary[Any, _ClientSocket] = WeakValueDictionary()
         """The other ends of connections from this process, by their addresses."""
         self._connect = urllib3_connection.create_connection
@@ -284,15 +277,11 @@ class Peer:
         self._listener.listen()
         self._spawn(self._accept_all, self._listener)
 
-    def platform_time(self) -> float:
-        """The platform's clock: seconds since 1970."""
-        return self.clock.now() + self._simulator.scenario.clock_skew
-
     def ask_platform(self, request: Request) -> Iterator[bytes]:
         """Send a request to the platform, and give the bytes of its answer as they come."""
         kept = {name: value for name, value in request.headers.items() if name != "connection"}
         head = "".join(f"{name}: {value}\r\n" for name, value in {**kept, "connection": "close"}.items())
-        address = ("127.0.0.1", urlsplit(self._simulator.url).port or 0)
+        address = ("127.0.0.1", urlsplit(self.simulator.url).port or 0)
         with suppress(OSError), self._tracked(socket.create_connection(address)) as upstream:
             upstream.sendall(f"{request.method} {request.target} HTTP/1.1\r\n{head}\r\n".encode("latin-1"))
             upstream.sendall(request.body)
@@ -357,7 +346,7 @@ class Peer:
             body = stream.read(size)
         if len(body) < size:
             return None
-        call = self._simulator.call_of(method, urlsplit(target).path)
+        call = self.simulator.call_of(method, urlsplit(target).path)
         with self._lock:
             number = 1 + sum(request.call == call for request in self._requests)
             request = Request(call, number, self.clock.passed, method, target, headers, body)

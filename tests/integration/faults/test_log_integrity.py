@@ -168,7 +168,7 @@ def cut_in_chunks(after: int, size: int) -> Behaviour:
         whole = head + end + b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in [*pieces, b""])
         exchange.send(whole[:after])
         if after < len(whole):
-            exchange.reset()
+            reset(exchange)
 
     return behave
 
