@@ -15,7 +15,6 @@ from matatika_deploy.runtime.limits import HttpLimits, RetryPolicy
 from tests.support.clock import FakeClock
 
 API_URL = "https://app.example/api"
-TOKEN = "personal-t0ken"
 
 
 class Reports:
@@ -45,7 +44,7 @@ def make_client(
     """
     http = HttpConfig({}, "test/1", limits=HttpLimits(total=5), now=clock.now)
     told = reports or Reports()
-    token = token or AccessToken(TOKEN)
+    token = token or AccessToken("personal-t0ken")
     platform = Platform(API_URL, token, http, Redactor(), RetryPolicy(), Pace(longest=10, jitter=0), told, Contact())
     client = Client(platform, scope or CancelScope(clock))
     if answers:
