@@ -9,7 +9,7 @@ import pytest
 
 from matatika_deploy.main import main
 from matatika_deploy.runtime.signals import Signals
-from matatika_simulator import Simulator, constants
+from matatika_simulator import Simulator
 from tests.support.clock import FakeClock
 from tests.support.peer import Exchange, Peer, answer, relay
 from tests.support.stage import follow, stage
