@@ -10,7 +10,7 @@ import pytest
 
 from matatika_simulator import constants
 from tests.integration.faults.faults import api_error, html
-from tests.support import page
+from tests.support.page import Page
 from tests.support.peer import answer, silence
 from tests.support.result import Result
 from tests.support.stage import Stage, check_out, stage_with_pipelines
@@ -118,7 +118,7 @@ def test_dry_run_says_what_merging_would_do(tmp_path: Path, environ: dict[str, s
     assert plan_of(result) == PLAN
     assert plan_lines(result) == LINES
     assert "The deployment would delete 'gone', since the files are gone." in result.log.said("warning")
-    said = page.render(result.summary).text
+    said = Page(result.summary).text
     assert "Files: workspace 1, pipeline 3." in said
     assert "Signed in with an API key." in said
     assert f"The workspace 'Simulated workspace' is READY, and deploys {REPOSITORY}, branch main." in said
