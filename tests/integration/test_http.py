@@ -143,6 +143,12 @@ class TestConnections:
         with serving(serve) as port:
             assert fails(connect(), f"http://127.0.0.1:{port}/").failure is Failure.CONNECTION_LOST
 
+    def test_answer_that_takes_too_long_in_all_leaves_it_open(self) -> None:
+        http = Http(HttpConfig({}, "test/1", limits=HttpLimits(connect=5, read_timeout=5, total=0)))
+        with serving(answering(OK)[0]) as port:
+            assert fails(http, f"http://127.0.0.1:{port}/").failure is Failure.TOTAL_TIMEOUT
+            http.disconnect()
+
     def test_server_that_says_nothing_leaves_it_open(self) -> None:
         http = Http(HttpConfig({}, "test/1", limits=HttpLimits(connect=5, read_timeout=0.1)))
         with serving(drain) as port:

@@ -194,6 +194,11 @@ class TestNoPlan:
             (git / "config").write_text("[core]\n\tsparseCheckout = true\n")
             deploys_without_a_plan(here)
 
+    def test_of_a_checkout_that_is_not_there(self, tmp_path: Path) -> None:
+        with stage_with_pipelines(tmp_path, PIPELINES, FILES) as here:
+            here.step.environ["GITHUB_WORKSPACE"] = str(tmp_path / "nowhere")
+            deploys_without_a_plan(here)
+
     def test_of_a_checkout_without_a_workspace(self, tmp_path: Path) -> None:
         with stage_with_pipelines(tmp_path, PIPELINES, {}) as here:
             (here.step.workspace / "workspace.yml").rename(here.step.workspace / "README.md")

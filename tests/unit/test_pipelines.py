@@ -9,6 +9,7 @@ import pytest
 
 from matatika_deploy.errors import PipelineFailed, PlatformError
 from matatika_deploy.platform.client import Client
+from matatika_deploy.platform.pages import parse_page
 from matatika_deploy.platform.pipelines import (
     Named,
     Pipeline,
@@ -101,6 +102,13 @@ def test_every_page_is_read_once(pages: Sequence[dict[str, Any]], names: list[st
     client, numbers = client_that_gets(*pages)
     assert [found.name for found in list_pipelines(client, "/workspaces/w")] == names
     assert numbers == asked
+
+
+@pytest.mark.parametrize("body", [[], {}, {"_embedded": [1]}, {"_embedded": {"pipelines": {}}}])
+def test_answer_that_is_no_page_is_told_apart(body: object) -> None:
+    answered = platform.respond(FakeClock(), 200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with pytest.raises(InvalidResponse):
+        parse_page(answered, "pipelines")
 
 
 def test_list_without_end_is_an_error() -> None:
