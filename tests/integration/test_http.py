@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+import requests
 
 from matatika_deploy.platform.auth import AccessToken
 from matatika_deploy.platform.http import Http, HttpConfig
@@ -120,6 +121,18 @@ class TestConnections:
         http.disconnect()
         http.exchange(workspace(simulator))
         assert len({entry.client for entry in simulator.journal[-4:]}) == 2
+
+    def test_10_s_are_left_to_connect_and_30_s_between_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        patience: list[object] = []
+
+        def send(*_: object, timeout: object, **__: object) -> None:
+            patience.append(timeout)
+            raise requests.ConnectTimeout
+
+        monkeypatch.setattr(requests.Session, "send", send)
+        with pytest.raises(TransportError, match="no connection within 10 s"):
+            Http(HttpConfig({}, "x")).open(Request("call", "GET", "http://127.0.0.1:9/"))
+        assert patience == [(10.0, 30.0)]
 
     def test_port_that_nobody_listens_at_is_no_connection(self) -> None:
         with socket.socket() as reserved:

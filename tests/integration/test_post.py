@@ -263,14 +263,15 @@ def test_withdrawal_that_is_impossible_is_a_warning_that_names_the_job(
     assert is_broken or f"{simulator.api_url}/jobs/{JOB}" in warning
 
 
-def test_link_in_the_state_is_not_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+def test_link_in_the_state_is_not_followed(tmp_path: Path, is_elsewhere: bool) -> None:
     """State is text like any other: a credential does not follow where it leads."""
     with stage(tmp_path, RUNNING) as here:
-        href = f"{here.peer.elsewhere_url}/jobs/{JOB}/stopped"
+        href = f"{here.peer.elsewhere_url}/jobs/{JOB}/stopped" if is_elsewhere else "/api/by-link"
         job = {"id": JOB, "status": "RUNNING", "_links": {"withdraw job": {"href": href}}}
         leave_state(here.step, deployment="running", job=json.dumps(job))
         here.step.run_post()
-        assert here.simulator.calls("withdraw")[0].path == f"/api/jobs/{JOB}/stopped"
+        assert {entry.path for entry in here.simulator.journal if entry.method == "PUT"} == {f"/api/jobs/{JOB}/stopped"}
         assert not here.peer.was_called_elsewhere()
 
 

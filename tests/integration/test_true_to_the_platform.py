@@ -204,10 +204,11 @@ class TestFirstReads:
         assert result.code == 3
         assert result.log.said("error")[0].startswith("Sign-in failed: ")
 
-    def test_one_bad_gateway_is_no_warning(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("status", [502, 200])
+    def test_one_page_is_no_warning(self, status: int, tmp_path: Path) -> None:
         with stage(tmp_path, QUICK, verify_source="warn") as here:
-            here.peer.on("workspace", cloudflare(502), {1})
-            here.peer.on("jobs", cloudflare(502), {1})
+            here.peer.on("workspace", cloudflare(status), {1})
+            here.peer.on("jobs", cloudflare(status), {1})
             result = here.run()
             assert here.peer.count("workspace") == here.peer.count("jobs") == 2
             assert "Workspace not checked" not in result.log.own
@@ -302,8 +303,16 @@ class TestLog:
         assert b"20 %" in shown[0]
         assert result.log.job_log == b"".join(b"%d %%\r" % (10 * number) for number in range(1, 10)) + b"\n"
 
+    def test_answer_over_8_mebibytes_is_asked_for_again(self, tmp_path: Path) -> None:
+        with stage(tmp_path, QUICK) as here:
+            here.peer.on("job", changed(lambda job: {**job, "status": "ERROR", "message": "x" * 2**23}), {1})
+            assert here.run().code == 0
+
     @pytest.mark.parametrize("lines", [1, 3, 5])
-    def test_log_of_a_new_attempt_is_shown_from_its_beginning(self, lines: int, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("is_counted", [True, False])
+    def test_log_of_a_new_attempt_is_shown_from_its_beginning(
+        self, lines: int, is_counted: bool, tmp_path: Path
+    ) -> None:
         first = [b"first %d\n" % number for number in range(3)]
         second = [b"second %d\n" % number for number in range(lines)]
         with stage(tmp_path, {"job": {"runs": "12s"}}, logs="stream") as here:
@@ -317,7 +326,13 @@ class TestLog:
                 answer(200 if body else 204, body, content_type="text/plain")(exchange)
 
             here.peer.on("logs", logs)
-            here.peer.on("job", changed(lambda job: {**job, "attempt": int(is_second())}))
+
+            def seen(job: dict[str, Any]) -> dict[str, Any]:
+                if is_counted:
+                    return {**job, "attempt": int(is_second())}
+                return {**job, "status": "QUEUED"} if 6 < here.clock.passed < 8 else job
+
+            here.peer.on("job", changed(seen))
             result = here.run()
             assert result.code == 0
         assert result.log.job_log == b"".join(first + second)

@@ -122,6 +122,13 @@ def test_abandoned_reader_gives_the_held_end_of_the_last_line_and_takes_nothing_
     assert reading.reader.tail == b"one\ntwo"
 
 
+def test_tail_is_64_kibibytes_however_long_the_log_is(reading: Reading) -> None:
+    reading.start()
+    reading.give(*[b"x" * 1023 + b"\n"] * 100)
+    reading.wait_until_taken()
+    assert len(reading.reader.tail) == 64 * 1024
+
+
 def test_reader_that_is_stopped_at_the_sink_leaves_no_gap_and_feeds_no_tail(reading: Reading) -> None:
     """The chunk that is on its way may never be printed: the line after it must not be, either."""
     reading.block_sink()
