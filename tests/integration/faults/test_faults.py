@@ -18,7 +18,7 @@ from tests.integration.faults.faults import FAULTS, Fault, Kind, api_error, html
 from tests.integration.faults.reliability import FILE, written
 from tests.integration.faults.table import RUNNING, STORIES, TIMEOUT, Expected, Row, rows
 from tests.support.clock import FakeClock
-from tests.support.peer import Behaviour, Exchange, Peer, after_effect, answer, reset
+from tests.support.peer import Behaviour, Exchange, Peer, after_effect, answer, reset, silence
 from tests.support.platform import make_client
 from tests.support.result import Result
 from tests.support.stage import check_out, stage
@@ -214,13 +214,19 @@ def test_date_in_retry_after_is_seen_from_the_platforms_clock(skew: str, tmp_pat
     assert 8 <= second.at - first.at <= 8 * 1.25
 
 
-def test_log_that_fails_for_long_is_warned_of_once_and_comes_all_the_same(tmp_path: Path) -> None:
+SILENT = answer(200, b"", headers={"Content-Length": "4"}, content_type="text/plain", then=silence(30))
+
+
+@pytest.mark.parametrize(("behave", "warnings"), [(html(502), 1), (SILENT, 0)], ids=["fails", "is silent"])
+def test_log_that_fails_for_long_is_warned_of_once_and_comes_all_the_same(
+    behave: Behaviour, warnings: int, tmp_path: Path
+) -> None:
     log = [{"text": "one"}, {"at": "4m", "text": "two"}]
     with stage(tmp_path, {"job": {"runs": "5m", "log": log}}, logs="stream") as here:
-        here.peer.on("logs", html(502), range(1, 9))
+        here.peer.on("logs", behave, range(1, 9))
         result = here.run()
     assert result.code == 0
-    assert len(result.log.said("warning")) == 1
+    assert len(result.log.said("warning")) == warnings
     assert result.log.job_log == b"one\ntwo\n"
 
 
