@@ -11,7 +11,6 @@ from matatika_deploy.github.console import STANDARD_OUTPUT, Console, flush
 from matatika_deploy.github.inputs import read_secrets, read_settings
 from matatika_deploy.github.state import Stage
 from matatika_deploy.outcome import Outcome, StepResult
-from matatika_deploy.platform.job import JobStatus
 from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Cancelled, CancelScope, Clock, DeadlineExceeded
 from matatika_deploy.runtime.limits import DEFAULT, Limits
 from matatika_deploy.runtime.signals import Signals
@@ -108,7 +107,7 @@ def deploy(step: Step) -> StepResult:
         )
         return shutdown.submitted(step, deployment)
     step.follow(deployment)
-    if not step.not_run or deployment.job.status != JobStatus.COMPLETE:
+    if not step.not_run or not deployment.job.has_succeeded:
         return shutdown.over(step, deployment)
     result = shutdown.finish(step, deployment)
     # The step's result comes only after the pipelines.
@@ -117,7 +116,7 @@ def deploy(step: Step) -> StepResult:
     while step.not_run and result.is_good:
         run = step.start_run(step.not_run[0])
         step.follow(run)
-        is_last = not step.not_run or run.job.status != JobStatus.COMPLETE
+        is_last = not step.not_run or not run.job.has_succeeded
         result = (shutdown.over if is_last else shutdown.finish)(step, run)
         if result.is_good:
             step.commands.info(f"Pipeline '{run.pipeline}' succeeded{outcome.after(run.job)}.")

@@ -64,7 +64,7 @@ def ended(job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
 
     `reason` says why it failed, if that is known; else the hint is `where_to_look`.
     """
-    if job.status == JobStatus.COMPLETE:
+    if job.has_succeeded:
         return StepResult(Outcome.SUCCESS, 0, "Deployed", f"Job {job.id} is {job.status}{after(job)}.")
     end = _end(job)
     if job.status == JobStatus.STOPPED:

@@ -10,7 +10,7 @@ from matatika_deploy.github.inputs import JobPolicy, Logs, timeout_hint
 from matatika_deploy.github.state import Stage
 from matatika_deploy.outcome import Outcome, StepResult
 from matatika_deploy.platform.followed_job import FollowedJob
-from matatika_deploy.platform.job import Job, JobStatus
+from matatika_deploy.platform.job import Job
 from matatika_deploy.platform.jobs import Ended
 from matatika_deploy.platform.polling import poll
 from matatika_deploy.runtime.cancellation import DeadlineExceeded
@@ -36,15 +36,15 @@ def finish(step: Step, followed: FollowedJob) -> StepResult:
     step.following = None
     state.save(step.commands, Stage.FINISHED)
     job, logs = followed.job, step.settings.logs
-    has_failed = outcome.ended(job).exit_code != 0
+    has_failed = not job.has_succeeded
     is_wanted = logs is Logs.STREAM or has_failed
     if followed.log and is_wanted and not followed.log.finish(step.limits.log_end):
         followed.log.reader.warn_once("its end did not come in time.")
-    if job.status == JobStatus.COMPLETE and not followed.pipeline:
+    if job.has_succeeded and not followed.pipeline:
         step.annotate(checks.after_deployment(step.settings, job.commit_id, step.environ))
     where = _SHOW_LOG if logs is Logs.NONE else f"Neither the platform nor the log says why: {_look(step)}"
     why = _reason(step, followed) if has_failed else ""
-    if job.status == JobStatus.COMPLETE and job.exit_code:
+    if job.has_succeeded and job.exit_code:
         what = f"Pipeline '{followed.pipeline}'" if followed.pipeline else "The deployment"
         step.commands.warning(f"{what} succeeded, although its exit code is {job.exit_code}.")
     if has_failed and followed.pipeline:

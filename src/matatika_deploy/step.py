@@ -20,7 +20,6 @@ from matatika_deploy.platform.auth import AccessToken, WebhookSignature, token_r
 from matatika_deploy.platform.client import Client, Contact, Platform
 from matatika_deploy.platform.followed_job import FollowedJob
 from matatika_deploy.platform.http import HttpConfig
-from matatika_deploy.platform.job import JobStatus
 from matatika_deploy.platform.jobs import Jobs
 from matatika_deploy.platform.log import FollowedLog, LogReader
 from matatika_deploy.platform.pipelines import Named, Pipeline, await_ready, list_pipelines, run_target
@@ -238,7 +237,7 @@ class Step:
         base = f"{server}/{repository}" if server and repository and sha else ""
         # The log that tells why is that of the last job, unless that succeeded.
         last = self.runs[-1] if self.runs else self.deployment
-        log = last.log if last and last.job.status != JobStatus.COMPLETE else None
+        log = last.log if last and not last.job.has_succeeded else None
         return SummaryPage(
             result.outcome,
             result.title,

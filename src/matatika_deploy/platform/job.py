@@ -78,6 +78,11 @@ class Job(NamedTuple):
         return self.ended is not None and WITHDRAW not in self.links
 
     @property
+    def has_succeeded(self) -> bool:
+        """Whether the job has done what it was for."""
+        return self.status == JobStatus.COMPLETE
+
+    @property
     def duration(self) -> int | None:
         """Whole seconds from the start (else the creation) to the end; None while either is unknown."""
         begin = self.started or self.created
