@@ -1,5 +1,6 @@
 """The platform as it is found: clocks that differ, lists that hide and do not sort, and whatever stands in front."""
 
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -219,6 +220,22 @@ class TestFirstReads:
             result = here.run()
         assert result.code == 4
         assert "the name nowhere.invalid could not be resolved" in result.log.said("error")[0]
+
+    def test_name_that_was_resolved_before_is_tried_for_as_long_as_any_outage_may_take(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def unresolved(*_: object, **__: object) -> None:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+        def lose_the_name(exchange: Exchange) -> None:
+            patched.setattr("urllib3.util.connection.create_connection", unresolved)
+            reset(exchange)
+
+        with stage(tmp_path, QUICK, logs="none") as here, monkeypatch.context() as patched:
+            here.peer.on("job", lose_the_name, {1})
+            result = here.run()
+        assert "no good answer for 5 min" in result.log.said("error")[0]
+        assert "could not be resolved" in result.log.said("error")[0]
 
 
 class TestEnd:
