@@ -209,7 +209,7 @@ class Peer:
         self._reservation = _bound(0)
         self._listener: socket.socket | None = None
         self._elsewhere = socket.create_server(("127.0.0.1", 0))
-        self._elsewhere.setblocking(False)
+        self._is_called_elsewhere = False
         self.url, self.elsewhere_url = map(_url, (self._reservation, self._elsewhere))
         """Where it listens, and another origin, at which no step may ever call."""
         self.api_url, self.auth_url = f"{self.url}/api", f"{self.url}/oauth/token"
@@ -217,6 +217,7 @@ class Peer:
     def __enter__(self) -> Self:
         urllib3_connection.create_connection = self._connect_here
         self.accept()
+        self._spawn(self._hang_up, self._elsewhere)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -224,6 +225,7 @@ class Peer:
         self._is_closed = True
         self._stop_listening()
         self._reservation.close()
+        self._elsewhere.shutdown(socket.SHUT_RDWR)
         self._elsewhere.close()
         with self._lock:
             for connection in self._sockets:
@@ -234,11 +236,8 @@ class Peer:
 
     def was_called_elsewhere(self) -> bool:
         """Whether anybody has called there since the last look."""
-        try:
-            self._elsewhere.accept()[0].close()
-        except BlockingIOError:
-            return False
-        return True
+        was_called, self._is_called_elsewhere = self._is_called_elsewhere, False
+        return was_called
 
     @property
     def requests(self) -> list[Request]:
@@ -310,6 +309,14 @@ class Peer:
             except OSError:
                 return
             self._spawn(self._serve, connection)
+
+    def _hang_up(self, listener: socket.socket) -> None:
+        """Take calls, and end each without a word."""
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                self._is_called_elsewhere = True
+                connection.close()
 
     def _spawn(self, work: Callable[[socket.socket], None], argument: socket.socket) -> None:
         thread = threading.Thread(target=work, args=(argument,), name="peer")
