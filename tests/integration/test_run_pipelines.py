@@ -15,7 +15,7 @@ import pytest
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import JobState, Simulator, constants
 from tests.integration.faults.faults import api_error, html
-from tests.support.peer import Exchange, after_effect, answer, relay, reset
+from tests.support.peer import Exchange, after_effect, answer, reset
 from tests.support.result import Result
 from tests.support.stage import Stage, stage_with_pipelines
 from tests.support.step import API_KEY
@@ -484,8 +484,10 @@ class TestOverAfterAll:
         signals = Signals(here.clock.monotonic)
 
         def signal_at_the_end(exchange: Exchange) -> None:
-            relay(exchange)
+            # Before the step has its answer, and lets time pass.
+            data = exchange.platform_answer()
             here.clock.call_later(100.05, lambda: signals.receive(signal.SIGTERM))
+            exchange.send(data)
 
         here.peer.on(call, signal_at_the_end, {number})
         return here.run(signals=signals)
