@@ -45,7 +45,8 @@ class Pod:
             f"find {to} -type f -exec chmod u+rw {{}} \\; 2>/dev/null; "
             f"find {to} -type d -exec chmod u+rwx {{}} \\; 2>/dev/null"
         )
-        assert self.execute("sh", "-c", unpack, given=content.getvalue()) == Result(0, StepLog(b""))
+        unpacked = self.execute("sh", "-c", unpack, given=content.getvalue())
+        assert (unpacked.code, unpacked.log.printed) == (0, b"")
         find = f"cd {to} && find . -type f -not -path '*/_runner_hook_responses*' -exec stat -c '%s %n' {{}} \\;"
         listing = self.execute("sh", "-c", find).log.printed.decode().splitlines()
         assert sorted(listing) == sorted(f"{len(text.encode())} ./{name}" for name, text in files.items())
