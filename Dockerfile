@@ -3,8 +3,8 @@ FROM python:3.13-slim-trixie AS build
 WORKDIR /build
 COPY requirements.txt ./
 
-# busybox is for runners that look into the image. The lists of packages stay: a base image without licences gets them
-# from the archive (see tools/image). Both take some seconds, so they run side by side.
+# pip and apt-get take some seconds each, so they run side by side. busybox is for runners that look into the image. The
+# lists of packages stay: a base image without licences gets them from the archive (see tools/image).
 # hadolint ignore=DL3008,DL3009
 RUN pip install --disable-pip-version-check --no-cache-dir --no-compile --root-user-action ignore \
         --only-binary :all: --require-hashes --requirement requirements.txt & \

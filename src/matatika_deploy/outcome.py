@@ -66,7 +66,6 @@ def ended(job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
     """
     if job.has_succeeded:
         return StepResult(Outcome.SUCCESS, 0, "Deployed", f"Job {job.id} is {job.status}{after(job)}.")
-    end = _end(job)
     if job.status == JobStatus.STOPPED:
         why = (job.message and reason) or "Somebody stopped it, or it reached the platform's own limit."
         # What the log says last is no reason to stop a job, but tells where it was.
@@ -75,22 +74,23 @@ def ended(job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
             Outcome.STOPPED,
             1,
             "Deployment stopped",
-            f"{sentence(why)} {end}{last}",
+            f"{_end(job, why)}{last}",
             "Run the workflow again if that was not intended.",
         )
-    said = f"{sentence(reason)} {end}" if reason else end
-    return StepResult(Outcome.FAILURE, 1, "Deployment failed", said, "" if reason else where_to_look)
+    hint = "" if reason else where_to_look
+    return StepResult(Outcome.FAILURE, 1, "Deployment failed", _end(job, reason), hint)
 
 
 def pipeline_ended(name: str, job: Job, reason: str = "", where_to_look: str = "") -> StepResult:
     """The result of a pipeline's run that did not succeed after the deployment."""
-    why = f"'{name}': {sentence(reason)} {_end(job)}" if reason else f"'{name}': {_end(job)}"
-    return StepResult(Outcome.FAILURE, 1, "Pipeline failed", why, "" if reason else where_to_look)
+    hint = "" if reason else where_to_look
+    return StepResult(Outcome.FAILURE, 1, "Pipeline failed", f"'{name}': {_end(job, reason)}", hint)
 
 
-def _end(job: Job) -> str:
+def _end(job: Job, reason: str = "") -> str:
     code = "" if job.exit_code is None else f" (exit code {job.exit_code})"
-    return f"Job {job.id} ended with {job.status}{code}{after(job)}."
+    end = f"Job {job.id} ended with {job.status}{code}{after(job)}."
+    return f"{sentence(reason)} {end}" if reason else end
 
 
 def after(job: Job) -> str:
@@ -133,7 +133,8 @@ def cancelled(signum: int, message: str, hint: str = "", *, may_run_on: bool) ->
 def failed(error: DeployError) -> StepResult:
     """The result of a step that could not do its work."""
     kind = Outcome.FAILURE if isinstance(error, PipelineFailed) else Outcome.ERROR
-    return StepResult(kind, _EXIT_CODES.get(type(error), 3), error.title, error.message, error.hint)
+    code = next((code for each, code in _EXIT_CODES.items() if isinstance(error, each)), 3)
+    return StepResult(kind, code, error.title, error.message, error.hint)
 
 
 def run_output(run: FollowedJob) -> dict[str, object]:

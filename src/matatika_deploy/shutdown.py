@@ -36,18 +36,17 @@ def finish(step: Step, followed: FollowedJob) -> StepResult:
     step.following = None
     state.save(step.commands, Stage.FINISHED)
     job, logs = followed.job, step.settings.logs
-    has_failed = not job.has_succeeded
-    is_wanted = logs is Logs.STREAM or has_failed
+    is_wanted = logs is Logs.STREAM or not job.has_succeeded
     if followed.log and is_wanted and not followed.log.finish(step.limits.log_end):
         followed.log.reader.warn_once("its end did not come in time.")
     if job.has_succeeded and not followed.pipeline:
         step.annotate(checks.after_deployment(step.settings, job.commit_id, step.environ))
     where = _SHOW_LOG if logs is Logs.NONE else f"Neither the platform nor the log says why: {_look(step)}"
-    why = _reason(step, followed) if has_failed else ""
+    why = "" if job.has_succeeded else _reason(step, followed)
     if job.has_succeeded and job.exit_code:
         what = f"Pipeline '{followed.pipeline}'" if followed.pipeline else "The deployment"
         step.commands.warning(f"{what} succeeded, although its exit code is {job.exit_code}.")
-    if has_failed and followed.pipeline:
+    if followed.pipeline and not job.has_succeeded:
         return after_deployment(step, outcome.pipeline_ended(followed.pipeline, job, why, where))
     result = outcome.ended(step.deployment.job if step.deployment else job, why, where)
     if result.outcome is Outcome.SUCCESS and step.tolerated:

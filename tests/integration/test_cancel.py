@@ -17,13 +17,11 @@ from tests.integration.faults.faults import api_error, html
 from tests.support.peer import Behaviour, Exchange, Request, after_effect, hang, relay
 from tests.support.result import Command, Result
 from tests.support.stage import Stage, stage
-from tests.support.step import API_KEY, WEBHOOK
+from tests.support.step import API_KEY, QUEUED, RUNNING, WEBHOOK
 
 INT: Final = signal.SIGINT
 TERM: Final = signal.SIGTERM
 SIGNALS: Final = ([INT], [TERM], [INT, TERM], [TERM, INT, INT])
-RUNNING: Final = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
-QUEUED: Final = {"job": {"queued": "forever"}}
 LEAVE: Final = {"on_cancel": "leave"}
 # How long a late answer takes.
 LATE: Final = 1.0

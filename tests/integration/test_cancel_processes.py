@@ -18,9 +18,8 @@ import pytest
 
 from matatika_simulator import Simulator
 from tests.support.result import Result
-from tests.support.step import API_KEY, Step, StepProcess
+from tests.support.step import API_KEY, RUNNING, Step, StepProcess
 
-RUNNING: Final[dict[str, Any]] = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
 # Without a signal, whoever reads standard output has 30 s.
 HASTY: Final = 20.0
 # More of the log waits for whoever reads it than is ever held in memory.

@@ -18,10 +18,8 @@ from tests.support.peer import Exchange
 from tests.support.result import StepLog
 from tests.support.secrecy import forms
 from tests.support.stage import Stage, stage
-from tests.support.step import API_KEY, POST, WEBHOOK, Step
+from tests.support.step import API_KEY, POST, QUEUED, RUNNING, WEBHOOK, Step
 
-RUNNING: Final = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
-QUEUED: Final = {"job": {"queued": "forever"}}
 LEAVE: Final = {"on_cancel": "leave"}
 JOB: Final = "7127b1d3-a114-4bec-b108-004f374f0b77"
 QUICK: Final = {"job": {"runs": "0.2s"}}

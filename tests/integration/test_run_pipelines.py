@@ -17,7 +17,7 @@ from matatika_simulator import JobState, Simulator, constants
 from tests.integration.faults.faults import api_error, html
 from tests.support.peer import Exchange, after_effect, answer, reset
 from tests.support.result import Result
-from tests.support.stage import Stage, stage_with_pipelines
+from tests.support.stage import SECRET_PROPERTY, Stage, stage_with_pipelines
 from tests.support.step import API_KEY
 
 A: Final = {"name": "a", "job": {"runs": "2s", "log": [{"text": "INFO  a runs"}]}}
@@ -30,7 +30,6 @@ NEW: Final = {**B, "name": "new", "on-deploy": "create", "configuration": {"runs
 ENDLESS: Final = {"name": "endless", "job": {"runs": "forever", "log": [{"text": "INFO  endless runs"}]}}
 
 
-SECRET_PROPERTY: Final = "pr0perty-0f-a-pipeline"
 NOTICE: Final = "Pipeline 'a' is triggered by deployments"
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from matatika_deploy.runtime.limits import HttpLimits, Limits
 from matatika_simulator import constants
 from tests.support.peer import Behaviour, Peer, answer, changed
 from tests.support.stage import stage
@@ -49,7 +48,7 @@ def test_a_call_to_another_origin_is_noticed(tmp_path: Path) -> None:
     with stage(tmp_path, timeout="1s") as staged:
         staged.step.environ["INPUT_API-URL"] = f"{staged.peer.elsewhere_url}/api"
         with pytest.raises(AssertionError, match="was_called_elsewhere"):
-            staged.run(Limits(http=HttpLimits(connect=1, read_timeout=0.15, total=0.3)))
+            staged.run()
 
 
 @pytest.mark.parametrize("forms", [*FORMS, *PATHS], ids=ascii)

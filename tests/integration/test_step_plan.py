@@ -13,10 +13,9 @@ from tests.integration.faults.faults import api_error, html
 from tests.support.page import Page
 from tests.support.peer import answer, silence
 from tests.support.result import Result
-from tests.support.stage import Stage, check_out, stage_with_pipelines
+from tests.support.stage import SECRET_PROPERTY, Stage, check_out, stage_with_pipelines
 from tests.support.step import API_KEY, WEBHOOK
 
-SECRET_PROPERTY = "pr0perty-0f-a-pipeline"
 GONE = {"name": "gone", "on-deploy": "delete"}
 CHANGED = "timeout: 900\nschedule: 0 0 6 * * *\nproperties: {tap.password: of-the-file-0123}\n"
 PIPELINES: list[dict[str, Any]] = [

@@ -17,6 +17,9 @@ from tests.support.repository import PIPELINE, write_files
 from tests.support.result import Result
 from tests.support.step import PATIENT, Step
 
+# A property of a pipeline that is to show nowhere.
+SECRET_PROPERTY = "pr0perty-0f-a-pipeline"
+
 
 @dataclass(frozen=True)
 class Stage:

@@ -25,6 +25,9 @@ POST = (sys.executable, "-m", "matatika_deploy.post")
 # Inputs that give another credential than the personal token.
 API_KEY: dict[str, Any] = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 WEBHOOK: dict[str, Any] = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+# Scenarios: a job that runs, and one that waits, until it is withdrawn.
+RUNNING: dict[str, Any] = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
+QUEUED: dict[str, Any] = {"job": {"queued": "forever"}}
 # For a slow machine; what a test promises about time, it measures itself.
 PATIENCE = 60.0
 _LOOK_EVERY = 0.005

@@ -56,8 +56,9 @@ class _Elf:
         self.content = bytearray(file.read_bytes())
         self._order = "<" if self.content[5] == 1 else ">"
         self.word, self._offset_at, self._size_at = ("Q", 8, 32) if self.content[4] == 2 else ("I", 4, 16)
-        # The header is three words long from its byte 24 on, then come seven numbers.
-        self._tables, self._counts = 24, 24 + 3 * struct.calcsize(self.word)
+        size = struct.calcsize(self.word)
+        # Where the header says where the tables of segments and of sections are, and how many entries they have.
+        self._segments_at, self._sections_at, self._counts_at = 24 + size, 24 + 2 * size, 30 + 3 * size
 
     def read(self, shape: str, at: int) -> tuple[int, ...]:
         """Give the numbers that stand somewhere."""
@@ -69,8 +70,8 @@ class _Elf:
 
     def segments(self) -> Iterator[tuple[int, int, int]]:
         """Give the type of each part that is loaded, or read by the loader; where it begins; and how long it is."""
-        _, table, _ = self.read(f"3{self.word}", self._tables)
-        _, _, length, count = self.read("I3H", self._counts)
+        (table,) = self.read(self.word, self._segments_at)
+        length, count = self.read("2H", self._counts_at)
         for header in range(table, table + length * count, length):
             (kind,) = self.read("I", header)
             (offset,) = self.read(self.word, header + self._offset_at)
@@ -79,10 +80,9 @@ class _Elf:
 
     def drop_sections(self) -> None:
         """Cut off what no segment has, and the table of sections, which linkers and debuggers read."""
-        entry, table, _ = self.read(f"3{self.word}", self._tables)
-        self.write(f"3{self.word}", self._tables, entry, table, 0)
-        flags, size, length, count, *_ = self.read("I6H", self._counts)
-        self.write("I6H", self._counts, flags, size, length, count, 0, 0, 0)
+        self.write(self.word, self._sections_at, 0)
+        # The length and the number of the table's entries, and which of them has the names.
+        self.write("3H", self._counts_at + 4, 0, 0, 0)
         del self.content[max(offset + size for _, offset, size in self.segments()) :]
 
 

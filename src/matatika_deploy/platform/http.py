@@ -23,8 +23,8 @@ from matatika_deploy.platform import proxies
 from matatika_deploy.platform.responses import Failure, Request, Response, TransportError
 from matatika_deploy.runtime.limits import HttpLimits
 
-# These two are compiled when they are first needed, which is hardly ever.
-_TUNNEL_STATUS = r"Tunnel connection failed: ([1-5][0-9][0-9])\b"
+# This pattern and the next are compiled when they are first needed, which is hardly ever.
+_TUNNEL_STATUS = r"(?a)Tunnel connection failed: ([1-5]\d\d)\b"
 _MOST_INTERIM_ANSWERS = 100
 
 # Alerts that only a handshake has (https://www.rfc-editor.org/rfc/rfc8446#section-6.2). From TLS 1.3 on, a client may
