@@ -13,10 +13,11 @@ _HIDDEN = re.compile(
 # Control characters, line and paragraph separators, blanks of any width, and halves of a character.
 _BLANK = re.compile(r"[^\S ]+|[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
-_LINE_END = re.compile(r"\r\n|\n|\r")
+# Of logs only, so compiled when a step's first log is read: all is imported before the trigger.
+_LINE_END = r"\r\n|\n|\r"
 # Without tabs and line ends, which a log is made of.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+_CONTROL = r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+"
+_ANSI = r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\r\n]*(?:\x07|\x1b\\)?|[@-Z\\-_])"
 
 
 def one_line(text: str, limit: int = LONGEST_QUOTE) -> str:
@@ -51,5 +52,5 @@ def format_duration(seconds: float) -> str:
 
 def lines_of(log: bytes) -> list[str]:
     """Give the lines of a log, which LF, CR and CRLF end, without colours, controls and hidden characters."""
-    text = _ANSI.sub("", log.decode("utf-8", "replace"))
-    return _LINE_END.split(_HIDDEN.sub("", _CONTROL.sub("", text)).rstrip("\r\n"))
+    text = re.sub(_ANSI, "", log.decode("utf-8", "replace"))
+    return re.split(_LINE_END, _HIDDEN.sub("", re.sub(_CONTROL, "", text)).rstrip("\r\n"))

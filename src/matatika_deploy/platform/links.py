@@ -17,13 +17,12 @@ SELF, LOGS, DELETE = "self", "logs", "delete job"
 # What the reference documents, below the job's own address.
 _PATHS: Mapping[str, str] = MappingProxyType({SELF: "", LOGS: "/logs", WITHDRAW: "/stopped", DELETE: ""})
 
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\{}]|[^\x00-\x7f]")
-_HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# Compiled when the first link is read, which is after the trigger.
+_FORBIDDEN = r"[\x00-\x20\x7f\\{}]|[^\x00-\x7f]"
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:"
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 # A link with a credential of its own is no link: it would get into logs, outputs and traces.
-_CREDENTIALS = re.compile(
-    r"(?:access_?|id_?|refresh_?)?token|api_?key|(?:client_?)?secret|password|authorization", re.IGNORECASE
-)
+_CREDENTIALS = r"(?i)(?:access_?|id_?|refresh_?)?token|api_?key|(?:client_?)?secret|password|authorization"
 
 Origin = tuple[str, str, int]
 
@@ -35,23 +34,23 @@ def origin(url: str) -> Origin | None:
         port = parts.port
     except ValueError:
         return None
-    if _FORBIDDEN.search(url) or "@" in parts.netloc or not parts.hostname or parts.scheme not in _DEFAULT_PORTS:
+    if re.search(_FORBIDDEN, url) or "@" in parts.netloc or not parts.hostname or parts.scheme not in _DEFAULT_PORTS:
         return None
     return parts.scheme, parts.hostname, _DEFAULT_PORTS[parts.scheme] if port is None else port
 
 
 def resolve(api_url: str, href: str | None, fallback: str) -> str:
     """Return the absolute address of a link, or `fallback` if it does not lie on the origin of `api_url`."""
-    if href is None or not href or _FORBIDDEN.search(href):
+    if href is None or not href or re.search(_FORBIDDEN, href):
         return fallback
-    is_relative = not _HAS_SCHEME.match(href) and not href.startswith("//")
+    is_relative = not re.match(_SCHEME, href) and not href.startswith("//")
     if not is_relative and origin(f"https:{href}" if href.startswith("//") else href) is None:
         return fallback
     address = urljoin(f"{api_url}/", href)
     if origin(address) != origin(api_url):
         return fallback
     names = (name for name, _ in parse_qsl(urlsplit(address).query, keep_blank_values=True))
-    return fallback if any(_CREDENTIALS.fullmatch(name) for name in names) else address
+    return fallback if any(re.fullmatch(_CREDENTIALS, name) for name in names) else address
 
 
 def workspace_page(api_url: str, workspace_id: str) -> str:
