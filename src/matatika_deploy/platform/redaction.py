@@ -42,14 +42,11 @@ class Redactor:
     """Knows the secrets, which may grow, and finds them in text. Several threads may use it at once."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._patterns: list[bytes] = []
-        for secret in secrets:
-            self.add(secret)
+        self._secrets = list(secrets)
 
     def add(self, secret: str) -> None:
         """Look for `secret` too from now on; one of less than `SHORTEST_SECRET` characters is ignored."""
-        if len(secret) >= SHORTEST_SECRET:
-            self._patterns += [pattern for pattern in _patterns(secret) if pattern not in self._patterns]
+        self._secrets.append(secret)
 
     def clean(self, text: str) -> str:
         """Give `text` with `***` for each secret, and for each beginning of one, in any encoding and case."""
@@ -74,13 +71,16 @@ class Redactor:
 
     def _spans(self, layer: bytes, origins: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Give where secrets stand in a layer, as positions in the original text."""
-        for pattern in self._patterns:
+        for pattern in {pattern for secret in list(self._secrets) for pattern in _patterns(secret)}:
             for start, end in _beginnings(pattern, layer):
                 yield origins[start], origins[end]
 
 
-def _patterns(secret: str) -> dict[bytes, None]:
+@cache
+def _patterns(secret: str) -> frozenset[bytes]:
     """Give what to search for in lower case: the secret, what its own escapes decode to, and its base64."""
+    if len(secret) < SHORTEST_SECRET:
+        return frozenset()
     data = _bytes(secret)
     # A form in an address may write a blank as `+`.
     patterns = [data, data.replace(b" ", b"+")]
@@ -90,7 +90,7 @@ def _patterns(secret: str) -> dict[bytes, None]:
         encoded = base64.b64encode(bytes(shift) + data)[-(-shift * 8 // 6) : (shift + len(data)) * 8 // 6]
         derived += [encoded, encoded.translate(bytes.maketrans(b"+/", b"-_"))]
     patterns += [pattern for pattern in derived if len(pattern) >= _SHORTEST_FORM]
-    return dict.fromkeys(pattern.lower() for pattern in patterns)
+    return frozenset(pattern.lower() for pattern in patterns)
 
 
 def _layers(text: str) -> Iterator[tuple[bytes, Sequence[int]]]:
