@@ -39,7 +39,7 @@ def sentence(text: str) -> str:
 
 def name_key(name: str) -> str:
     """Give the form in which names of pipelines are compared: how the platform makes a slug of them is not known."""
-    return re.sub(r"[\W_]+", "-", name.lower()).strip("-")
+    return re.sub(r"[\W_]+", "-", name.casefold()).strip("-")
 
 
 def format_duration(seconds: float) -> str:

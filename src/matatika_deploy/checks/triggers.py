@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 from matatika_deploy.checks import wording
 from matatika_deploy.checks.document import List, Map, Node, Scalar
+from matatika_deploy.text import name_key
 
 #: Of one pipeline, only so many references are checked.
 MAX_REFERENCES = 20
@@ -47,7 +48,7 @@ def references(root: Node | None) -> list[Scalar]:
 
 def normal(name: str) -> str:
     """Give the form in which names are compared: `Google (Ads)`, `google-ads` and `google_ads.yml` are one."""
-    return re.sub(r"[\W_]+", "-", _without_suffix(name.strip()).casefold()).strip("-")
+    return name_key(_without_suffix(name.strip()))
 
 
 def is_known(reference: str, known: Mapping[str, str]) -> bool:
