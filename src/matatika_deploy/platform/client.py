@@ -281,7 +281,7 @@ class Client:
         """Whether a call that is safe to repeat may do better the next time; the arguments are those of `call`."""
         if verdict.kind in (Kind.NOT_EXECUTED, Kind.AMBIGUOUS):
             return True
-        if verdict.failure or verdict.kind is Kind.UNAUTHORIZED:
+        if verdict.failure:
             return False
         if verdict.status == 404 and self.scope.clock.monotonic() < missing_until:
             return True
