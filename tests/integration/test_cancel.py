@@ -5,12 +5,17 @@ Steps run in this process, on a clock of their own; what takes a process is in `
 
 import json
 import signal
+import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import pytest
 
+from matatika_deploy.github import console
+from matatika_deploy.github.console import Console
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import JobState, constants
 from tests.integration.faults.faults import api_error, html
@@ -21,8 +26,8 @@ from tests.support.step import API_KEY, QUEUED, RUNNING, WEBHOOK
 
 INT: Final = signal.SIGINT
 TERM: Final = signal.SIGTERM
-SIGNALS: Final = ([INT], [TERM], [INT, TERM], [TERM, INT, INT])
 LEAVE: Final = {"on_cancel": "leave"}
+CHECKED: Final = {"verify_source": "warn"}
 # How long a late answer takes.
 LATE: Final = 1.0
 SOMEBODY_ELSES: Final = {
@@ -31,6 +36,8 @@ SOMEBODY_ELSES: Final = {
     "other-jobs": [{"at": "0s", "since": "first-trigger", "runs": "forever"}],
     "deployments": {"while-another-runs": "queue"},
 }
+WAITING: Final = {**RUNNING, "other-jobs": [{"at": "-30s", "runs": "forever"}]}
+REFUSED: Final = {**QUEUED, "withdrawal": {"queued": 409}}
 
 
 def failing(call: str, **fault: Any) -> dict[str, Any]:
@@ -74,12 +81,9 @@ def cancel(
     apart: float = 1.1,
     post_has_work: bool = False,
 ) -> Cancelled:
-    """Signal a step when a call of that name comes for the first time, or so often, or after so many seconds.
+    """Signal a step, some seconds `apart`, at a call of that name (the first, or of that number) or after some seconds.
 
-    Arguments:
-        numbers: the signals, so many seconds `apart`.
-        then: what becomes of the call.
-        post_has_work: whether something is left for the post step.
+    `then` is what becomes of the call; `post_has_work` says whether something is left for the post step.
     """
     signals = Signals(lambda: here.clock.passed)
     signalled: list[float] = []
@@ -100,9 +104,8 @@ def cancel(
         call, number = (at, 1) if isinstance(at, str) else at
         here.peer.on(call, receive_in_the_call, {number})
     result = here.run(signals=signals)
-    cancelled = Cancelled(
-        result, here.simulator.jobs, here.peer.requests, signalled[0], here.clock.passed - signalled[0]
-    )
+    took = here.clock.passed - signalled[0]
+    cancelled = Cancelled(result, here.simulator.jobs, here.peer.requests, signalled[0], took)
     if not post_has_work:
         assert here.step.run_post().printed == b""
         assert len(here.peer.requests) == len(cancelled.requests)
@@ -124,103 +127,115 @@ def assert_ends(cancelled: Cancelled, number: signal.Signals, end: str) -> None:
     assert len(cancelled.calls("trigger")) <= 1
 
 
-@pytest.mark.parametrize(("call", "number"), [("token", INT), ("workspace", TERM), ("jobs", INT)])
-def test_nothing_is_deployed_before_the_trigger(call: str, number: signal.Signals, tmp_path: Path) -> None:
-    with stage(tmp_path, RUNNING, verify_source="warn", **API_KEY) as here:
-        cancelled = cancel(here, call, number, then=hang)
-    assert_ends(cancelled, number, "notice")
-    assert (cancelled.jobs, cancelled.calls("trigger")) == ([], [])
-    assert "Nothing was deployed" in cancelled.end.data
-    assert "Nothing was deployed" in cancelled.result.summary
+# Where a signal comes, and what becomes of that call; how the step ends, what it says, its jobs, the calls made for it.
+ENDS: Final[dict[str, tuple[Any, ...]]] = {
+    "signing in": (RUNNING, {**API_KEY, **CHECKED}, "token", hang, "notice", "Nothing was deployed", []),
+    "reading the workspace": (RUNNING, CHECKED, "workspace", hang, "notice", "Nothing was deployed", []),
+    "listing jobs": (RUNNING, CHECKED, "jobs", hang, "notice", "Nothing was deployed", []),
+    "refused": (failing("trigger", status=503, delay=LATE), {}, "trigger", relay, "notice", "Nothing was deployed", []),
+    "waiting for another's": (WAITING, {}, "job", relay, "notice", "Nothing was deployed", ["RUNNING"]),
+    "lost": (RUNNING, {}, "trigger", hang, "error", "may have been queued", []),
+    "never answered": (RUNNING, {}, "trigger", after_effect(hang), "notice", "was withdrawn", ["STOPPED"], "withdraw"),
+    "refused while queued": (REFUSED, {}, "job", relay, "notice", "was deleted", ["deleted"], "withdraw", "delete"),
+    "left late": (failing("trigger", delay=LATE), LEAVE, "trigger", relay, "notice", "runs on", ["RUNNING"]),
+    "left": (RUNNING, LEAVE, "job", relay, "notice", "runs on", ["RUNNING"]),
+    "without a token": (
+        failing("webhook", delay=LATE),
+        WEBHOOK,
+        "webhook",
+        relay,
+        "error",
+        "takes a token",
+        ["RUNNING"],
+    ),
+    "perhaps another's": (SOMEBODY_ELSES, {}, "job", relay, "error", "may be somebody else's", ["RUNNING", "RUNNING"]),
+}
 
 
-ONE_FAILED_LOOK = {"requests": {"first": 1}, "status": 503, "headers": {"Retry-After": "60"}}
+@pytest.mark.parametrize("row", ENDS.values(), ids=ENDS)
+def test_signal_leaves_the_job_as_it_should_and_says_so(row: tuple[Any, ...], tmp_path: Path) -> None:
+    scenario, inputs, at, then, end, said, jobs, *asked = row
+    with stage(tmp_path, scenario, **inputs) as here:
+        cancelled = cancel(here, at, INT, then=then)
+    assert_ends(cancelled, INT, end)
+    assert said in cancelled.end.data
+    assert ["deleted" if job.deleted else job.status for job in cancelled.jobs] == jobs
+    assert cancelled.calls("withdraw", "delete") == asked
+    outputs = cancelled.result.outputs
+    if said in ("Nothing was deployed", "may have been queued"):
+        assert "job-id" not in outputs
+        assert said == "Nothing was deployed" or outputs["workspace-url"] in cancelled.end.data
+    else:
+        assert outputs["job-id"] in {job.id for job in cancelled.jobs}
+        assert outputs["job-id"] in cancelled.end.data
 
 
 @pytest.mark.parametrize(
-    ("scenario", "at", "numbers"),
+    ("scenario", "at", "numbers", "apart"),
     [
         # Nothing is queued before the answer: to list jobs in place of waiting for it would not find this one.
-        *((failing("trigger", delay=LATE), "trigger", numbers) for numbers in SIGNALS),
-        (QUEUED, "job", [TERM]),
-        ({**RUNNING, "logs": {"stream": "held"}}, 5, [INT, TERM]),
-        (failing("job", **ONE_FAILED_LOOK), 10, [INT]),
-        *((failing("withdraw", delay="300ms"), "job", numbers) for numbers in SIGNALS[2:]),
-        (failing("withdraw", requests={"first": 1}, status=502, body="html"), "job", [TERM, INT, INT]),
+        (failing("trigger", delay=LATE), "trigger", [TERM, INT, INT], 1.1),
+        (QUEUED, "job", [TERM], 0),
+        ({**RUNNING, "logs": {"stream": "held"}}, 5, [INT, TERM], 1.1),
+        (failing("job", requests={"first": 1}, status=503, headers={"Retry-After": "60"}), 10, [INT], 0),
+        (failing("withdraw", delay="300ms"), "job", [INT, TERM], 1.1),
+        # Ctrl-C at a self-hosted runner's terminal reaches the program twice.
+        (failing("withdraw", delay="1500ms"), "job", [INT, INT], 0.3),
+        (failing("withdraw", requests={"first": 1}, status=502, body="html"), "job", [TERM, INT, INT], 1.1),
     ],
     ids=str,
 )
 def test_job_is_withdrawn_at_once(
-    scenario: dict[str, Any], at: str | float, numbers: list[signal.Signals], tmp_path: Path
+    scenario: dict[str, Any], at: str | float, numbers: list[signal.Signals], apart: float, tmp_path: Path
 ) -> None:
     with stage(tmp_path, scenario, logs="stream") as here:
-        cancelled = cancel(here, at, *numbers)
+        cancelled = cancel(here, at, *numbers, apart=apart)
     assert_ends(cancelled, numbers[0], "notice")
     assert cancelled.withdrawn_after < (LATE if at == "trigger" else 0) + 0.5
     (job,) = cancelled.jobs
-    assert (job.status, cancelled.result.outputs["status"]) == ("STOPPED", "STOPPED")
-    assert cancelled.result.outputs["job-id"] == job.id
-    assert cancelled.result.outputs["job-url"].endswith(f"/api/jobs/{job.id}")
+    outputs = cancelled.result.outputs
+    assert (job.status, outputs["status"], outputs["job-id"]) == ("STOPPED", "STOPPED", job.id)
     assert f"{job.id} was withdrawn" in cancelled.end.data
     assert job.id in cancelled.result.summary
     assert not cancelled.calls("delete")
 
 
-def test_queued_job_is_deleted_if_its_withdrawal_is_refused(tmp_path: Path) -> None:
-    with stage(tmp_path, {**QUEUED, "withdrawal": {"queued": 409}}) as here:
-        cancelled = cancel(here, "job", INT)
+def test_withdrawal_goes_out_before_anything_is_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody reads standard output, and there is much to read: to look at it in turns takes time, to wait a call."""
+    log = [{"at": f"{2 + number / 2}s", "text": "a line"} for number in range(6)]
+    order: list[str] = []
+    is_read, write = threading.Event(), Console._write
+    is_read.set()
+
+    def write_when_read(*call: Any) -> None:
+        is_read.wait(10)
+        write(*call)
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        code = frame.f_code
+        if event == "call" and (code.co_filename == console.__file__ or code is threading.Thread.join.__code__):
+            order.append(code.co_name)
+
+    def withdraw(exchange: Exchange) -> None:
+        order.append("withdrawn")
+        is_read.set()
+        relay(exchange)
+
+    monkeypatch.setattr(Console, "_write", write_when_read)
+    with stage(tmp_path, {"job": {"runs": "forever", "log": log}}, logs="stream") as here:
+        here.step.environ.pop("RUNNER_DEBUG")
+        here.clock.call_later(3, is_read.clear)
+        here.clock.call_later(5, order.clear)
+        here.peer.on("withdraw", withdraw)
+        sys.setprofile(note)
+        try:
+            cancelled = cancel(here, 5, INT)
+        finally:
+            sys.setprofile(None)
     assert_ends(cancelled, INT, "notice")
-    assert cancelled.calls("withdraw", "delete") == ["withdraw", "delete"]
-    assert cancelled.jobs[0].deleted
-    assert "was deleted" in cancelled.end.data
-
-
-def test_trigger_that_is_never_answered_is_found_in_the_list_and_withdrawn(tmp_path: Path) -> None:
-    with stage(tmp_path, RUNNING) as here:
-        cancelled = cancel(here, "trigger", INT, then=after_effect(hang))
-    assert_ends(cancelled, INT, "notice")
-    (job,) = cancelled.jobs
-    assert (job.status, cancelled.result.outputs["job-id"]) == ("STOPPED", job.id)
-
-
-@pytest.mark.parametrize("numbers", [[TERM], [TERM, INT]], ids=["once", "twice"])
-def test_trigger_of_unknown_fate_is_an_error_that_says_so(numbers: list[signal.Signals], tmp_path: Path) -> None:
-    with stage(tmp_path, RUNNING) as here:
-        cancelled = cancel(here, "trigger", *numbers, then=hang)
-    assert_ends(cancelled, TERM, "error")
-    assert cancelled.took < (6 if numbers == [TERM] else 2.5)
-    assert "may have been queued" in cancelled.end.data
-    assert cancelled.result.outputs["workspace-url"] in cancelled.end.data
-    assert "job-id" not in cancelled.result.outputs
-
-
-def test_trigger_that_was_refused_has_queued_nothing(tmp_path: Path) -> None:
-    with stage(tmp_path, failing("trigger", status=503, delay=LATE)) as here:
-        cancelled = cancel(here, "trigger", INT)
-    assert_ends(cancelled, INT, "notice")
-    assert "Nothing was deployed" in cancelled.end.data
-
-
-@pytest.mark.parametrize("at", ["trigger", "job"])
-def test_job_that_is_to_be_left_runs_on_and_is_named(at: str, tmp_path: Path) -> None:
-    with stage(tmp_path, failing("trigger", delay=LATE), **LEAVE) as here:
-        cancelled = cancel(here, at, INT)
-    assert_ends(cancelled, INT, "notice")
-    (job,) = cancelled.jobs
-    assert (job.status, cancelled.result.outputs["job-id"]) == ("RUNNING", job.id)
-    assert f"{job.id} runs on" in cancelled.end.data
-    assert not cancelled.calls("withdraw", "delete")
-
-
-def test_job_that_there_is_no_token_to_withdraw_with_is_named(tmp_path: Path) -> None:
-    with stage(tmp_path, failing("webhook", delay=LATE), **WEBHOOK) as here:
-        cancelled = cancel(here, "webhook", INT)
-    assert_ends(cancelled, INT, "error")
-    (job,) = cancelled.jobs
-    assert f"Job {job.id} could not be withdrawn" in cancelled.end.data
-    assert "token" in cancelled.end.data
-    assert cancelled.result.outputs["job-id"] == job.id
-    assert [request.call for request in cancelled.requests] == ["webhook"]
+    assert order[0] == "withdrawn"
+    assert "flush" in order
+    assert cancelled.withdrawn_after < 0.5
 
 
 @pytest.mark.parametrize(
@@ -239,7 +254,7 @@ def test_withdrawal_that_fails_is_an_error_that_names_the_job(
     with stage(tmp_path, RUNNING) as here:
         here.peer.on("withdraw", behaviour)
         cancelled = cancel(here, "job", *numbers, post_has_work=True)
-        assert cancelled.result.state["deployment"] == "running"
+    assert cancelled.result.state["deployment"] == "running"
     assert_ends(cancelled, numbers[0], "error")
     assert cancelled.took < lasting
     assert cancelled.withdrawn_after < 0.5
@@ -248,49 +263,16 @@ def test_withdrawal_that_fails_is_an_error_that_names_the_job(
     assert f"Job {job.id} could not be withdrawn" in cancelled.end.data
     assert cancelled.result.outputs["job-url"] in cancelled.end.data
     assert why in cancelled.end.data
-    assert f"{job.id} could not be withdrawn" in cancelled.result.summary.replace("&#8203;", "")
     assert not cancelled.calls("delete")
 
 
-def test_two_signals_within_a_second_leave_a_slow_withdrawal_its_time(tmp_path: Path) -> None:
-    """Ctrl-C at a self-hosted runner's terminal reaches the program twice."""
-    with stage(tmp_path, failing("withdraw", delay="1500ms")) as here:
-        cancelled = cancel(here, "job", INT, INT, apart=0.3)
-    assert_ends(cancelled, INT, "notice")
-    assert cancelled.jobs[0].status == "STOPPED"
-
-
-def test_job_that_may_be_somebody_elses_is_never_withdrawn(tmp_path: Path) -> None:
-    with stage(tmp_path, SOMEBODY_ELSES) as here:
-        cancelled = cancel(here, "job", INT)
-    assert_ends(cancelled, INT, "error")
-    assert [job.status for job in cancelled.jobs] == ["RUNNING", "RUNNING"]
-    assert "may be somebody else's" in cancelled.end.data
-    assert not cancelled.calls("withdraw", "delete")
-
-
-def test_job_that_was_only_waited_for_is_never_withdrawn(tmp_path: Path) -> None:
-    with stage(tmp_path, {**RUNNING, "other-jobs": [{"at": "-30s", "runs": "forever"}]}) as here:
-        cancelled = cancel(here, "job", INT)
-    assert_ends(cancelled, INT, "notice")
-    assert [job.status for job in cancelled.jobs] == ["RUNNING"]
-    assert "Nothing was deployed" in cancelled.end.data
-    assert "job-id" not in cancelled.result.outputs
-    assert not cancelled.calls("withdraw", "delete")
-
-
-JUST_OVER = {"job": {"runs": "2s", "log": [{"text": "INFO  Done"}]}}
+JUST_OVER: Final = {"job": {"runs": "2s", "log": [{"text": "INFO  Done"}]}}
+OVER_FIRST: Final = {**JUST_OVER, "faults": [{"calls": "withdraw", "delay": "3s"}]}
 
 
 @pytest.mark.parametrize(
     ("scenario", "at", "logs", "lasting"),
-    [
-        # The job ends before its withdrawal is looked at.
-        ({**JUST_OVER, "faults": [{"calls": "withdraw", "delay": "3s"}]}, 1.5, relay, 6),
-        # It is over, and the end of its log is waited for.
-        (JUST_OVER, 5, hang, 1.5),
-    ],
-    ids=["while it is withdrawn", "while the end of its log is read"],
+    [pytest.param(OVER_FIRST, 1.5, relay, 6, id="withdrawn"), pytest.param(JUST_OVER, 5, hang, 1.5, id="end of log")],
 )
 def test_job_that_is_over_by_then_has_its_own_result(
     scenario: dict[str, Any], at: float, logs: Behaviour, lasting: float, tmp_path: Path
@@ -299,8 +281,8 @@ def test_job_that_is_over_by_then_has_its_own_result(
         here.peer.on("logs", logs, range(2, 1_000))
         cancelled = cancel(here, at, TERM)
     assert cancelled.took < lasting
-    assert (cancelled.result.code, cancelled.result.outputs["outcome"]) == (0, "success")
-    assert cancelled.result.outputs["status"] == "COMPLETE"
+    outputs = cancelled.result.outputs
+    assert (cancelled.result.code, outputs["outcome"], outputs["status"]) == (0, "success", "COMPLETE")
     assert cancelled.result.log.said("error") == []
     assert not cancelled.calls("delete")
 
@@ -319,48 +301,28 @@ def pipelines(first: str = "forever", /, **more: Any) -> dict[str, Any]:
     return {"job": {"runs": "0.1s"}, "pipelines": plans, "faults": [{"calls": "run", "delay": LATE}]}
 
 
-FIRST: Final = [("first", "STOPPED")]
-SECOND: Final = [("first", "COMPLETE"), ("second", "STOPPED")]
+CHANGING: Final = pipelines(**{"on-deploy": "change", "configuration": {"runs": "forever"}})
+# The first list of pipelines is that before the deployment.
+RUNS: Final[dict[str, tuple[Any, ...]]] = {
+    "provisioned": (CHANGING, 10, relay),
+    "listed": (pipelines(), ("runs", 1), hang),
+    "asked for": (pipelines(), ("run", 1), relay, "STOPPED"),
+    "queued": (pipelines(job={"queued": "forever"}), 10, relay, "STOPPED"),
+    "second looked for": (pipelines("1s"), ("pipelines", 3), hang, "COMPLETE"),
+    "second asked for": (pipelines("1s"), ("run", 2), relay, "COMPLETE", "STOPPED"),
+    "second runs": (pipelines("1s"), 20, relay, "COMPLETE", "STOPPED"),
+}
 
 
-@pytest.mark.parametrize(
-    ("scenario", "at", "then", "number", "runs"),
-    [
-        (pipelines(**{"on-deploy": "change", "configuration": {"runs": "forever"}}), 10, relay, INT, []),
-        (pipelines(), ("runs", 1), hang, TERM, []),
-        (pipelines(), ("run", 1), relay, INT, FIRST),
-        (pipelines(job={"queued": "forever"}), 10, relay, TERM, FIRST),
-        (pipelines(), 10, relay, INT, FIRST),
-        # The first list is that before the deployment.
-        (pipelines("1s"), ("pipelines", 3), hang, TERM, SECOND[:1]),
-        (pipelines("1s"), ("run", 2), relay, INT, SECOND),
-        (pipelines("1s"), 20, relay, TERM, SECOND),
-    ],
-    ids=[
-        "provisioned",
-        "listed",
-        "asked for",
-        "queued",
-        "runs",
-        "second looked for",
-        "second asked for",
-        "second runs",
-    ],
-)
-def test_exactly_the_pipeline_that_runs_is_withdrawn_at_once(
-    scenario: dict[str, Any],
-    at: tuple[str, int] | float,
-    then: Behaviour,
-    number: signal.Signals,
-    runs: list[tuple[str, str]],
-    tmp_path: Path,
-) -> None:
+@pytest.mark.parametrize("row", RUNS.values(), ids=RUNS)
+def test_exactly_the_pipeline_that_runs_is_withdrawn_at_once(row: tuple[Any, ...], tmp_path: Path) -> None:
+    scenario, at, then, *statuses = row
     with stage(tmp_path, scenario, run_pipelines="first, second", logs="stream") as here:
-        cancelled = cancel(here, at, number, then=then)
-    assert_ends(cancelled, number, "notice")
+        cancelled = cancel(here, at, TERM, then=then)
+    assert_ends(cancelled, TERM, "notice")
     assert [job.status for job in cancelled.jobs if job.type == "WORKSPACE_DEPLOY"] == ["COMPLETE"]
     own = [job for job in cancelled.jobs if job.type == "PIPELINE_RUN"]
-    assert [(job.pipeline, job.status) for job in own] == runs
+    assert [(job.pipeline, job.status) for job in own] == list(zip(("first", "second"), statuses, strict=False))
     stopped = [job for job in own if job.status == "STOPPED"]
     withdrawals = [request for request in cancelled.requests if request.call == "withdraw"]
     assert [request.target.split("/")[3] for request in withdrawals] == [job.id for job in stopped]

@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +17,7 @@ import pytest
 
 from matatika_simulator import Simulator
 from tests.support.result import Result
-from tests.support.step import API_KEY, RUNNING, Step, StepProcess
+from tests.support.step import RUNNING, Step, StepProcess
 
 # Without a signal, whoever reads standard output has 30 s.
 HASTY: Final = 20.0
@@ -33,21 +32,6 @@ def assert_withdrawn(result: Result, simulator: Simulator, number: signal.Signal
     assert result.code == 128 + number
     assert (result.outputs["outcome"], result.outputs["status"]) == ("cancelled", "STOPPED")
     assert "was withdrawn" in result.summary
-
-
-def test_a_signal_in_the_sign_in_ends_the_process_in_order(tmp_path: Path) -> None:
-    number = signal.SIGINT
-    with Simulator({**RUNNING, "faults": [{"calls": "token", "hang": True}]}) as simulator:
-        step = Step(tmp_path / "step", simulator, **API_KEY)
-        with step.started() as running:
-            simulator.wait_for("token", timeout=60)
-            running.signal(number)
-            result = running.wait()
-        assert step.run_post().printed == b""
-        assert [entry.call for entry in simulator.journal] == ["token"]
-    assert (result.code, result.outputs["outcome"]) == (128 + number, "cancelled")
-    (end,) = result.log.ends
-    assert (end.name, "Nothing was deployed" in end.data) == ("notice", True)
 
 
 def test_a_storm_of_signals_is_as_good_as_one(tmp_path: Path) -> None:
@@ -66,38 +50,20 @@ def test_a_storm_of_signals_is_as_good_as_one(tmp_path: Path) -> None:
     assert [end.name for end in result.log.ends] == ["notice"]
 
 
-@contextmanager
-def unread_pipe(*, is_full: bool) -> Iterator[int]:
-    """The end to write to of a pipe that nobody reads, and that takes not a single byte more if it `is_full`."""
+def test_a_process_whose_output_nobody_reads_ends_in_order(tmp_path: Path) -> None:
+    """Its pipe takes not a single byte more: see `test_withdrawal_goes_out_before_anything_is_printed`."""
     reading, writing = os.pipe()
-    try:
-        if is_full:
-            os.set_blocking(writing, False)
-            with suppress(BlockingIOError):
-                while True:
-                    os.write(writing, bytes(4096))
-            os.set_blocking(writing, True)
-        yield writing
-    finally:
-        os.close(reading)
-        os.close(writing)
-
-
-def test_a_withdrawal_does_not_wait_for_whoever_reads_standard_output(tmp_path: Path) -> None:
-    """Whether nobody reads at all, or not to the end."""
-
-    def withdraw(is_full: bool, scenario: dict[str, Any]) -> None:
-        with (
-            Simulator(scenario) as simulator,
-            unread_pipe(is_full=is_full) as stdout,
-            Step(tmp_path / str(is_full), simulator).started(stdout=stdout) as running,
-        ):
-            simulator.wait_for("job", timeout=60)
-            running.signal(signal.SIGINT)
-            assert_withdrawn(running.wait(HASTY), simulator, signal.SIGINT)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(withdraw, (True, False), (RUNNING, ENDLESS)))
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(4096))
+    os.set_blocking(writing, True)
+    with Simulator(ENDLESS) as simulator, Step(tmp_path, simulator).started(stdout=writing) as running:
+        simulator.wait_for("job", timeout=60)
+        running.signal(signal.SIGINT)
+        assert_withdrawn(running.wait(HASTY), simulator, signal.SIGINT)
+    os.close(reading)
+    os.close(writing)
 
 
 def signals(running: StepProcess, kind: str) -> set[signal.Signals]:
@@ -110,14 +76,27 @@ def signals(running: StepProcess, kind: str) -> set[signal.Signals]:
     return {number for number in (signal.SIGINT, signal.SIGTERM) if mask >> (number - 1) & 1}
 
 
-def signal_in_the_summary(
-    folder: Path, scenario: dict[str, Any], first: list[signal.Signals], then: list[signal.Signals]
-) -> tuple[Result, str]:
-    """Signal a step before its end if `first` says so, and while it writes its summary, which is a pipe."""
-    summary = folder / "summary"
+@pytest.mark.parametrize(
+    ("job", "first", "then", "code", "outcome", "end"),
+    [
+        ({"runs": "0s", "ends": "ERROR"}, [], [signal.SIGINT, signal.SIGTERM], 1, "failure", "error"),
+        ({"runs": "forever"}, [signal.SIGTERM], [signal.SIGINT], 143, "cancelled", "notice"),
+    ],
+    ids=["after the end", "after a signal"],
+)
+def test_a_signal_while_the_summary_is_written_changes_nothing(
+    job: dict[str, Any],
+    first: list[signal.Signals],
+    then: list[signal.Signals],
+    code: int,
+    outcome: str,
+    end: str,
+    tmp_path: Path,
+) -> None:
+    summary = tmp_path / "summary"
     os.mkfifo(summary)
-    with Simulator(scenario) as simulator:
-        step = Step(folder / "step", simulator)
+    with Simulator({"job": {"log": LONG_LINES, **job}}) as simulator:
+        step = Step(tmp_path / "step", simulator)
         with step.started({"GITHUB_STEP_SUMMARY": str(summary)}) as running:
             if first:
                 running.wait_for_print("&>")
@@ -133,26 +112,11 @@ def signal_in_the_summary(
                 text = pipe.read().decode()
             result = running.wait()
         assert step.run_post().printed == b""
-    return result, text
-
-
-def test_a_signal_after_the_end_changes_nothing(tmp_path: Path) -> None:
-    scenario = {"job": {"runs": "0s", "ends": "ERROR", "log": LONG_LINES}}
-    result, summary = signal_in_the_summary(tmp_path, scenario, [], [signal.SIGINT, signal.SIGTERM])
-    assert (result.code, result.outputs["outcome"]) == (1, "failure")
-    assert len(result.log.said("error")) == 1
-    assert "Deployment cancelled" not in summary
-    assert summary.partition("<pre>")[2].count("&lt;&amp;&gt;") == 50 * 400
-
-
-def test_a_signal_in_the_summary_of_a_cancelled_step_changes_nothing(tmp_path: Path) -> None:
-    scenario = {"job": {"runs": "forever", "log": LONG_LINES}}
-    result, summary = signal_in_the_summary(tmp_path, scenario, [signal.SIGTERM], [signal.SIGINT])
-    assert result.code == 143
-    assert (result.outputs["outcome"], result.outputs["status"]) == ("cancelled", "STOPPED")
-    assert [end.name for end in result.log.ends] == ["notice"]
-    assert summary.count("&lt;&amp;&gt;") == 50 * 400
-    assert summary.endswith("</code>\n")
+    assert (result.code, result.outputs["outcome"]) == (code, outcome)
+    assert [said.name for said in result.log.ends] == [end]
+    assert ("Deployment cancelled" in text) == bool(first)
+    assert text.count("&lt;&amp;&gt;") >= 50 * 400
+    assert text.endswith("</code>\n")
 
 
 def test_a_signal_at_any_moment_of_the_start_ends_the_process(tmp_path: Path) -> None:
@@ -167,8 +131,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_the_process(tmp_path: Path) ->
             running.signal(signal.SIGTERM)
             result = running.wait()
             if result.code == -signal.SIGTERM:
-                assert moment == 0
-                assert (result.outputs, simulator.journal) == ({}, [])
+                assert (moment, result.outputs, simulator.journal) == (0, {}, [])
             else:
                 assert (result.code, result.outputs["outcome"]) == (143, "cancelled")
             assert {job.status for job in simulator.jobs} <= {"STOPPED"}

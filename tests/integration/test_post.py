@@ -5,7 +5,6 @@ Most steps run in this process. Where one would be killed, it stays in the middl
 
 import json
 import signal
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,33 +26,31 @@ PIPELINE: Final = {**QUICK, "pipelines": [{"name": "a", "job": {"runs": "forever
 RUN: Final = {"run_pipelines": "a"}
 
 
-def post_in(here: Stage, call: str, number: int = 1, *, has_effect: bool = False, at: float = 0) -> tuple[StepLog, str]:
-    """Run the post step while main is in a call; gives what it printed, and the calls that it made.
+def post_in(here: Stage, call: str, number: int) -> tuple[StepLog, str, list[str]]:
+    """Run the post step while main is in a call, whose answer never comes; a signal makes main withdraw its job.
 
-    Arguments:
-        number: which request of the call.
-        has_effect: whether the platform does what main asks for.
-        at: a signal comes to main after so many seconds, if at all.
+    Gives what the post step printed, the calls that it made, and the jobs' statuses after it.
     """
     signals = Signals(lambda: here.clock.passed)
-    found: list[tuple[StepLog, str]] = []
+    found: list[tuple[StepLog, str, list[str]]] = []
 
     def behave(exchange: Exchange) -> None:
-        if has_effect:
+        if call != "withdraw":
             exchange.platform_answer()
         before = len(here.peer.requests)
         log = here.step.run_post()
-        found.append((log, " ".join(made.call for made in here.peer.requests[before:])))
+        asked = " ".join(made.call for made in here.peer.requests[before:])
+        found.append((log, asked, ["DELETED" if job.deleted else job.status for job in here.simulator.jobs]))
         signals.receive(signal.SIGTERM)
 
     here.peer.on(call, behave, {number})
-    if at:
-        here.clock.call_later(at, lambda: signals.receive(signal.SIGINT))
+    if call == "withdraw":
+        here.clock.call_later(5, lambda: signals.receive(signal.SIGINT))
     # Not `here.run`: the tokens of the post step are masked in its own output.
     here.step.run(here.clock, signals=signals)
-    ((log, asked),) = found
+    ((log, asked, statuses),) = found
     assert log.said("error") == []
-    return log, asked
+    return log, asked, statuses
 
 
 def leave_state(step: Step, **state: str) -> None:
@@ -78,82 +75,51 @@ def test_what_a_killed_process_left_running_is_withdrawn_by_another(tmp_path: Pa
     assert f"Job {job.id}, which the step left running, was withdrawn." in result.log.own
 
 
-@pytest.mark.parametrize(
-    ("inputs", "asked"),
-    [({}, "withdraw"), (API_KEY, "token withdraw"), ({"deployment_secret": "s3cret"}, "withdraw")],
-    ids=["token", "key", "webhook and token"],
-)
-def test_running_job_is_withdrawn(inputs: dict[str, str], asked: str, tmp_path: Path) -> None:
-    scenario = {**RUNNING, "workspace": {"deployment-secret": "s3cret"}}
+REFUSED: Final = {**QUEUED, "withdrawal": {"queued": 409}}
+FORBIDDEN: Final = {**RUNNING, "faults": [{"calls": "withdraw", "status": 403}]}
+SIGNED: Final = {**RUNNING, "workspace": {"deployment-secret": "s3cret"}}
+WITHDRAWN: Final = "Job {id}, which the step left running, was withdrawn."
+IN_FLIGHT: Final = "its trigger was under way: a deployment may have been queued"
+RUN_IN_FLIGHT: Final = "its request to run a pipeline was under way: a run may have been queued"
+# Main's call; the calls of the post step, the jobs after it, and what it says.
+LEFT: Final[dict[str, tuple[Any, ...]]] = {
+    "running, token": (RUNNING, {}, "job", 2, "withdraw", ["STOPPED"], WITHDRAWN),
+    "running, key": (RUNNING, API_KEY, "job", 2, "token withdraw", ["STOPPED"], WITHDRAWN),
+    "running, webhook": (SIGNED, {"deployment_secret": "s3cret"}, "job", 2, "withdraw", ["STOPPED"], WITHDRAWN),
+    "to be withdrawn": (RUNNING, {}, "withdraw", 1, "withdraw", ["STOPPED"], WITHDRAWN),
+    "queued": (REFUSED, {}, "job", 1, "withdraw job delete", ["DELETED"], "Job {id}"),
+    "over": (QUICK, {}, "job", 1, "withdraw job", ["COMPLETE"], "is over already"),
+    "a pipeline's": (PIPELINE, RUN, "job", 2, "withdraw", ["COMPLETE", "STOPPED"], WITHDRAWN),
+    "refused": (FORBIDDEN, {}, "job", 2, "withdraw job", ["RUNNING"], "Job {id} could not be withdrawn"),
+    "in flight": (RUNNING, {}, "trigger", 1, "", ["RUNNING"], IN_FLIGHT),
+    "webhook in flight": (RUNNING, WEBHOOK, "webhook", 1, "", ["RUNNING"], IN_FLIGHT),
+    "run in flight": (PIPELINE, RUN, "run", 1, "", ["COMPLETE", "RUNNING"], RUN_IN_FLIGHT),
+}
+
+
+@pytest.mark.parametrize("row", LEFT.values(), ids=LEFT)
+def test_job_is_withdrawn_or_named_and_never_guessed(row: tuple[Any, ...], tmp_path: Path) -> None:
+    scenario, inputs, call, number, asked, statuses, said = row
     with stage(tmp_path, scenario, **inputs) as here:
-        log, made = post_in(here, "job", 2)
-        assert [job.status for job in here.simulator.jobs] == ["STOPPED"]
-    assert (made, log.said("warning")) == (asked, [])
-
-
-def test_job_that_main_was_about_to_withdraw_is_withdrawn(tmp_path: Path) -> None:
-    with stage(tmp_path, RUNNING) as here:
-        _, asked = post_in(here, "withdraw", at=5)
-        assert [job.status for job in here.simulator.jobs] == ["STOPPED"]
-    assert asked == "withdraw"
-
-
-def test_queued_job_whose_withdrawal_is_refused_is_deleted(tmp_path: Path) -> None:
-    with stage(tmp_path, {**QUEUED, "withdrawal": {"queued": 409}}) as here:
-        log, asked = post_in(here, "job")
-        assert [job.deleted for job in here.simulator.jobs] == [True]
-    assert (asked, log.said("warning")) == ("withdraw job delete", [])
+        log, made, found = post_in(here, call, number)
+        assert said.format(id=here.simulator.jobs[-1].id) in log.own
+    assert (made, found) == (asked, statuses)
+    warnings = log.said("warning")
+    assert len(warnings) == ("may have been queued" in said or "could not" in said)
+    assert said == WITHDRAWN or all("403 Forbidden" in it or constants.WORKSPACE_ID in it for it in warnings)
 
 
 def test_token_that_expired_meanwhile_is_renewed_and_masked(tmp_path: Path) -> None:
     expiry = {"calls": "withdraw", "requests": {"first": 1}, "expire-token": True}
     with stage(tmp_path, {**RUNNING, "faults": [expiry]}, **API_KEY) as here:
-        log, asked = post_in(here, "job", 2)
-        assert [job.status for job in here.simulator.jobs] == ["STOPPED"]
+        log, asked, statuses = post_in(here, "job", 2)
         masked = log.said("add-mask")
         assert masked[0] == constants.CLIENT_SECRET
         assert len(masked) == 3
         assert set(masked[1:]) <= set(here.simulator.issued_tokens)
-    assert asked == "token withdraw token withdraw"
+    assert (asked, statuses) == ("token withdraw token withdraw", ["STOPPED"])
     said = b"".join(line for line in log.printed.splitlines(True) if not line.startswith(b"::add-mask::"))
     assert not [form for secret in masked for form in forms(secret) if form in said]
-
-
-def test_job_that_is_over_is_nobodys_trouble(tmp_path: Path) -> None:
-    with stage(tmp_path, QUICK) as here:
-        log, _ = post_in(here, "job")
-        assert [job.status for job in here.simulator.jobs] == ["COMPLETE"]
-    assert log.said("warning") == []
-    assert "is over already" in log.own
-
-
-@pytest.mark.parametrize(
-    ("scenario", "call", "inputs", "what"),
-    [
-        (RUNNING, "trigger", {}, "its trigger was under way: a deployment"),
-        (RUNNING, "webhook", WEBHOOK, "its trigger was under way: a deployment"),
-        (PIPELINE, "run", RUN, "its request to run a pipeline was under way: a run"),
-    ],
-    ids=["trigger", "webhook", "run"],
-)
-def test_request_of_unknown_fate_is_a_warning_and_no_guess(
-    scenario: dict[str, Any], call: str, inputs: dict[str, str], what: str, tmp_path: Path
-) -> None:
-    with stage(tmp_path, scenario, **inputs) as here:
-        log, asked = post_in(here, call, has_effect=True)
-    (warning,) = log.said("warning")
-    assert f"{what} may have been queued" in warning
-    assert f"/workspaces/{constants.WORKSPACE_ID}" in warning
-    assert asked == ""
-
-
-def test_run_of_a_pipeline_is_withdrawn_and_the_deployment_is_not(tmp_path: Path) -> None:
-    with stage(tmp_path, PIPELINE, **RUN) as here:
-        log, asked = post_in(here, "job", 2)
-        deployment, run = here.simulator.jobs
-        assert (deployment.status, run.status) == ("COMPLETE", "STOPPED")
-    assert f"Job {run.id}, which the step left running, was withdrawn." in log.own
-    assert (asked, log.said("warning")) == ("withdraw", [])
 
 
 SOMEBODY_ELSES: Final = {
@@ -162,26 +128,23 @@ SOMEBODY_ELSES: Final = {
     "other-jobs": [{"at": "0s", "since": "first-trigger", "runs": "forever"}],
     "deployments": {"while-another-runs": "queue"},
 }
-NOTHING_TO_DO: Final[Mapping[str, tuple[Mapping[str, Any], str, int, dict[str, str]]]] = {
-    "signing in": (RUNNING, "token", 1, API_KEY),
-    "listing the jobs before the trigger": (RUNNING, "jobs", 1, {}),
-    "waiting for a pipeline, after the deployment": (
-        {**QUICK, "pipelines": [{"name": "a", "status": "PROVISIONING"}]},
-        *("pipelines", 3, RUN),
-    ),
-    "reading the last of the log": (QUICK, "logs", 2, {"logs": "stream"}),
-    "following a job that is to be left": (RUNNING, "job", 2, LEAVE),
-    "triggering one that is to be left": (RUNNING, "trigger", 1, LEAVE),
-    "following somebody else's job, perhaps": (SOMEBODY_ELSES, "job", 2, {}),
+PROVISIONING: Final = {**QUICK, "pipelines": [{"name": "a", "status": "PROVISIONING"}]}
+NOTHING_TO_DO: Final[dict[str, tuple[Any, ...]]] = {
+    "signing in": (RUNNING, API_KEY, "token", 1),
+    "listing the jobs before the trigger": (RUNNING, {}, "jobs", 1),
+    "waiting for a pipeline, after the deployment": (PROVISIONING, RUN, "pipelines", 3),
+    "reading the last of the log": (QUICK, {"logs": "stream"}, "logs", 2),
+    "following a job that is to be left": (RUNNING, LEAVE, "job", 2),
+    "triggering one that is to be left": (RUNNING, LEAVE, "trigger", 1),
+    "following somebody else's job, perhaps": (SOMEBODY_ELSES, {}, "job", 2),
 }
 
 
-@pytest.mark.parametrize(("scenario", "call", "number", "inputs"), NOTHING_TO_DO.values(), ids=NOTHING_TO_DO)
-def test_with_nothing_to_do_it_is_silent(
-    scenario: Mapping[str, Any], call: str, number: int, inputs: dict[str, str], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("row", NOTHING_TO_DO.values(), ids=NOTHING_TO_DO)
+def test_with_nothing_to_do_it_is_silent(row: tuple[Any, ...], tmp_path: Path) -> None:
+    scenario, inputs, call, number = row
     with stage(tmp_path, scenario, **inputs) as here:
-        log, asked = post_in(here, call, number)
+        log, asked, _ = post_in(here, call, number)
     assert (log.printed, asked) == (b"", "")
 
 
@@ -232,15 +195,6 @@ def test_state_that_cannot_be_read_is_a_warning(state: dict[str, str], tmp_path:
         leave_state(step, **state)
         assert len(step.run_post().said("warning")) == 1
         assert simulator.journal == []
-
-
-def test_refused_withdrawal_is_a_warning_that_names_the_job(tmp_path: Path) -> None:
-    with stage(tmp_path, {**RUNNING, "faults": [{"calls": "withdraw", "status": 403}]}) as here:
-        log, _ = post_in(here, "job", 2)
-        (job,) = here.simulator.jobs
-    (warning,) = log.said("warning")
-    assert f"Job {job.id} could not be withdrawn" in warning
-    assert "403 Forbidden" in warning
 
 
 @pytest.mark.parametrize("is_broken", [False, True], ids=["platform is away", "program is broken"])

@@ -15,14 +15,6 @@ from matatika_deploy.runtime.signals import Signals
 LONG = 60.0
 SOON = 30.0
 
-Wait = Callable[[CancelScope, threading.Event], object]
-
-WAITS: dict[str, Wait] = {
-    "wakeable sleep": lambda scope, _: scope.sleep(LONG, wakeable=True),
-    "sleep": lambda scope, _: scope.sleep(LONG),
-    "task": lambda scope, is_over: scope.run(lambda: is_over.wait(LONG), LONG),
-}
-
 
 @pytest.fixture
 def signals() -> Iterator[Signals]:
@@ -34,13 +26,6 @@ def signals() -> Iterator[Signals]:
         signal.signal(number, handler)
 
 
-@pytest.fixture
-def is_over() -> Iterator[threading.Event]:
-    is_over = threading.Event()
-    yield is_over
-    is_over.set()
-
-
 def test_signals_of_one_moment_are_remembered_as_one_request(signals: Signals) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGINT):
         os.kill(os.getpid(), signum)
@@ -49,32 +34,32 @@ def test_signals_of_one_moment_are_remembered_as_one_request(signals: Signals) -
     assert (signals.first, signals.count) == (signal.SIGTERM, 1)
 
 
-@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 @pytest.mark.parametrize(
-    ("signum", "receiver"), [(signal.SIGINT, "main thread"), (signal.SIGTERM, "another thread")], ids=["main", "other"]
+    "wait",
+    [
+        lambda scope, _: scope.sleep(LONG, wakeable=True),
+        lambda scope, _: scope.sleep(LONG),
+        lambda scope, is_over: scope.run(lambda: is_over.wait(LONG), LONG),
+    ],
+    ids=["wakeable sleep", "sleep", "task"],
 )
+@pytest.mark.parametrize(("signum", "by_main"), [(signal.SIGINT, True), (signal.SIGTERM, False)], ids=["main", "other"])
 def test_signal_ends_the_wait(
-    wait: Wait, signals: Signals, is_over: threading.Event, signum: int, receiver: str
+    wait: Callable[[CancelScope, threading.Event], object], signals: Signals, signum: int, by_main: bool
 ) -> None:
-    """If another thread gets it, nothing but Python's own flag tells the main thread.
-
-    That is the same as with a signal just before the wait begins.
-    """
+    """If another thread gets it, nothing but Python's flag tells the main thread: as with one just before the wait."""
+    main = threading.get_ident()
 
     def receive() -> None:
         time.sleep(0.05)
-        if receiver == "main thread":
-            signal.pthread_kill(threading.main_thread().ident or 0, signum)
-        else:
-            signal.pthread_kill(threading.get_ident(), signum)
+        signal.pthread_kill(main if by_main else threading.get_ident(), signum)
 
-    scope = CancelScope(SYSTEM_CLOCK, signals)
-    thread = threading.Thread(target=receive)
+    is_over, thread = threading.Event(), threading.Thread(target=receive)
     thread.start()
     began = time.monotonic()
     try:
         with pytest.raises(Cancelled) as caught:
-            wait(scope, is_over)
+            wait(CancelScope(SYSTEM_CLOCK, signals), is_over)
         assert time.monotonic() - began < SOON
         assert caught.value.signum == signum
     finally:

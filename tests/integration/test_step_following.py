@@ -20,30 +20,25 @@ LOG_PARTS = [{"at": "1s", "text": line} for line in LOG.splitlines()]
 OTHER_WORKSPACE = "00000000-51a1-4000-8000-000000000002"
 
 
-class TestPace:
-    """Pauses grow with the job, up to `poll-interval`; without the log, one thread has all the time of the clock."""
-
-    def test_job_of_minutes_is_looked_at_ever_less_often(self, tmp_path: Path) -> None:
-        ended = follow(tmp_path, {"job": {"queued": 30, "runs": 270}}, logs="none", poll_interval="8")
-        looks = ended.times("job")
-        assert looks[0] == pytest.approx(1, abs=0.11)
-        for before, look in pairwise(looks):
-            middle = min(max(0.05 * before, 1), 8)
-            # The requests themselves take no time on this clock.
-            assert 0.89 * middle <= look - before <= 1.11 * middle
-        assert looks[-2] < 300 <= looks[-1]
-        # Changes and long silences are said.
-        said = [line for line in ended.result.log.lines if line.startswith("Job ")]
-        assert re.fullmatch(r"Job \S+ is QUEUED: \S+", said[0])
-        assert re.fullmatch(r"Job \S+ is RUNNING, after 3\d s of QUEUED\.", said[1])
-        assert all(re.fullmatch(r"Job \S+ is still RUNNING, since \d min( \d+ s)?\.", line) for line in said[2:])
-        assert 3 <= len(said[2:]) <= 4
-        assert re.fullmatch(r"Deployed: Job \S+ is COMPLETE after 4 min 30 s\.", ended.result.log.lines[-1])
+def test_job_of_minutes_is_looked_at_ever_less_often(tmp_path: Path) -> None:
+    """Without the log, one thread has all the time of the clock, and requests take none."""
+    ended = follow(tmp_path, {"job": {"queued": 30, "runs": 270}}, logs="none", poll_interval="8")
+    looks = ended.times("job")
+    assert looks[0] == pytest.approx(1, abs=0.11)
+    for before, look in pairwise(looks):
+        middle = min(max(0.05 * before, 1), 8)
+        assert 0.89 * middle <= look - before <= 1.11 * middle
+    assert looks[-2] < 300 <= looks[-1]
+    # Changes and long silences are said.
+    said = [line for line in ended.result.log.lines if line.startswith("Job ")]
+    assert re.fullmatch(r"Job \S+ is QUEUED: \S+", said[0])
+    assert re.fullmatch(r"Job \S+ is RUNNING, after 3\d s of QUEUED\.", said[1])
+    assert all(re.fullmatch(r"Job \S+ is still RUNNING, since \d min( \d+ s)?\.", line) for line in said[2:])
+    assert 3 <= len(said[2:]) <= 4
+    assert re.fullmatch(r"Deployed: Job \S+ is COMPLETE after 4 min 30 s\.", ended.result.log.lines[-1])
 
 
 class TestDeadline:
-    """`timeout`, with a last look at the job."""
-
     def test_job_that_ends_just_before_it_has_succeeded(self, tmp_path: Path) -> None:
         ended = follow(tmp_path, {"job": {"runs": 19.9}}, logs="none", timeout="20s")
         assert ended.times("job")[-1] == pytest.approx(20, abs=0.1)
@@ -67,23 +62,19 @@ class TestDeadline:
             (tmp_path / "printed").open("wb") as output,
         ):
             here.clock.advance(5)
-            code = main(here.step.environ, Signals(), 0.0, clock=here.clock, descriptor=output.fileno())
-        assert code == 4
+            assert main(here.step.environ, Signals(), 0.0, clock=here.clock, descriptor=output.fileno()) == 4
         (withdrawal,) = here.simulator.calls("withdraw")
         assert withdrawal.time - here.simulator.jobs[0].created == pytest.approx(15, abs=0.1)
 
     def test_job_may_be_left_running(self, tmp_path: Path) -> None:
         scenario = {"job": {"runs": 300, "log": LOG_PARTS}}
         ended = follow(tmp_path, scenario, logs="on-failure", timeout="20s", on_timeout="leave")
-        assert (ended.result.code, ended.result.outputs["status"]) == (4, "RUNNING")
-        assert (ended.job.status, ended.job.withdrawn) == ("RUNNING", False)
+        assert (ended.result.code, ended.result.outputs["status"], ended.job.status) == (4, "RUNNING", "RUNNING")
         assert not ended.simulator.calls("withdraw")
         assert ended.result.log.job_log == LOG.encode()
 
 
 class TestLogs:
-    """`logs`, and the log in every form."""
-
     @pytest.mark.parametrize(("stream", "empty"), [("ends", 200), ("ends", 204), ("held", 200)])
     def test_stream_reads_on_from_the_lines_that_it_has(self, tmp_path: Path, stream: str, empty: int) -> None:
         scenario = {"job": {"queued": 2, "runs": 5, "log": LOG_PARTS}, "logs": {"stream": stream, "empty": empty}}
@@ -94,10 +85,6 @@ class TestLogs:
         starts = [int(entry.query.removeprefix("sequence=")) for entry in readings]
         assert starts == sorted(starts)
         assert (starts[0], starts[-1]) == (0, 3)
-
-    def test_what_is_written_after_the_end_is_not_lost(self, tmp_path: Path) -> None:
-        scenario = {"job": {"runs": 10, "log": [{"text": LOG}, {"at": "10.05s", "text": "Late"}]}}
-        assert follow(tmp_path, scenario).result.log.job_log == f"{LOG}Late\n".encode()
 
     def test_what_is_there_only_at_the_second_reading_after_the_end_is_not_lost(self, tmp_path: Path) -> None:
         looks_after_end: list[float] = []
@@ -128,24 +115,27 @@ class TestLogs:
         scenario = {"job": {"runs": 210, "log": [{"text": LOG}]}, "logs": {"stream": "held"}}
         ended = follow(tmp_path, scenario, poll_interval="5m")
         # One looks at such a job every 10 seconds only.
-        assert ended.result.code == 0
-        assert ended.took < 211
+        assert (ended.result.code, ended.took < 211) == (0, True)
 
-    @pytest.mark.parametrize(("ends", "is_printed"), [("COMPLETE", False), ("ERROR", True)])
-    def test_on_failure_prints_it_only_then(self, tmp_path: Path, ends: str, is_printed: bool) -> None:
-        ended = follow(tmp_path, {"job": {"runs": 5, "ends": ends, "log": LOG_PARTS}}, logs="on-failure")
-        assert ended.result.log.job_log == (LOG.encode() if is_printed else b"")
-        assert ("Déployé" in ended.result.summary) == is_printed
-        assert bool(ended.simulator.calls("logs")) == is_printed
+    @pytest.mark.parametrize(
+        ("ends", "log", "logs", "is_read"),
+        [
+            ("COMPLETE", LOG_PARTS, "on-failure", False),
+            ("ERROR", LOG_PARTS, "on-failure", True),
+            ("ERROR", LOG_PARTS, "none", False),
+            ("ERROR", [], "stream", True),
+        ],
+        ids=["success", "failure", "unwanted", "empty"],
+    )
+    def test_is_shown_as_it_is_wanted(self, tmp_path: Path, ends: str, log: Any, logs: str, is_read: bool) -> None:
+        ended = follow(tmp_path, {"job": {"runs": 5, "ends": ends, "log": log}}, logs=logs)
+        is_shown = is_read and bool(log)
+        assert ended.result.log.job_log == (LOG.encode() if is_shown else b"")
+        assert (b"::stop-commands::" in ended.result.printed) == is_shown
+        assert ("<pre>" in ended.result.summary) == ("Déployé" in ended.result.summary) == is_shown
+        assert bool(ended.simulator.calls("logs")) == is_read
         last = max(ended.times("job"))
-        assert all(time >= last for time in ended.times("logs"))
-
-    @pytest.mark.parametrize(("log", "logs"), [(LOG_PARTS, "none"), ([], "stream")], ids=["unwanted", "empty"])
-    def test_nothing_is_shown_of_it_if_it_is_unwanted_or_empty(self, tmp_path: Path, log: Any, logs: str) -> None:
-        ended = follow(tmp_path, {"job": {"runs": 5, "ends": "ERROR", "log": log}}, logs=logs)
-        assert b"::stop-commands::" not in ended.result.printed
-        assert "<pre>" not in ended.result.summary
-        assert bool(ended.simulator.calls("logs")) == (logs == "stream")
+        assert logs != "on-failure" or all(time >= last for time in ended.times("logs"))
 
 
 class TestLinks:
@@ -164,19 +154,18 @@ class TestLinks:
     def test_every_form_of_answer_will_do(self, tmp_path: Path, answers: Any, fields: Any) -> None:
         scenario = {"job": {"queued": 2, "runs": 3, "log": LOG_PARTS, "fields": fields}, "answers": answers}
         ended = follow(tmp_path, scenario)
+        outputs = ended.result.outputs
         assert ended.result.code == 0
         assert ended.result.log.job_log == LOG.encode()
-        assert ended.result.outputs["job-url"] == f"{ended.simulator.api_url}/jobs/{ended.job.id}"
-        assert ended.result.outputs["duration"] == "3"
+        assert (outputs["job-url"], outputs["duration"]) == (f"{ended.simulator.api_url}/jobs/{ended.job.id}", "3")
 
     def test_each_is_used_where_it_leads(self, tmp_path: Path) -> None:
         """The simulator knows jobs by the documented addresses only: what else is asked for is in its journal."""
         links = {name: {"href": f"/api/by-link/{name.replace(' ', '-')}"} for name in ("self", "logs", "withdraw job")}
-        scenario = {"job": {"runs": "forever", "fields": {"_links": links}}}
-        ended = follow(tmp_path, scenario, timeout="1s")
+        ended = follow(tmp_path, {"job": {"runs": "forever", "fields": {"_links": links}}}, timeout="1s")
         asked = {(entry.method, entry.path) for entry in ended.simulator.journal if entry.call is None}
-        for method, name in (("GET", "self"), ("GET", "logs"), ("PUT", "withdraw-job")):
-            assert (method, f"/api/by-link/{name}") in asked
+        used = {("GET", "self"), ("GET", "logs"), ("PUT", "withdraw-job")}
+        assert {(method, f"/api/by-link/{name}") for method, name in used} <= asked
         assert ended.result.outputs["job-url"] == f"{ended.simulator.url}/api/by-link/self"
 
 
@@ -187,9 +176,8 @@ class TestAnotherDeployment:
         scenario = {"job": {"runs": 5, "log": LOG_PARTS}, "other-jobs": [{"since": "start", "at": "-1m", "runs": 140}]}
         ended = follow(tmp_path, scenario)
         (other, job) = ended.simulator.jobs
-        assert ended.result.code == 0
+        assert (ended.result.code, ended.result.outputs["job-id"]) == (0, job.id)
         assert job.created >= (other.ended or 0)
-        assert ended.result.outputs["job-id"] == job.id
         assert (other.status, other.withdrawn) == ("COMPLETE", False)
         assert [entry.status for entry in ended.simulator.calls("trigger")] == [409, 202]
         # Of the 80 s, the first 20 are looked at once a second.
@@ -201,31 +189,24 @@ class TestAnotherDeployment:
     def test_is_never_withdrawn_nor_an_output_when_the_step_s_time_is_over(self, tmp_path: Path) -> None:
         ended = follow(tmp_path, {"other-jobs": [{"since": "start", "runs": "forever"}]}, timeout="30s")
         (other,) = ended.simulator.jobs
-        assert ended.result.code == 4
+        assert (ended.result.code, other.status, other.deleted) == (4, "RUNNING", False)
         assert 30 <= ended.took < 40
-        assert (other.status, other.withdrawn, other.deleted) == ("RUNNING", False, False)
         assert not ended.simulator.calls("withdraw")
-        outputs = {**ended.result.outputs, "message": ""}
-        assert "job-id" not in outputs
-        assert other.id not in f"{outputs}{ended.result.state}"
+        assert other.id not in f"{ ({**ended.result.outputs, 'message': ''}) }{ended.result.state}"
 
     @pytest.mark.parametrize(
-        "scenario",
+        ("other", "more"),
         [
-            {
-                "other-workspaces": [{"id": OTHER_WORKSPACE}],
-                "other-jobs": [{"workspace-id": OTHER_WORKSPACE, "runs": "forever"}],
-            },
-            {"other-jobs": [{"type": "PIPELINE_RUN", "runs": "forever"}]},
-            {
-                "deployments": {"while-another-runs": "queue"},
-                "other-jobs": [{"since": "start", "runs": "forever"}],
-            },
+            ({"workspace-id": OTHER_WORKSPACE}, {"other-workspaces": [{"id": OTHER_WORKSPACE}]}),
+            ({"type": "PIPELINE_RUN"}, {}),
+            ({"since": "start"}, {"deployments": {"while-another-runs": "queue"}}),
         ],
         ids=["of another workspace", "of another kind", "beside which ours is queued"],
     )
-    def test_may_not_matter(self, tmp_path: Path, scenario: dict[str, Any]) -> None:
-        ended = follow(tmp_path, {"job": {"runs": 1}, **scenario}, logs="none")
+    def test_may_not_matter(self, tmp_path: Path, other: dict[str, Any], more: dict[str, Any]) -> None:
+        ended = follow(
+            tmp_path, {"job": {"runs": 1}, "other-jobs": [{**other, "runs": "forever"}], **more}, logs="none"
+        )
         assert ended.result.code == 0
         assert [entry.status for entry in ended.simulator.calls("trigger")] == [202]
 
@@ -237,16 +218,12 @@ def test_job_whose_answer_was_lost_is_found_however_roughly_its_creation_is_told
         relay(exchange)
 
     clock = FakeClock(1_700_000_000.99959)
-    scenario = {
-        "job": {"runs": 1},
-        "answers": {"fraction-digits": 0},
-        "faults": [{"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": True}],
-    }
+    lost = {"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": True}
+    scenario = {"job": {"runs": 1}, "answers": {"fraction-digits": 0}, "faults": [lost]}
     with Simulator(scenario, clock=clock.now, held=clock.held) as simulator, Peer(simulator, clock) as peer:
         peer.on("jobs", late)
         result = Step(tmp_path, simulator, api_url=peer.api_url, preflight="off", logs="none").run(clock)
-    assert result.code == 0
-    assert len(simulator.jobs) == 1
+    assert (result.code, len(simulator.jobs)) == (0, 1)
 
 
 def test_call_gets_one_new_token_whatever_happens_between_its_attempts(tmp_path: Path) -> None:
@@ -254,7 +231,5 @@ def test_call_gets_one_new_token_whatever_happens_between_its_attempts(tmp_path:
         # The first look takes three attempts, the second is refused for good.
         here.peer.on("job", answer(401), numbers={1, 4, 6})
         here.peer.on("job", answer(502), numbers={2, 5})
-        result = here.run()
-    assert result.code == 3
-    assert here.peer.count("job") == 6
-    assert here.peer.count("token") == 3
+        assert here.run().code == 3
+    assert (here.peer.count("job"), here.peer.count("token")) == (6, 3)

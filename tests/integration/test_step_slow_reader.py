@@ -31,15 +31,11 @@ def test_gets_the_log_s_beginning_without_a_hole_if_it_reads_too_late(tmp_path: 
         step = Step(tmp_path, simulator, preflight="off")
         read = aside.submit(read_late)
         limits = Limits(log_end=0.3)
-        code = main(step.environ, Signals(), time.monotonic(), limits=limits, descriptor=writing)
+        assert main(step.environ, Signals(), time.monotonic(), limits=limits, descriptor=writing) == 0
         os.close(writing)
         log = StepLog(read.result())
-    assert code == 0
-    shown = log.job_log.decode()
-    assert shown
-    # Compared by their numbers first, for an answer that fits on a screen.
-    assert [line.split()[0] for line in shown.splitlines()] == [
-        str(number) for number in range(len(shown.splitlines()))
-    ]
-    assert LOG.startswith(shown.removesuffix("\n"))
+    numbers = [int(line.split()[0]) for line in log.job_log.splitlines()]
+    assert 0 < len(numbers) < 4000
+    assert numbers == list(range(len(numbers)))
+    assert LOG.startswith(log.job_log.decode().removesuffix("\n"))
     assert any("cannot be shown whole" in warning for warning in log.said("warning"))

@@ -1,7 +1,7 @@
 """The platform as it is found: clocks that differ, lists that hide and do not sort, and whatever stands in front."""
 
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from matatika_simulator import Simulator, constants
 from tests.integration.faults.faults import HTML, api_error
 from tests.support.peer import Behaviour, Exchange, after_effect, answer, changed, raw, relay, reset
 from tests.support.result import Result
-from tests.support.stage import Stage, stage
+from tests.support.stage import stage
 from tests.support.step import API_KEY
 
 QUICK: Final = {"job": {"runs": "5s"}}
@@ -22,38 +22,35 @@ WEBHOOK: Final = {"deployment_secret": constants.DEPLOYMENT_SECRET}
 DEPLOYMENT: Final = "WORKSPACE_DEPLOY"
 
 
-def each_job(change: Callable[[dict[str, Any]], Iterable[dict[str, Any]]], **more: Any) -> Behaviour:
+def listing(change: Callable[[dict[str, Any]], dict[str, Any] | None], **more: Any) -> Behaviour:
     """Have the jobs of a page changed, or left out."""
 
     def change_page(page: Any) -> Any:
-        jobs = page.get("_embedded", {}).get("jobs", [])
-        return {**page, "_embedded": {"jobs": [new for job in jobs for new in change(job)]}}
+        jobs = map(change, page.get("_embedded", {}).get("jobs", []))
+        return {**page, "_embedded": {"jobs": [job for job in jobs if job]}}
 
     return changed(change_page, **more)
 
 
 def created_later(seconds: float, **more: Any) -> Behaviour:
-    def shift(job: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    def shift(job: dict[str, Any]) -> dict[str, Any]:
         moment = datetime.fromisoformat(job["created"]) + timedelta(seconds=seconds)
-        yield {**job, "created": moment.isoformat()}
+        return {**job, "created": moment.isoformat()}
 
-    return each_job(shift, **more)
-
-
-without_queued: Final = each_job(lambda job: [job] if job["status"] != "QUEUED" else [])
+    return listing(shift, **more)
 
 
-def asking(exchange: Exchange, target: str) -> Exchange:
-    """Return an exchange for another address of the platform."""
-    return replace(exchange, request=replace(exchange.request, target=target))
+without_queued: Final = listing(lambda job: job if job["status"] != "QUEUED" else None)
 
 
 def oldest_first(exchange: Exchange) -> None:
-    relay(asking(exchange, exchange.request.target.replace("created,desc", "created,asc")))
+    target = exchange.request.target.replace("created,desc", "created,asc")
+    relay(replace(exchange, request=replace(exchange.request, target=target)))
 
 
 def all_on_one_page(exchange: Exchange) -> None:
-    whole = asking(exchange, f"{exchange.request.target.partition('?')[0]}?size=2000&sort=created,asc")
+    target = f"{exchange.request.target.partition('?')[0]}?size=2000&sort=created,asc"
+    whole = replace(exchange, request=replace(exchange.request, target=target))
     changed(lambda page: {"_embedded": page["_embedded"]})(whole)
 
 
@@ -66,6 +63,13 @@ def assert_deployed_once(result: Result, simulator: Simulator, warnings: int = 0
     (own,) = [job for job in simulator.jobs if job.triggered_by != "other"]
     assert (result.code, result.outputs["job-id"], result.outputs["status"]) == (0, own.id, "COMPLETE")
     assert len(result.log.said("warning")) == warnings
+
+
+def error_of(result: Result, code: int) -> str:
+    """Return the error of a step that failed with that code."""
+    assert result.code == code
+    (error,) = result.log.said("error")
+    return error
 
 
 class TestLostAnswer:
@@ -89,29 +93,25 @@ class TestLostAnswer:
         with stage(tmp_path, {"job": {"queued": "6s", "runs": "1s"}, "other-jobs": others}) as here:
             here.peer.on("trigger", after_effect(trigger), {1})
             here.peer.on("jobs", jobs)
-            result = here.run()
+            assert_deployed_once(here.run(), here.simulator)
             assert here.peer.count("trigger") == 1
-            assert_deployed_once(result, here.simulator)
 
     def test_job_that_was_over_before_is_never_ours(self, tmp_path: Path) -> None:
         other = {"type": DEPLOYMENT, "at": "-25s", "runs": "5s"}
         with stage(tmp_path, {**QUICK, "other-jobs": [other]}) as here:
             here.peer.on("trigger", reset, {1})
             here.peer.on("jobs", created_later(30))
-            result = here.run()
+            assert_deployed_once(here.run(), here.simulator, warnings=1)
             assert here.peer.count("trigger") == 2
-            assert_deployed_once(result, here.simulator, warnings=1)
 
     def test_job_from_long_before_the_trigger_that_was_not_listed_is_in_doubt(self, tmp_path: Path) -> None:
         other = {"type": DEPLOYMENT, "at": "-90s", "queued": "92s", "runs": "1h"}
         with stage(tmp_path, {**QUICK, "other-jobs": [other]}) as here:
             here.peer.on("trigger", reset, {1})
             here.peer.on("jobs", without_queued)
-            result = here.run()
+            error = error_of(here.run(), 3)
             assert here.peer.count("trigger") == 1
             (queued,) = here.simulator.jobs
-        assert result.code == 3
-        (error,) = result.log.said("error")
         assert error.startswith("Deployment unknown: ")
         assert queued.id in error
 
@@ -121,17 +121,15 @@ class TestConflict:
         other = {"type": DEPLOYMENT, "at": "-1s", "queued": "10s", "runs": "5s"}
         with stage(tmp_path, {**QUICK, "other-jobs": [other]}) as here:
             here.peer.on("jobs", without_queued)
-            result = here.run()
+            assert_deployed_once(here.run(), here.simulator)
             assert here.clock.passed >= 14
-            assert_deployed_once(result, here.simulator)
 
     def test_other_reason_is_shown_though_an_old_job_is_queued_for_ever(self, tmp_path: Path) -> None:
         other = {"type": DEPLOYMENT, "at": "-1h", "queued": "forever"}
         with stage(tmp_path, {"other-jobs": [other]}, timeout="10s") as here:
             here.peer.on("trigger", api_error(409, "Workspace is archived"))
             result = here.run()
-        assert (result.code, result.outputs["outcome"]) == (4, "timed-out")
-        assert "Workspace is archived" in result.log.said("error")[0]
+        assert "Workspace is archived" in error_of(result, 4)
         assert "Workspace is archived" in result.summary
 
 
@@ -143,6 +141,14 @@ class TestSomethingInFront:
             here.peer.on("workspace", cloudflare(403))
             here.peer.on("jobs", cloudflare(403), {1})
             assert_deployed_once(here.run(), here.simulator, warnings=1)
+
+    @pytest.mark.parametrize("status", [502, 200])
+    def test_one_page_at_the_first_reads_is_no_warning(self, status: int, tmp_path: Path) -> None:
+        with stage(tmp_path, QUICK, verify_source="warn") as here:
+            for call in ("workspace", "jobs"):
+                here.peer.on(call, cloudflare(status), {1})
+            assert_deployed_once(here.run(), here.simulator)
+            assert here.peer.count("workspace") == here.peer.count("jobs") == 2
 
     @pytest.mark.parametrize("status", [400, 404])
     def test_pages_pass_while_a_job_is_followed(self, status: int, tmp_path: Path) -> None:
@@ -161,65 +167,35 @@ class TestSomethingInFront:
             result = here.run()
             assert all(here.peer.count(call) for call in calls)
             assert here.peer.count("token") == here.peer.count("trigger") == here.peer.count("jobs") == 1
-            assert result.code == 0
-        assert result.log.job_log == b"a line\n"
+        assert (result.code, result.log.job_log) == (0, b"a line\n")
 
     @pytest.mark.parametrize(
-        ("inputs", "method", "names"),
-        [
-            ({**API_KEY, **WEBHOOK}, "GET", ["`api-url`", "`/api`"]),
-            ({"token": "", **WEBHOOK}, "POST", ["`api-url`", "`/api`"]),
-        ],
-        ids=["API key", "webhook"],
+        ("inputs", "method"), [({**API_KEY, **WEBHOOK}, "GET"), ({"token": "", **WEBHOOK}, "POST")], ids=["key", "none"]
     )
-    def test_web_site_is_named_within_seconds(
-        self, inputs: dict[str, str], method: str, names: list[str], tmp_path: Path
-    ) -> None:
-        """The address of an app instead of the API's, or instead of the token endpoint's."""
+    def test_web_site_is_named_within_seconds(self, inputs: dict[str, str], method: str, tmp_path: Path) -> None:
+        """The address of an app instead of the API's. The webhook is asked once."""
         with stage(tmp_path, QUICK, **inputs) as here:
-            auth_url = here.peer.url + inputs.get("auth_url", "/oauth/token")
-            here.step.environ |= {
-                "INPUT_API-URL": here.peer.url,
-                "INPUT_AUTH-URL": auth_url,
-                "INPUT_AUDIENCE": here.peer.api_url,
-            }
+            here.step.environ |= {"INPUT_API-URL": here.peer.url, "INPUT_AUDIENCE": here.peer.api_url}
             here.peer.on("", cloudflare(200))
-            result = here.run()
+            error = error_of(here.run(), 3)
             assert here.clock.passed < 10
             pages = [request.method for request in here.peer.requests if request.call == ""]
         assert set(pages) == {method}
-        assert len(pages) == 1 or inputs.get("token") != "" or "client_id" in inputs, "one page is enough"
-        assert result.code == 3
-        (error,) = result.log.said("error")
+        assert method == "GET" or len(pages) == 1
         assert error.startswith("Not found: ")
         assert "may have been queued" not in error
-        assert all(name in error for name in names)
+        assert all(name in error for name in ("`api-url`", "`/api`"))
 
 
 class TestFirstReads:
     def test_webhook_is_not_called_if_the_token_is_refused(self, tmp_path: Path) -> None:
         with stage(tmp_path, token="refused-token", **WEBHOOK) as here:
-            result = here.run()
+            assert error_of(here.run(), 3).startswith("Sign-in failed: ")
             assert here.peer.count("webhook") == 0
-            assert not here.simulator.jobs
-        assert result.code == 3
-        assert result.log.said("error")[0].startswith("Sign-in failed: ")
-
-    @pytest.mark.parametrize("status", [502, 200])
-    def test_one_page_is_no_warning(self, status: int, tmp_path: Path) -> None:
-        with stage(tmp_path, QUICK, verify_source="warn") as here:
-            here.peer.on("workspace", cloudflare(status), {1})
-            here.peer.on("jobs", cloudflare(status), {1})
-            result = here.run()
-            assert here.peer.count("workspace") == here.peer.count("jobs") == 2
-            assert "Workspace not checked" not in result.log.own
-            assert result.code == 0
 
     def test_deadline_tells_what_could_not_be_reached_until_then(self, tmp_path: Path) -> None:
         with stage(tmp_path, {}, timeout="3s", preflight="warn", api_url="https://nowhere.invalid/api") as here:
-            result = here.run()
-        assert result.code == 4
-        assert "the name nowhere.invalid could not be resolved" in result.log.said("error")[0]
+            assert "the name nowhere.invalid could not be resolved" in error_of(here.run(), 4)
 
     def test_name_that_was_resolved_before_is_tried_for_as_long_as_any_outage_may_take(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -233,9 +209,9 @@ class TestFirstReads:
 
         with stage(tmp_path, QUICK, logs="none") as here, monkeypatch.context() as patched:
             here.peer.on("job", lose_the_name, {1})
-            result = here.run()
-        assert "no good answer for 5 min" in result.log.said("error")[0]
-        assert "could not be resolved" in result.log.said("error")[0]
+            error = error_of(here.run(), 3)
+        assert "no good answer for 5 min" in error
+        assert "could not be resolved" in error
 
 
 class TestEnd:
@@ -246,18 +222,16 @@ class TestEnd:
             here.peer.on("job", changed(lambda job: {**job, "status": job["status"].replace("COMPLETE", "FAILED")}))
             result = here.run()
             assert here.clock.passed < 20
-        assert (result.code, result.outputs["outcome"], result.outputs["status"]) == (1, "failure", "FAILED")
-        (error,) = result.log.said("error")
-        assert error.startswith("Deployment failed: ")
-        assert "FAILED" in error
+        assert (result.outputs["outcome"], result.outputs["status"]) == ("failure", "FAILED")
+        title, _, said = error_of(result, 1).partition(": ")
+        assert (title, "FAILED" in said) == ("Deployment failed", True)
 
     def test_statuses_in_lower_case_are_known(self, tmp_path: Path) -> None:
         with stage(tmp_path, QUICK) as here:
             for call in ("trigger", "job"):
                 here.peer.on(call, changed(lambda job: {**job, "status": job["status"].lower()}))
-            result = here.run()
+            assert_deployed_once(here.run(), here.simulator)
             assert here.clock.passed < 20
-            assert_deployed_once(result, here.simulator)
 
 
 class TestRefusedPermission:
@@ -267,55 +241,43 @@ class TestRefusedPermission:
     def test_is_answered_with_a_new_token(self, call: str, number: int, tmp_path: Path) -> None:
         with stage(tmp_path, QUICK, **API_KEY) as here:
             here.peer.on(call, api_error(403, "Forbidden"), {number})
-            result = here.run()
+            assert_deployed_once(here.run(), here.simulator)
             assert here.peer.count("token") == 2
-            assert_deployed_once(result, here.simulator)
 
     def test_is_final_the_next_time(self, tmp_path: Path) -> None:
         with stage(tmp_path, QUICK, **API_KEY) as here:
             here.peer.on("job", api_error(403, "Forbidden"), {2, 4})
-            result = here.run()
+            assert error_of(here.run(), 3).startswith("No permission: ")
             assert (here.peer.count("token"), here.peer.count("job")) == (2, 4)
-        assert result.code == 3
-        assert result.log.said("error")[0].startswith("No permission: ")
 
 
-class TestLinks:
-    """Links that lack the path at which a gateway shows the API."""
+@pytest.mark.parametrize("is_endless", [False, True])
+def test_documented_addresses_are_tried_where_links_lead_nowhere(is_endless: bool, tmp_path: Path) -> None:
+    """They lack the path at which a gateway shows the API; the withdrawal's does as well."""
 
-    def lead_nowhere(self, here: Stage) -> None:
-        def change(job: Any) -> Any:
-            links = {name: {**link, "href": link["href"].replace("/api/", "/")} for name, link in job["_links"].items()}
-            return {**job, "_links": links}
+    def change(job: Any) -> Any:
+        links = {name: {**link, "href": link["href"].replace("/api/", "/")} for name, link in job["_links"].items()}
+        return {**job, "_links": links}
 
+    runs = "forever" if is_endless else "12s"
+    with stage(tmp_path, {"job": {**WITH_LOG["job"], "runs": runs}}, logs="stream", timeout="15s") as here:
         here.peer.on("", api_error(404))
         for call in ("trigger", "job"):
             here.peer.on(call, changed(change))
-
-    def test_documented_addresses_are_tried_at_once(self, tmp_path: Path) -> None:
-        with stage(tmp_path, WITH_LOG, logs="stream") as here:
-            self.lead_nowhere(here)
-            result = here.run()
-            assert_deployed_once(result, here.simulator)
-            dead = [request.target for request in here.peer.requests if request.call == ""]
-            assert len(dead) == len(set(dead)) == 2
-        assert result.log.job_log == b"a line\n"
-
-    def test_withdrawal_goes_to_its_documented_address(self, tmp_path: Path) -> None:
-        with stage(tmp_path, {"job": {"runs": "forever"}}, timeout="5s") as here:
-            self.lead_nowhere(here)
-            result = here.run()
-            assert [job.status for job in here.simulator.jobs] == ["STOPPED"]
-        assert result.code == 4
-        assert "was withdrawn" in result.log.said("error")[0]
+        result = here.run()
+        dead = [request.target for request in here.peer.requests if request.call == ""]
+        assert len(dead) == len(set(dead)) == 2 + is_endless
+        assert [job.status for job in here.simulator.jobs] == ["STOPPED" if is_endless else "COMPLETE"]
+    assert result.code == (4 if is_endless else 0)
+    assert result.log.job_log == b"a line\n"
 
 
 class TestLog:
     def test_progress_bar_without_line_feeds_is_shown_as_it_comes(self, tmp_path: Path) -> None:
         log = [{"at": f"{number}s", "text": f"{10 * number} %\r", "unfinished": True} for number in range(1, 10)]
+        shown: list[bytes] = []
         with stage(tmp_path, {"job": {"runs": "12s", "log": log}}, logs="stream") as here:
-            shown: list[bytes] = []
-            here.clock.call_later(8, lambda: shown.append(Path(tmp_path / "printed").read_bytes()))
+            here.clock.call_later(8, lambda: shown.append(here.step.printed))
             result = here.run()
         assert b"20 %" in shown[0]
         assert result.log.job_log == b"".join(b"%d %%\r" % (10 * number) for number in range(1, 10)) + b"\n"
@@ -325,32 +287,26 @@ class TestLog:
             here.peer.on("job", changed(lambda job: {**job, "status": "ERROR", "message": "x" * 2**23}), {1})
             assert here.run().code == 0
 
-    @pytest.mark.parametrize("lines", [1, 3, 5])
-    @pytest.mark.parametrize("is_counted", [True, False])
+    @pytest.mark.parametrize(("lines", "is_counted"), [(1, True), (3, False), (5, True), (5, False)])
     def test_log_of_a_new_attempt_is_shown_from_its_beginning(
         self, lines: int, is_counted: bool, tmp_path: Path
     ) -> None:
         first = [b"first %d\n" % number for number in range(3)]
         second = [b"second %d\n" % number for number in range(lines)]
+
+        def logs(exchange: Exchange) -> None:
+            number = int(exchange.request.target.partition("sequence=")[2])
+            body = b"".join((second if here.clock.passed > 6 else first)[number:])
+            answer(200 if body else 204, body, content_type="text/plain")(exchange)
+
+        def seen(job: dict[str, Any]) -> dict[str, Any]:
+            if is_counted:
+                return {**job, "attempt": int(here.clock.passed > 6)}
+            return {**job, "status": "QUEUED"} if 6 < here.clock.passed < 8 else job
+
         with stage(tmp_path, {"job": {"runs": "12s"}}, logs="stream") as here:
-
-            def is_second() -> bool:
-                return here.clock.passed > 6
-
-            def logs(exchange: Exchange) -> None:
-                number = int(exchange.request.target.partition("sequence=")[2])
-                body = b"".join((second if is_second() else first)[number:])
-                answer(200 if body else 204, body, content_type="text/plain")(exchange)
-
             here.peer.on("logs", logs)
-
-            def seen(job: dict[str, Any]) -> dict[str, Any]:
-                if is_counted:
-                    return {**job, "attempt": int(is_second())}
-                return {**job, "status": "QUEUED"} if 6 < here.clock.passed < 8 else job
-
             here.peer.on("job", changed(seen))
             result = here.run()
-            assert result.code == 0
-        assert result.log.job_log == b"".join(first + second)
+        assert (result.code, result.log.job_log) == (0, b"".join(first + second))
         assert "starts over" in result.log.own

@@ -16,17 +16,14 @@ from typing import Any
 
 import pytest
 
-from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import constants
 from tests.support.page import Page
 from tests.support.peer import after_effect, answer, close, hang, reset
 from tests.support.result import Result
-from tests.support.stage import Stage, stage
-from tests.support.step import API_KEY, PATIENT, WEBHOOK
+from tests.support.stage import Stage, check_out, stage
+from tests.support.step import API_KEY, WEBHOOK
 
-SIGNALLED = 3.0
-"""Seconds after the start at which a step gets its signal."""
 WORKSPACE_PAGE = f"http://platform.example/workspaces/{constants.WORKSPACE_ID}"
 
 
@@ -37,9 +34,8 @@ class Situation:
     what: str
     scenario: Mapping[str, Any]
     arrange: tuple[Callable[[Stage], None], ...]
-    inputs: Mapping[str, str]
     signalled: signal.Signals | None
-    limits: Limits
+    inputs: Mapping[str, str]
     text: str = ""
 
     def reads(self, text: str) -> "Situation":
@@ -51,10 +47,9 @@ def when(
     scenario: Mapping[str, Any] | None = None,
     *arrange: Callable[[Stage], None],
     signalled: signal.Signals | None = None,
-    limits: Limits = PATIENT,
     **inputs: str,
 ) -> Situation:
-    return Situation(what, scenario or job(), arrange, inputs, signalled, limits)
+    return Situation(what, scenario or job(), arrange, signalled, inputs)
 
 
 LOG = [
@@ -85,13 +80,7 @@ def environ(**variables: str) -> Callable[[Stage], None]:
 
 
 def checkout(schedule: str = "0 0 1 * * *") -> Callable[[Stage], None]:
-    def arrange(at: Stage) -> None:
-        (at.step.workspace / "pipelines").mkdir()
-        (at.step.workspace / "workspace.yml").write_text("version: workspaces/v0.2\n", encoding="utf-8")
-        pipeline = f"version: pipelines/v0.1\nschedule: {schedule}\n"
-        (at.step.workspace / "pipelines/orders.yml").write_text(pipeline, encoding="utf-8")
-
-    return arrange
+    return lambda at: check_out(at.step, {"orders": f"schedule: {schedule}\n"})
 
 
 def refuse(at: Stage) -> None:
@@ -108,7 +97,6 @@ HTML = answer(403, b"<!DOCTYPE html><title>Attention Required! | Cloudflare</tit
 PAGE = answer(200, b"<!DOCTYPE html><title>Matatika</title>", content_type="text/html")
 LOST = after_effect(close)
 COMMIT = "1e81ff35a1e0d2a4b0c8d6f7e9a3b5c7d9e1f3a5"
-WITHIN_SECONDS = PATIENT._replace(conflict=5)
 
 TABLE = [
     when("A deployment succeeds.").reads("Deployed: Job JOB is COMPLETE after 4 s."),
@@ -137,10 +125,6 @@ TABLE = [
         Error: Deployment failed: Job JOB ended with ERROR (exit code 1) after 4 s. The job's log says why: with
           `logs: on-failure`, it is shown here.
     """),
-    when("A deployment fails without a line of log.", failing(log=[]), logs="stream").reads("""
-        Error: Deployment failed: Job JOB ended with ERROR (exit code 1) after 4 s. Neither the platform nor the log
-          says why: look at the workspace: WORKSPACE-PAGE
-    """),
     when("A deployment fails while its log cannot be read.", fault("logs", 403, failing()), logs="stream").reads("""
         Warning: The job's log cannot be shown whole: Could not read the job's log: 403 Forbidden: Simulated fault.
         Error: Deployment failed: Job JOB ended with ERROR (exit code 1) after 4 s. Neither the platform nor the log
@@ -151,23 +135,11 @@ TABLE = [
           STOPPED after 4 s. At the end of its log: ERROR Pipeline 'orders': data component 'dbt-warehouse' is not
           installed in this workspace. Run the workflow again if that was not intended.
     """),
-    when("The deployment is not to be waited for.", wait="false").reads("""
-        Deployment submitted: Job JOB is QUEUED and is not waited for.
-    """),
     when("There is a deployment secret alone.", **WEBHOOK).reads("""
         Notice: The deployment is not followed: that takes a `token`, or a `client-id` and a `client-secret`, beside the
           `deployment-secret`.
         Deployment submitted: Job JOB is QUEUED and is not waited for.
     """),
-    when(
-        "A dry run for a pull request finds nothing.",
-        None,
-        checkout(),
-        environ(GITHUB_REF="refs/pull/7/merge", GITHUB_BASE_REF="main", GITHUB_EVENT_NAME="pull_request"),
-        dry_run="true",
-        verify_source="warn",
-        preflight="warn",
-    ).reads("Checked: Nothing was deployed, since this was a dry run."),
     when("A dry run without credentials.", None, checkout(), dry_run="true", token="", preflight="warn").reads("""
         Notice: Only inputs and files were checked: reading the workspace takes a `token`, or a `client-id` and a
           `client-secret`.
@@ -176,10 +148,6 @@ TABLE = [
     when("A timeout of minutes lacks its unit.", RUNNING, timeout="9").reads("""
         Error: Deployment timed out: Job JOB was not over within 9 s: it was withdrawn. `timeout: 9` means 9 seconds:
           9 minutes are written `9m`.
-    """),
-    when("The timeout is over.", RUNNING, timeout="9s").reads("""
-        Error: Deployment timed out: Job JOB was not over within 9 s: it was withdrawn. If deployments take that long,
-          raise the input `timeout`.
     """),
     when("The timeout is over, and the job is to be left.", RUNNING, timeout="9s", on_timeout="leave").reads("""
         Error: Deployment timed out: Job JOB was not over within 9 s: it runs on, as `on-timeout: leave` says. If
@@ -212,24 +180,11 @@ TABLE = [
     when("The step is cancelled.", RUNNING, signalled=signal.SIGINT).reads("""
         Notice: Deployment cancelled: Job JOB was withdrawn (SIGINT).
     """),
-    when(
-        "The step is cancelled before the trigger.",
-        fault("jobs", 503, requests={"first": 2}, headers={"Retry-After": "5"}),
-        signalled=signal.SIGTERM,
-    ).reads("Notice: Deployment cancelled: Nothing was deployed (SIGTERM)."),
-    when("A step whose job is to be left is cancelled.", RUNNING, signalled=signal.SIGINT, on_cancel="leave").reads("""
-        Notice: Deployment cancelled: Job JOB runs on, as `on-cancel: leave` says (SIGINT).
-    """),
     when("A cancelled step's job is not withdrawn.", fault("withdraw", 403, RUNNING), signalled=signal.SIGINT).reads("""
         Error: Deployment cancelled: Job JOB could not be withdrawn, and may be running still:
           http://platform.example/api/jobs/JOB (403 Forbidden: Simulated fault) (SIGINT). If it must not go on, stop it
           in the app: WORKSPACE-PAGE
     """),
-    when(
-        "The step is cancelled while the job is queued.",
-        {"job": {"queued": "forever"}, "withdrawal": {"queued": 409}},
-        signalled=signal.SIGINT,
-    ).reads("Notice: Deployment cancelled: Job JOB was still queued, and was deleted (SIGINT)."),
     when(
         "A webhook's step is cancelled while its answer is awaited.",
         RUNNING,
@@ -263,10 +218,6 @@ TABLE = [
         Error: Not found: Could not list the jobs: 404 Not Found: Workspace not found. Check `workspace-id` and
           `api-url`: is it the id of a workspace in this cloud, and one that the owner of the credentials can see?
     """),
-    when("The API's address is that of a web site.", None, on("jobs", PAGE), on("trigger", PAGE)).reads(f"""
-        Error: Not found: Could not list the jobs: http://platform.example/api/workspaces/{constants.WORKSPACE_ID}/jobs
-          answers with a web page, not as an API does. Check `api-url`: the API's address usually ends with `/api`.
-    """),
     when("The token endpoint's address is that of a web site.", None, on("token", PAGE), **API_KEY).reads("""
         Error: Not found: Could not fetch an access token: http://platform.example/oauth/token answers with a web page,
           not as an API does. Check `auth-url`: a page issues no tokens.
@@ -283,7 +234,7 @@ TABLE = [
           key as well, the step waits by itself. Before you run the workflow again, look at the workspace:
           WORKSPACE-PAGE
     """),
-    when("The platform refuses for long, and no job is listed.", fault("trigger", 409), limits=WITHIN_SECONDS).reads("""
+    when("The platform refuses for long, and no job is listed.", fault("trigger", 409)).reads("""
         Error: Another deployment is running: Could not trigger the deployment: 409 Conflict: Simulated fault. The
           platform deploys a workspace once at a time: let the workflow's deployments wait for each other with
           `concurrency`.
@@ -368,28 +319,9 @@ TABLE = [
         Warning: pipelines/orders.yml:2:11: 'schedule' has 1 field; the platform's cron has 6, seconds first.
         Deployed: Job JOB is COMPLETE after 4 s. It was deployed although the checks had found an error.
     """),
-    when(
-        "There is no checkout, and the workspace deploys another branch.",
-        None,
-        environ(GITHUB_REF="refs/heads/feature"),
-        preflight="error",
-        verify_source="error",
-    ).reads("""
-        Error: No checkout: there are no files to check. Run actions/checkout before this step. Nothing was checked.
-        Error: The workspace deploys the branch 'main', but this workflow runs for the branch 'feature'.
-        Error: Checks failed: No checkout: there are no files to check. Run actions/checkout before this step. Nothing
-          was checked. Nothing was deployed: 2 errors were found before the trigger. Fix what the annotations name, or
-          set the check to `warn`.
-    """),
     when("There is no checkout.", None, preflight="warn").reads("""
         Notice: No checkout: there are no files to check. Run actions/checkout before this step. Nothing was checked.
         Deployed: Job JOB is COMPLETE after 4 s.
-    """),
-    when(
-        "The workspace deploys another repository.", None, environ(GITHUB_REPOSITORY="acme/data"), verify_source="warn"
-    ).reads("""
-        Warning: The workspace deploys simulated-org/simulated-workspace, but this workflow runs in acme/data.
-        Deployed: Job JOB is COMPLETE after 4 s. It was deployed although the checks had found an error.
     """),
     when(
         "The workspace deploys another branch, which is refused.",
@@ -430,31 +362,6 @@ TABLE = [
           0, at most 24h. (5) `logs` must be one of `stream`, `on-failure`, `none`. Correct the step's `with:` in the
           workflow.
     """),
-    when(
-        "Wrong places.", api_url="https://app.meltano.com", workspace_directory="../other", ca_bundle="our.pem"
-    ).reads("""
-        Error: Bad input: 3 mistakes. (1) `api-url` must be the root of the API: did you mean
-          https://app.meltano.com/api? (2) `workspace-directory` must be a folder inside the checkout, relative to its
-          root, with `/` and without `..`. (3) `ca-bundle` must be PEM text, or the path of a PEM file of at most 4 MiB
-          in the checkout (or an absolute path below `GITHUB_WORKSPACE` or `RUNNER_TEMP`), and no link that leads
-          elsewhere. Correct the step's `with:` in the workflow.
-    """),
-    when(
-        "Too much or too little is copied.",
-        workspace_id=f"https://app.matatika.com/workspaces/{constants.WORKSPACE_ID}/settings",
-        api_url="app.matatika.com/api",
-        token="Bearer abcdefgh01234567",
-    ).reads(f"""
-        Error: Bad input: 3 mistakes. (1) `workspace-id` must be the UUID alone, without the address around it:
-          {constants.WORKSPACE_ID}. (2) `token` must be the token alone: remove `Bearer` before it. (3) `api-url` must
-          begin with `https://`: add it. Correct the step's `with:` in the workflow.
-    """),
-    when("Names and quotes.", workspace_id=f'"{constants.WORKSPACE_ID}"', token="$TOKEN", api_url="matatika").reads("""
-        Error: Bad input: 3 mistakes. (1) `workspace-id` must not have quotes around it: remove them. (2) `token` must
-          be a value, and is the name of one: write `${{ secrets.NAME }}`, or `${{ vars.NAME }}`, in the workflow. (3)
-          `api-url` must be an https URL, like `https://app.matatika.com/api`. Correct the step's `with:` in the
-          workflow.
-    """),
     when("Nothing is given.", workspace_id="", token="").reads("""
         Error: Bad input: 2 mistakes. (1) `workspace-id` is missing: give the UUID of the workspace. If the step gives
           it, it is empty: is there a variable of that name in this repository or environment? (2) a credential is
@@ -462,28 +369,11 @@ TABLE = [
           empty: is there a secret of that name in this repository or environment? Workflows of forks and Dependabot get
           none. Correct the step's `with:` in the workflow.
     """),
-    when("A token, and half an API key.", client_id="abcdefgh").reads("""
-        Error: Bad input: 2 mistakes. (1) `client-secret` is missing: `client-id` needs it. If the step gives it, it is
-          empty: is there a secret of that name in this repository or environment? Workflows of forks and Dependabot get
-          none. (2) `token` does not go together with `client-id` and `client-secret`: give one or the other. Correct
-          the step's `with:` in the workflow.
-    """),
     when("One mistake alone.", verify_source="error", **WEBHOOK).reads("""
         Error: Bad input: `verify-source` as `error` needs a `token`, or a `client-id` and a `client-secret`. Correct
           the step's `with:` in the workflow.
     """),
 ]
-
-
-def play(folder: Path, it: Situation) -> Result:
-    with stage(folder, it.scenario, **it.inputs) as at:
-        at.step.environ.pop("RUNNER_DEBUG")
-        for arrange in it.arrange:
-            arrange(at)
-        signals = Signals(at.clock.monotonic)
-        if it.signalled:
-            at.clock.call_later(SIGNALLED, partial(signals.receive, it.signalled))
-        return at.run(it.limits, signals, hides_secrets=False)
 
 
 def shown(result: Result) -> str:
@@ -502,7 +392,14 @@ def shown(result: Result) -> str:
 
 @pytest.mark.parametrize("situation", TABLE, ids=[it.what for it in TABLE])
 def test_user_reads_what_happened_and_what_to_do(situation: Situation, tmp_path: Path) -> None:
-    result = play(tmp_path / "step", situation)
+    with stage(tmp_path, situation.scenario, **situation.inputs) as at:
+        at.step.environ.pop("RUNNER_DEBUG")
+        for arrange in situation.arrange:
+            arrange(at)
+        signals = Signals(at.clock.monotonic)
+        if situation.signalled:
+            at.clock.call_later(3, partial(signals.receive, situation.signalled))
+        result = at.run(signals=signals, hides_secrets=False)
     assert shown(result) == situation.text
     assert_is_told_alike(result)
 
