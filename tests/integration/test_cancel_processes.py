@@ -1,4 +1,4 @@
-"""Signals that reach a process: at its start, at its end, again and again, and while nobody reads what it prints.
+"""Signals that reach a process: at its start, again and again, in any thread, and while nobody reads what it prints.
 
 The exit code alone would prove nothing, since the default action on a signal gives it too.
 """
@@ -8,13 +8,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from threading import Event, get_ident
+from typing import Final
 
 import pytest
 
+from matatika_deploy.runtime.cancellation import SYSTEM_CLOCK, Cancelled, CancelScope
+from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
 from tests.support.result import Result
 from tests.support.step import RUNNING, Step, StepProcess
@@ -23,8 +27,6 @@ from tests.support.step import RUNNING, Step, StepProcess
 HASTY: Final = 20.0
 # More of the log waits for whoever reads it than is ever held in memory.
 ENDLESS: Final = {"job": {"runs": "forever", "log": [{"lines": 50_000, "text": "line {n}", "line-bytes": 100}]}}
-# Larger than a pipe's buffer once it is escaped, so that the step hangs in the middle of writing its summary.
-LONG_LINES: Final = [{"text": "\n".join("<&>" * 400 for _ in range(50))}]
 
 
 def assert_withdrawn(result: Result, simulator: Simulator, number: signal.Signals) -> None:
@@ -66,57 +68,11 @@ def test_a_process_whose_output_nobody_reads_ends_in_order(tmp_path: Path) -> No
     os.close(writing)
 
 
-def signals(running: StepProcess, kind: str) -> set[signal.Signals]:
-    """A set of signals of which the kernel keeps account: see proc_pid_status(5)."""
-    try:
-        status = Path(f"/proc/{running.popen.pid}/status").read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:
-        return set()
-    mask = next((int(line.split()[1], 16) for line in status.splitlines() if line.startswith(f"{kind}:")), 0)
-    return {number for number in (signal.SIGINT, signal.SIGTERM) if mask >> (number - 1) & 1}
-
-
-@pytest.mark.parametrize(
-    ("job", "first", "then", "code", "outcome", "end"),
-    [
-        ({"runs": "0s", "ends": "ERROR"}, [], [signal.SIGINT, signal.SIGTERM], 1, "failure", "error"),
-        ({"runs": "forever"}, [signal.SIGTERM], [signal.SIGINT], 143, "cancelled", "notice"),
-    ],
-    ids=["after the end", "after a signal"],
-)
-def test_a_signal_while_the_summary_is_written_changes_nothing(
-    job: dict[str, Any],
-    first: list[signal.Signals],
-    then: list[signal.Signals],
-    code: int,
-    outcome: str,
-    end: str,
-    tmp_path: Path,
-) -> None:
-    summary = tmp_path / "summary"
-    os.mkfifo(summary)
-    with Simulator({"job": {"log": LONG_LINES, **job}}) as simulator:
-        step = Step(tmp_path / "step", simulator)
-        with step.started({"GITHUB_STEP_SUMMARY": str(summary)}) as running:
-            if first:
-                running.wait_for_print("&>")
-                running.signal(*first)
-            # Opened as soon as the step begins to write.
-            with summary.open("rb") as pipe:
-                running.wait_until(lambda: "outcome" in step.files.outputs, "its outcome")
-                for number in then:
-                    running.signal(number)
-                    running.wait_until(
-                        lambda: not signals(running, "SigPnd") | signals(running, "ShdPnd"), "the signal's delivery"
-                    )
-                text = pipe.read().decode()
-            result = running.wait()
-        assert step.run_post().printed == b""
-    assert (result.code, result.outputs["outcome"]) == (code, outcome)
-    assert [said.name for said in result.log.ends] == [end]
-    assert ("Deployment cancelled" in text) == bool(first)
-    assert text.count("&lt;&amp;&gt;") >= 50 * 400
-    assert text.endswith("</code>\n")
+def is_handling(running: StepProcess) -> bool:
+    """Whether it has a handler for SIGTERM: see proc_pid_status(5)."""
+    status = Path(f"/proc/{running.popen.pid}/status").read_text(encoding="ascii", errors="replace")
+    mask = int(status.partition("\nSigCgt:")[2].split()[0], 16)
+    return bool(mask >> (signal.SIGTERM - 1) & 1)
 
 
 def test_a_signal_at_any_moment_of_the_start_ends_the_process(tmp_path: Path) -> None:
@@ -126,7 +82,7 @@ def test_a_signal_at_any_moment_of_the_start_ends_the_process(tmp_path: Path) ->
         with Simulator(RUNNING) as simulator, Step(tmp_path / str(moment), simulator).started() as running:
             if moment:
                 # Moments after the handlers are there, and hardly anything else of the program.
-                running.wait_until(lambda: signal.SIGTERM in signals(running, "SigCgt"), "its handlers")
+                running.wait_until(lambda: is_handling(running), "its handlers")
             time.sleep(moment * 0.03)
             running.signal(signal.SIGTERM)
             result = running.wait()
@@ -149,3 +105,39 @@ def test_signals_are_caught_before_anything_slow_is_imported(module: str) -> Non
         f"bootstrap.run({module!r})"
     )
     assert subprocess.run([sys.executable, "-c", look]).returncode == 0
+
+
+# What is waited for is a minute away; a signal ends the wait in a tenth of a second, on whatever machine long before.
+@pytest.mark.parametrize(
+    "wait",
+    [
+        lambda scope, _: scope.sleep(60, wakeable=True),
+        lambda scope, is_over: scope.run(lambda: is_over.wait(60), 60),
+    ],
+    ids=["sleep", "task"],
+)
+@pytest.mark.parametrize(("signum", "by_main"), [(signal.SIGINT, True), (signal.SIGTERM, False)], ids=["main", "other"])
+def test_a_signal_ends_the_wait_whichever_thread_gets_it(
+    wait: Callable[[CancelScope, Event], object], signum: int, by_main: bool
+) -> None:
+    """If another does, nothing but Python's own flag tells the main thread: as with one just before the wait."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals, is_over, main = Signals(), Event(), get_ident()
+    signals.catch()
+
+    def receive() -> None:
+        time.sleep(0.05)
+        signal.pthread_kill(main if by_main else get_ident(), signum)
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(1) as aside:
+        aside.submit(receive)
+        try:
+            with pytest.raises(Cancelled) as caught:
+                wait(CancelScope(SYSTEM_CLOCK, signals), is_over)
+        finally:
+            is_over.set()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    assert time.monotonic() - began < 30
+    assert caught.value.signum == signum

