@@ -55,24 +55,22 @@ def split(printed: bytes) -> tuple[list[bytes], list[bytes], bytes]:
     [
         # Without a log there is no guard.
         [("log", b"", b""), ("say", b"ours\n", b"ours\n"), ("end", b"", b"")],
-        # A line of the action closes the guard, and the next piece opens it again.
+        # A line of the action closes the guard, and the next piece opens it again. It waits for the end of an
+        # unfinished line; the log's end adds a missing newline, and says what waited. Another log can follow.
         [
             ("log", b"one\n", OPENING + b"one\n"),
             ("say", b"ours\n", CLOSING + b"ours\n"),
             ("say", b"ours too\n", b"ours too\n"),
-            ("log", b"two\n", OPENING + b"two\n"),
-            ("end", b"", CLOSING),
-        ],
-        # It waits for the end of an unfinished line; the log's end adds a missing newline, and says what waited.
-        [
-            ("log", b"one, unfini", OPENING + b"one, unfini"),
+            ("log", b"two, unfini", OPENING + b"two, unfini"),
             ("say", b"ours\n", b""),
             ("say", b"ours too\n", b""),
             ("log", b"sh", b"sh"),
-            ("log", b"ed\ntwo\nthree", b"ed\n" + CLOSING + b"ours\nours too\n" + OPENING + b"two\nthree"),
+            ("log", b"ed\nthree\nfour", b"ed\n" + CLOSING + b"ours\nours too\n" + OPENING + b"three\nfour"),
             ("say", b"ours\n", b""),
             ("end", b"", b"\n" + CLOSING + b"ours\n"),
             ("say", b"later\n", b"later\n"),
+            ("log", b"another\n", OPENING + b"another\n"),
+            ("end", b"", CLOSING),
         ],
         # A carriage return ends a line, but not the log, and CRLF is one end.
         [
@@ -90,19 +88,11 @@ def split(printed: bytes) -> tuple[list[bytes], list[bytes], bytes]:
             ("log", b"unfini", OPENING + b"unfini"),
             ("say", b"ours\n", b""),
             ("say at once", b"mask\n", b"\n" + CLOSING + BROKEN + b"ours\nmask\n"),
-            ("say", b"ours too\n", b"ours too\n"),
             ("log", b"shed\n", OPENING + b"shed\n"),
             ("say at once", b"mask\n", CLOSING + b"mask\n"),
             ("log", b"last", OPENING + b"last"),
             ("say at once", b"mask\n", b"\n" + CLOSING + BROKEN + b"mask\n"),
             ("end", b"", b""),
-        ],
-        # Another log can follow the end of one.
-        [
-            ("log", b"one", OPENING + b"one"),
-            ("end", b"", b"\n" + CLOSING),
-            ("log", b"two\n", OPENING + b"two\n"),
-            ("end", b"", CLOSING),
         ],
     ],
 )

@@ -14,11 +14,10 @@ NAME = "Octo-Org/Deploy.it"
 
 def test_name_takes_the_place_of_the_placeholder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In a copy of the project."""
-    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
-    for name in filter(None, listing.split("\0")):
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    for name in filter(lambda name: (ROOT / name).is_file(), tracked.splitlines()):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     for command in (("init", "--quiet"), ("add", "--all", "--intent-to-add")):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     monkeypatch.setattr(home, "ROOT", tmp_path)
@@ -32,13 +31,11 @@ def test_name_takes_the_place_of_the_placeholder(tmp_path: Path, monkeypatch: py
     assert f"uses: {NAME}/.github/workflows/deploy-workspaces.yml@v1" in texts["examples/fleet.yml"]
 
     # The README gets its badges, and loses the explanation of the placeholder.
-    readme = texts["README.md"]
+    readme, explained = texts["README.md"], "`OWNER` stands for"
     assert f"](https://github.com/{NAME}/actions/workflows/ci.yml)" in readme
     assert f"img.shields.io/github/license/{NAME}" in readme
-    assert "<!--" not in readme
-    explained = "`OWNER` stands for"
     assert explained in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert explained not in readme
+    assert not [part for part in ("<!--", explained) if part in readme]
 
     # The command leaves with its test and its instruction.
     assert not {"tools/home.py", "tests/unit/test_home.py"} & texts.keys()

@@ -264,6 +264,15 @@ def test_what_goes_together_is_accepted(given: dict[str, str], can_sign_in: bool
 def test_secrets_are_masked_even_if_they_cannot_be_used_and_a_client_id_is_none() -> None:
     given = environ(token=" a b ", client_id="acme", client_secret="c\x00d", deployment_secret="f")
     assert inputs.read_secrets(given) == ["a b", "c\x00d", "f"]
+    assert inputs.read_secrets({}) == []
+
+
+def test_name_with_hyphens_counts_before_one_with_underscores() -> None:
+    # The GitHub runner keeps hyphens, others do not; an empty value with hyphens counts as given.
+    underscores = {"INPUT_CA_BUNDLE": " y "}
+    assert inputs.read_input(underscores, "ca-bundle") == "y"
+    for value in ("x", "", " "):
+        assert inputs.read_input(underscores | {"INPUT_CA-BUNDLE": value}, "ca-bundle") == value.strip()
 
 
 @pytest.fixture

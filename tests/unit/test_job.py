@@ -1,6 +1,6 @@
 """A job is read from whatever the platform sends, as long as it has an id and a status."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -38,17 +38,10 @@ IDS_THAT_LEAD_ELSEWHERE: list[object] = [
 END = "2023-03-23T21:49:23"
 
 
-def test_job_right_after_the_trigger_is_read() -> None:
-    created = parse_timestamp("2023-03-23T21:48:40.816543")
-    expected = Job(ID, "QUEUED", type="WORKSPACE_DEPLOY", created=created, attempt=0, links=LINKS)
+def test_job_is_read_right_after_the_trigger_and_at_its_end() -> None:
+    expected = Job(ID, "QUEUED", "WORKSPACE_DEPLOY", parse_timestamp(QUEUED["created"]), attempt=0, links=LINKS)
     assert parse_job(QUEUED) == expected
-    # An older platform's job lacks fields.
-    old = {name: value for name, value in QUEUED.items() if name not in ("maxAttempts", "attempt", "_embedded")}
-    assert parse_job(old) == expected._replace(attempt=None)
     assert parse_job({"id": "1", "status": "RUNNING"}) == Job(id="1", status="RUNNING")
-
-
-def test_job_at_its_end_is_read() -> None:
     end = {"status": "ERROR", "exitCode": 137, "commitId": "1e81ff3", "attempt": 2, "message": "Out of memory"}
     job = parse_job(QUEUED | end | {"startTime": "2023-03-23T21:48:41", "endTime": f"{END}.999999999"})
     assert (job.status, job.exit_code, job.commit_id, job.duration) == ("ERROR", 137, "1e81ff3", 42)
@@ -67,13 +60,14 @@ def test_job_at_its_end_is_read() -> None:
 def test_field_of_a_wrong_type_is_unknown(names: tuple[str, ...], values: list[object]) -> None:
     for name in names:
         without = {key: item for key, item in QUEUED.items() if key != name}
-        for value in values:
-            assert parse_job(without | {name: value}) == parse_job(without)
+        assert [value for value in values if parse_job(without | {name: value}) != parse_job(without)] == []
 
 
-def test_any_whole_number_is_an_exit_code() -> None:
-    for value in (0, 1, -1, 2**40):
-        assert parse_job(QUEUED | {"exitCode": value}).exit_code == value
+def test_ids_that_lead_nowhere_else_and_whole_numbers_are_taken_as_they_are() -> None:
+    for value in (ID.upper(), "17", "a.b_c~d", "x" * 128):
+        assert parse_job(QUEUED | {"id": value}).id == value
+    for code in (0, -1, 2**40):
+        assert parse_job(QUEUED | {"exitCode": code}).exit_code == code
 
 
 @pytest.mark.parametrize(
@@ -90,22 +84,16 @@ def test_what_is_no_job_is_invalid(expected: str, jobs: list[object]) -> None:
             parse_job(job)
 
 
-def test_ids_that_could_lead_nowhere_else_are_taken_as_they_are() -> None:
-    for value in (ID.upper(), "17", "a.b_c~d", "x" * 128):
-        assert parse_job(QUEUED | {"id": value}).id == value
-
-
 def test_known_status_decides_alone_in_any_case_of_letters() -> None:
     known = {"COMPLETE": True, "ERROR": True, "STOPPED": True, "QUEUED": False, "RUNNING": False}
     assert known.keys() == set(JobStatus)
     for status, is_over in known.items():
-        for spelled in (status, status.lower(), status.title()):
-            for end in ({}, {"endTime": END}):
-                job = parse_job({"id": "1", "status": spelled, **end})
-                assert (job.status, job.is_over) == (status, is_over)
+        for spelled, end in ((status, END), (status.lower(), None), (status.title(), END)):
+            job = parse_job({"id": "1", "status": spelled, "endTime": end})
+            assert (job.status, job.is_over) == (status, is_over)
 
 
-@pytest.mark.parametrize("status", ["PAUSED", "COMPLETED", "ERROR ", "Failed", "\u0131"])
+@pytest.mark.parametrize("status", ["PAUSED", "COMPLETED", "ERROR ", "\u0131"])
 def test_unknown_status_ends_a_job_that_has_an_end_and_cannot_be_withdrawn(status: str) -> None:
     withdraw = {"withdraw job": {"href": "/stopped"}}
     for end, links, is_over in ((END, {}, True), (END, withdraw, False), ("soon", {}, False), (None, {}, False)):
@@ -117,12 +105,9 @@ def test_unknown_status_ends_a_job_that_has_an_end_and_cannot_be_withdrawn(statu
     ("value", "expected"),
     [
         # HAL: a relation is one link, or a list of them, of which the first counts.
-        ({relation: [link] for relation, link in QUEUED["_links"].items()}, LINKS),
-        ({"self": [{"href": "/a"}, {"href": "/b"}]}, {"self": "/a"}),
-        ({"self": {"href": "/a"}, "curies": [{"href": "/c"}]}, {"self": "/a", "curies": "/c"}),
+        ({"self": [{"href": "/a"}, {"href": "/b"}], "curies": [{"href": "/c"}]}, {"self": "/a", "curies": "/c"}),
         # A template is no link.
-        ({"self": {"href": "/a{?x}", "templated": True}}, {}),
-        ({"self": {"href": "/a", "templated": False}}, {"self": "/a"}),
+        ({"self": {"href": "/a{?x}", "templated": True}, "logs": {"href": "/l", "templated": False}}, {"logs": "/l"}),
         *(({"self": value, "logs": {"href": "/l"}}, {"logs": "/l"}) for value in WRONG),
         *(({"self": {"href": value}}, {}) for value in NO_TEXT if value != ""),
     ],
@@ -142,38 +127,18 @@ def test_timestamp_has_any_precision(digits: int) -> None:
     assert str(found) == "2023-03-23T21:48:40Z"
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
+def test_timestamp_has_other_forms_and_nonsense_is_unknown() -> None:
+    other_forms = [
         *("2023-03-23T21:48:00Z", "2023-03-23T21:48:00.000Z", "2023-03-23 21:48:00", "2023-03-23T21:48:00,0"),
         *("2023-03-23T23:18:00+01:30", "2023-03-23T23:18:00+0130", "2023-03-23T14:48:00-07:00", "2023-03-23T21:48"),
-    ],
-)
-def test_timestamp_has_other_forms(text: str) -> None:
-    assert str(parse_timestamp(text)) == "2023-03-23T21:48:00Z"
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("", "now", "2023-03-23", "21:48:40", "2023-13-23T21:48:40", "2023-02-30T21:48:40", "2023-03-23T24:48:40"),
-        *("2023-03-23T21:48:61", "2023-03-23T21:48:40.", "2023-03-23T21:48:40 UTC"),
-        *("2023-03-23T21:48:40+25:00", "0000-01-01T00:00:00", "0001-01-01T00:00:00+01:00"),
-        *("9999-12-31T23:59:59-01:00", " 2023-03-23T21:48:40", "2023-03-23T21:48:40\n", "\u0662023-03-23T21:48:40"),
-        "2023-03-23T21:48:40Z::error::x",
-    ],
-)
-def test_timestamp_that_is_nonsense_is_unknown(text: str) -> None:
-    assert parse_timestamp(text) is None
-
-
-@given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.integers(-1439, 1439))
-def test_every_moment_is_read_back_in_every_zone(moment: datetime, minutes: int) -> None:
-    there = moment + timedelta(minutes=minutes)
-    sign, (hours, rest) = "-" if minutes < 0 else "+", divmod(abs(minutes), 60)
-    found = parse_timestamp(f"{there.isoformat()}{sign}{hours:02}:{rest:02}")
-    assert found
-    assert found.moment == moment.replace(tzinfo=UTC)
+    ]
+    assert {str(parse_timestamp(text)) for text in other_forms} == {"2023-03-23T21:48:00Z"}
+    nonsense = [
+        *("", "now", "2023-03-23", "21:48:40", "2023-02-30T21:48:40", "2023-03-23T21:48:40."),
+        *("2023-03-23T21:48:40+25:00", "0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-01:00"),
+        *("2023-03-23T21:48:40\n", "\u0662023-03-23T21:48:40", "2023-03-23T21:48:40Z::error::x"),
+    ]
+    assert [text for text in nonsense if parse_timestamp(text)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
-"""What a step came to: exit codes, what the user is told, and the outputs."""
+"""What a step came to: exit codes, as README.md has them, what the user is told, and the outputs."""
 
 import signal
+from collections import defaultdict
 
 import pytest
 
@@ -8,47 +9,51 @@ from matatika_deploy import outcome
 from matatika_deploy.errors import BadInput, CheckFailed, PlatformError
 from matatika_deploy.outcome import Outcome, StepResult, job_outputs
 from matatika_deploy.platform.job import Job, parse_timestamp
+from tests.support.readme import README, table
 
 JOB = Job(id="7127b1d3", status="COMPLETE")
 FAILED = JOB._replace(status="ERROR")
 STOPPED = JOB._replace(status="STOPPED")
+ENDS = [
+    (outcome.ended(JOB), Outcome.SUCCESS, 0),
+    (outcome.ended(FAILED), Outcome.FAILURE, 1),
+    (outcome.ended(STOPPED), Outcome.STOPPED, 1),
+    (outcome.ended(JOB._replace(status="EVAPORATED")), Outcome.FAILURE, 1),
+    (outcome.submitted(JOB), Outcome.SUBMITTED, 0),
+    (outcome.checked(), Outcome.CHECKED, 0),
+    (outcome.timed_out("Too long."), Outcome.TIMED_OUT, 4),
+    (outcome.cancelled(signal.SIGINT, "Withdrawn.", may_run_on=False), Outcome.CANCELLED, 130),
+    (outcome.cancelled(signal.SIGTERM, "Withdrawn.", may_run_on=False), Outcome.CANCELLED, 143),
+    (outcome.failed(BadInput(["`wait` must be `true` or `false`"])), Outcome.ERROR, 2),
+    (outcome.failed(PlatformError("No.")), Outcome.ERROR, 3),
+    (outcome.failed(CheckFailed("No.")), Outcome.ERROR, 5),
+]
 
 
-@pytest.mark.parametrize(
-    ("found", "result", "code"),
-    [
-        (outcome.ended(JOB), Outcome.SUCCESS, 0),
-        (outcome.ended(FAILED), Outcome.FAILURE, 1),
-        (outcome.ended(STOPPED), Outcome.STOPPED, 1),
-        (outcome.ended(JOB._replace(status="EVAPORATED")), Outcome.FAILURE, 1),
-        (outcome.submitted(JOB), Outcome.SUBMITTED, 0),
-        (outcome.checked(), Outcome.CHECKED, 0),
-        (outcome.timed_out("Too long."), Outcome.TIMED_OUT, 4),
-        (outcome.cancelled(signal.SIGINT, "Withdrawn.", may_run_on=False), Outcome.CANCELLED, 130),
-        (outcome.cancelled(signal.SIGTERM, "Withdrawn.", may_run_on=False), Outcome.CANCELLED, 143),
-        (outcome.failed(BadInput(["`wait` must be `true` or `false`"])), Outcome.ERROR, 2),
-        (outcome.failed(PlatformError("No.")), Outcome.ERROR, 3),
-        (outcome.failed(CheckFailed("No.")), Outcome.ERROR, 5),
-    ],
-)
+@pytest.mark.parametrize(("found", "result", "code"), ENDS)
 def test_every_end_has_its_exit_code(found: StepResult, result: Outcome, code: int) -> None:
     assert (found.outcome, found.exit_code, found.is_good) == (result, code, code == 0)
     assert found.title
 
 
+def test_readme_tells_each_exit_code_with_its_outcomes() -> None:
+    ended: dict[int, set[str]] = defaultdict(set)
+    for _, result, code in ENDS:
+        ended[code].add(result)
+    rows = table(README, "When it fails")
+    told = {int(code.strip("` ")): outcomes for codes, outcomes, _ in rows for code in codes.split(",")}
+    assert {code: {name.strip("` ") for name in outcomes.split(",")} for code, outcomes in told.items()} == ended
+
+
 @pytest.mark.parametrize("status", ["COMPLETE", "ERROR", "STOPPED", "EVAPORATED"])
-def test_end_of_a_job_names_its_status_and_how_long_it_took(status: str) -> None:
+def test_end_of_a_job_names_its_status_its_exit_code_and_how_long_it_took(status: str) -> None:
     started, over = parse_timestamp("2024-05-01T10:00:00Z"), parse_timestamp("2024-05-01T11:02:03Z")
-    message = outcome.ended(JOB._replace(status=status, started=started, ended=over)).message
-    assert "Job 7127b1d3" in message
-    assert f"{status} after 1 h 2 min." in message
-
-
-@pytest.mark.parametrize("job", [FAILED, STOPPED], ids=["ERROR", "STOPPED"])
-def test_job_that_did_not_succeed_gives_its_exit_code_if_it_has_one(job: Job) -> None:
+    job = JOB._replace(status=status, started=started, ended=over)
+    assert "Job 7127b1d3" in outcome.ended(job).message
+    assert f"{status} after 1 h 2 min." in outcome.ended(job).message
     for code in (0, 137):
-        assert f"(exit code {code})" in outcome.ended(job._replace(exit_code=code)).message
-    assert "exit code" not in outcome.ended(job).message
+        is_told = f"(exit code {code})" in outcome.ended(job._replace(exit_code=code)).message
+        assert is_told == (status != "COMPLETE")
 
 
 def test_failure_says_why_or_where_to_look() -> None:
@@ -79,14 +84,8 @@ def test_failure_keeps_message_and_hint_apart() -> None:
     found = outcome.failed(error)
     assert (found.message, found.hint) == ("What happened.", "What to do.")
     assert found.headline == "Platform not reachable: What happened."
-    assert found.adding("And more.") == found._replace(message="What happened. And more.")
-    assert found.adding("") == found
+    assert found.adding("And more.").message == "What happened. And more."
     assert (str(error), str(PlatformError("No."))) == ("What happened. What to do.", "No.")
-
-
-def test_bad_inputs_are_named_at_once() -> None:
-    assert BadInput(["`a` is bad"]).message == "`a` is bad."
-    assert BadInput(["`a` is bad", "`b` is what?"]).message == "2 mistakes. (1) `a` is bad. (2) `b` is what?"
 
 
 def test_missing_threads_are_explained() -> None:
@@ -110,13 +109,9 @@ def test_defect_names_its_place_but_not_its_text() -> None:
 def test_outputs_tell_what_is_known_of_a_job() -> None:
     known = {"job-id": "7127b1d3", "job-url": "https://x/y", "status": "COMPLETE"}
     assert job_outputs(JOB, "https://x/y") == known
-    job = JOB._replace(
-        exit_code=0,
-        commit_id="1e81ff3",
-        created=parse_timestamp("2023-03-23T21:48:40.816543"),
-        started=parse_timestamp("2023-03-23T21:48:41"),
-        ended=parse_timestamp("2023-03-23T21:49:23.999"),
-    )
+    moments = [f"2023-03-23T21:{moment}" for moment in ("48:40.816543", "48:41", "49:23.999")]
+    created, started, ended = (parse_timestamp(moment) for moment in moments)
+    job = JOB._replace(exit_code=0, commit_id="1e81ff3", created=created, started=started, ended=ended)
     assert job_outputs(job, "https://x/y") == {
         **known,
         "exit-code": "0",

@@ -8,7 +8,6 @@ import pytest
 import yaml
 
 from matatika_deploy.github.inputs import read_settings
-from matatika_deploy.outcome import Outcome
 from matatika_deploy.version import __version__
 from matatika_simulator.scenario import names
 from tests.support.readme import (
@@ -31,71 +30,46 @@ DOCUMENTS = [
 ]
 ACTION: dict[str, Any] = load((ROOT / "action.yml").read_text(encoding="utf-8"))
 FLEETS: dict[str, Any] = load((ROOT / ".github/workflows/deploy-workspaces.yml").read_text(encoding="utf-8"))
-WORKSPACE_ID = "5e5c9a60-1f2e-4b3c-8d4e-5f6a7b8c9d0e"
+SOURCES = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / "src/matatika_deploy").rglob("*.py"))}
 MAJOR = __version__.split(".")[0]
+# Of steps that succeed: they have no section.
+OF_SUCCESS = {"Deployed", "Deployment submitted", "Checked"}
+OF_OTHERS = {"Argument list too long", "Settings", "Webhooks"}
 
 
 def _text(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def _names(heading: str) -> list[str]:
-    """The first column of the table under a heading."""
-    return [cells[0].strip("`") for cells in table(README, heading)]
-
-
-def _variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """Inputs that are given as variables."""
-    return {
-        name.removeprefix("INPUT_").replace("_", "-").lower(): value
-        for name, value in environ.items()
-        if name.startswith("INPUT_")
-    }
-
-
-def _inputs() -> Iterator[Any]:
-    """What every step of the examples and of the README gives the action."""
+def _inputs() -> Iterator[Mapping[str, str]]:
+    """What every step of the examples and of the README gives the action, as inputs or as variables."""
     workflows = [load(text) for text in WORKFLOWS.values()] + [{"jobs": {"snippet": {"steps": load(SNIPPET)}}}]
-    for workflow in workflows:
-        for job in workflow["jobs"].values():
-            for step in job.get("steps", []):
-                if step.get("uses", "").startswith(NAME):
-                    assert step["uses"] == f"{NAME}@v{MAJOR}"
-                    yield step["with"]
-                elif given := _variables(step.get("env", {})):
-                    yield given
+    for step in (step for it in workflows for job in it["jobs"].values() for step in job.get("steps", [])):
+        if step.get("uses", "").startswith(NAME):
+            assert step["uses"] == f"{NAME}@v{MAJOR}"
+            yield {f"INPUT_{name.upper()}": value for name, value in step["with"].items()}
+        elif any(name.startswith("INPUT_") for name in step.get("env", {})):
+            yield step["env"]
     (job,) = load(GITLAB).values()
-    yield _variables(job["variables"])
+    yield job["variables"]
 
 
-def test_table_of_inputs() -> None:
-    assert _names("Inputs") == list(ACTION["inputs"])
-    shown = {cells[0].strip("`"): cells[1].strip("`") for cells in table(README, "Inputs")}
-    assert shown.pop("workspace-id") == "*required*"
-    assert shown.pop("audience") == "api-url"
-    assert shown == {name: about.get("default", "") for name, about in ACTION["inputs"].items() if name in shown}
+@pytest.mark.parametrize("given", list(_inputs()))
+def test_steps_give_what_the_action_takes(given: Mapping[str, str]) -> None:
+    """Something that fits takes the place of an expression or a variable."""
+    values = {name.replace("_", "-"): value for name, value in given.items() if name.startswith("INPUT")}
+    values = {name: "filled-in" if value.startswith("$") else value for name, value in values.items()}
+    assert {name.removeprefix("INPUT-").lower() for name in values} <= set(ACTION["inputs"])
+    values |= {"INPUT-WORKSPACE-ID": "5e5c9a60-1f2e-4b3c-8d4e-5f6a7b8c9d0e", "INPUT-CA-BUNDLE": ""}
+    read_settings({name.replace("INPUT-", "INPUT_"): value for name, value in values.items()})
 
 
-def test_table_of_outputs() -> None:
-    assert _names("Outputs") == list(ACTION["outputs"])
-
-
-def test_every_outcome_is_explained() -> None:
-    outcomes = {outcome.strip("` ") for cells in table(README, "When it fails") for outcome in cells[1].split(",")}
-    assert outcomes == set(Outcome)
-
-
-def test_every_block_is_known() -> None:
-    """What is copied is the snippet, or a file under `examples/`; a drawing and commands are the rest."""
-    fences = {
-        name: [token.info for token in tokens(name) if token.type == "fence" and token.info not in ("bash", "console")]
-        for name in DOCUMENTS
-    }
-    assert {name: infos for name, infos in fences.items() if infos} == {
-        "README.md": ["yaml"],
-        "CONTRIBUTING.md": [""],
-        "docs/how-it-works.md": ["mermaid"],
-    }
+def test_tables_of_inputs_and_outputs_are_those_of_the_action() -> None:
+    inputs = {name.strip("`"): default.strip("`") for name, default, *_ in table(README, "Inputs")}
+    defaults = {name: about.get("default", "") for name, about in ACTION["inputs"].items()}
+    assert list(inputs) == list(ACTION["inputs"])
+    assert inputs == defaults | {"workspace-id": "*required*", "audience": "api-url"}
+    assert [cells[0].strip("`") for cells in table(README, "Outputs")] == list(ACTION["outputs"])
 
 
 def test_snippet_is_the_step_of_the_first_example() -> None:
@@ -105,54 +79,20 @@ def test_snippet_is_the_step_of_the_first_example() -> None:
         assert step.get("with", {}).items() <= used[step["uses"]]["with"].items()
 
 
-@pytest.mark.parametrize("given", list(_inputs()))
-def test_steps_give_what_the_action_takes(given: Mapping[str, str]) -> None:
-    assert set(given) <= set(ACTION["inputs"])
-    _read({name: value for name, value in given.items() if name != "ca-bundle"})
-
-
-def _read(inputs: Mapping[str, str]) -> None:
-    """Read inputs as the action does, with something fitting where there is an expression or a variable."""
-
-    def filled_in(name: str, value: str) -> str:
-        if not value.startswith("$"):
-            return value
-        return WORKSPACE_ID if name == "workspace-id" else "filled-in"
-
-    read_settings({f"INPUT_{name.upper()}": filled_in(name, value) for name, value in inputs.items()})
-
-
 @pytest.mark.parametrize("name", WORKFLOWS)
-def test_examples_use_outputs_that_there_are(name: str) -> None:
-    used = set(re.findall(r"steps\.deploy\.outputs\.([\w-]+)", WORKFLOWS[name]))
-    assert used <= set(ACTION["outputs"])
-
-
-@pytest.mark.parametrize("name", WORKFLOWS)
-def test_examples_with_secrets_use_an_environment(name: str) -> None:
+def test_examples_use_outputs_that_there_are_and_keep_secrets_in_an_environment(name: str) -> None:
     """So that not every branch has production's secrets. A dry run and a fleet need none of their own."""
+    assert set(re.findall(r"steps\.deploy\.outputs\.([\w-]+)", WORKFLOWS[name])) <= set(ACTION["outputs"])
     for job in load(WORKFLOWS[name])["jobs"].values():
         for step in job.get("steps", []):
             if "secrets." in str(step) and step.get("with", {}).get("dry-run") != "true":
                 assert job["environment"]["url"] == "${{ steps.deploy.outputs.workspace-url }}"
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_examples_say_for_whom_they_are(name: str) -> None:
-    first, second, third = EXAMPLES[name].splitlines()[:3]
-    assert first.startswith("# For ")
-    assert second.startswith("# ")
-    assert not third.startswith("#")
-
-
-def test_readme_names_every_example() -> None:
+def test_readme_names_every_example_and_scenarios_of_the_demo() -> None:
     assert set(re.findall(r"\]\(examples/([^)]+)\)", _text("README.md"))) == set(EXAMPLES)
-
-
-def test_readme_names_scenarios_of_the_demo() -> None:
-    named = re.search(r"Other scenarios are (.*?)\.", _text("README.md"), re.DOTALL)
-    assert named
-    assert set(re.findall(r"`([\w-]+)`", named[1])) | {"failure"} <= set(names())
+    (named,) = re.findall(r"(?s)Other scenarios are (.*?)\.", _text("README.md"))
+    assert set(re.findall(r"`([\w-]+)`", named)) | {"failure"} <= set(names())
 
 
 def test_fleet_gives_what_the_reusable_workflow_takes() -> None:
@@ -180,17 +120,32 @@ def test_links_within_the_repository_lead_somewhere(name: str) -> None:
         assert not anchor or anchor in _anchors(linked.resolve().relative_to(ROOT).as_posix()), target
 
 
-def test_every_document_is_linked_from_the_readme() -> None:
-    linked = set(re.findall(r"\]\((docs/[^)#]+)", _text("README.md")))
-    assert {name for name in DOCUMENTS if name.startswith("docs/")} <= linked
-
-
 def _anchors(name: str) -> list[str]:
     """The anchors that GitHub gives a document's headings."""
     return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings(tokens(name))]
 
 
-def test_the_map_of_the_house_is_complete() -> None:
-    modules = {path.name for path in (ROOT / "src/matatika_deploy").rglob("*.py")} - {"__init__.py"}
+def test_readme_links_every_document_and_the_map_of_the_house_is_complete() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]+)", _text("README.md")))
+    assert {name for name in DOCUMENTS if name.startswith("docs/")} <= linked
     drawn = _text("CONTRIBUTING.md").partition("src/matatika_deploy/\n")[2].partition("src/")[0]
-    assert set(re.findall(r"\b\w+\.py\b", drawn)) == modules
+    assert set(re.findall(r"\b\w+\.py\b", drawn)) == SOURCES.keys() - {"__init__.py"}
+
+
+def test_every_title_of_an_error_has_its_section() -> None:
+    program = "\n".join(SOURCES.values())
+    lines = "\n".join(re.findall(r"(?i).*title.*", program))
+    titles = {*re.findall(r'"([A-Z][\w-]+(?: [\w-]+)*)"', lines), *re.findall(r'StepResult\([^")]*"([^"]+)"', program)}
+    assert titles >= OF_SUCCESS | {"Bad input", "Sign-in failed", "Deployment failed", "Workspace not checked"}
+    assert titles - OF_SUCCESS <= set(headings(tokens("docs/troubleshooting.md")))
+
+
+def test_words_that_are_searched_for_are_the_errors_own() -> None:
+    """What stands in italics in an error's section is in the program's texts, with something variable for `…`."""
+    # Literals that stand side by side are one text; what is variable in it is `…`.
+    program = re.sub(r'\{[^{}"\n]*\}', "…", re.sub(r'"\s+f?"', "", "".join(SOURCES.values())))
+    document = re.sub(r"\s+", " ", _text("docs/troubleshooting.md"))
+    sections = document.partition("## Bad input")[2].partition("## Surprises")[0]
+    quoted = set(re.findall(r"\*([^*]+)\*", re.sub(r"\*\*.*?\*\*", "", sections))) - OF_OTHERS
+    assert len(quoted) > 20
+    assert [phrase for phrase in quoted if phrase not in program] == []

@@ -10,15 +10,8 @@ from matatika_deploy.runtime.signals import Signals
 
 @pytest.mark.parametrize(
     ("moments", "count"),
-    [
-        ([], 0),
-        ([0], 1),
-        ([0, 0.99], 1),
-        ([0, 1], 2),
-        ([0, 3600], 2),
-        # Counted from the first: a user who goes on pressing Ctrl-C is heard.
-        ([0, 0.6, 1.2, 1.8], 3),
-    ],
+    # Counted from the first: a user who goes on pressing Ctrl-C is heard.
+    [([], 0), ([0], 1), ([0, 0.99], 1), ([0, 1], 2), ([0, 3600], 2), ([0, 0.6, 1.2, 1.8], 3)],
 )
 @pytest.mark.parametrize("later", [signal.SIGINT, signal.SIGTERM])
 def test_signals_within_a_second_of_the_first_are_the_same_request(

@@ -5,27 +5,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from matatika_deploy.github.converters import Choice, boolean
 from matatika_deploy.github.inputs import CREDENTIALS, INPUTS
 from matatika_deploy.outcome import Outcome
-from tests.support.readme import EXAMPLES, NAME
+from tests.support.readme import EXAMPLES, NAME, load
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / ".github" / "workflows"
-
-
-def _load(path: Path) -> Any:
-    """YAML with every scalar as the text that it is."""
-    return yaml.load(path.read_text(encoding="utf-8"), yaml.CBaseLoader)
-
-
-TEXTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.yml"))}
-WORKFLOWS = {name: _load(FOLDER / name) for name in TEXTS}
+TEXTS = {path.name: path.read_text(encoding="utf-8") for path in sorted((ROOT / ".github/workflows").glob("*.yml"))}
+WORKFLOWS = {name: load(text) for name, text in TEXTS.items()}
 # The jobs of all workflows whose token can write anything.
 WRITING = {
     f"{file}: {name}": job
@@ -33,14 +23,15 @@ WRITING = {
     for name, job in workflow["jobs"].items()
     if "write" in job["permissions"].values()
 }
-ACTION = _load(ROOT / "action.yml")
-TYPES = _load(ROOT / "action-types.yml")
+ACTION = load((ROOT / "action.yml").read_text(encoding="utf-8"))
+TYPES = load((ROOT / "action-types.yml").read_text(encoding="utf-8"))
 FLEET = WORKFLOWS["deploy-workspaces.yml"]
 CALLED = FLEET["on"]["workflow_call"]
 OPTIONS = set(CALLED["inputs"]) - {"workspaces", "max-parallel", "fail-fast", "runs-on"}
 
 
-def test_fleets_have_and_hand_on_every_option() -> None:
+def test_fleets_have_and_hand_on_every_option_and_leave_the_defaults_to_the_action() -> None:
+    """What is not given is empty, and so not given to the action either; only a boolean cannot be empty."""
     given = FLEET["jobs"]["deploy"]["steps"][-1]["with"]
     assert set(ACTION["inputs"]) - {"workspace-id", *CREDENTIALS} == OPTIONS
     assert set(given) == set(ACTION["inputs"])
@@ -51,20 +42,12 @@ def test_fleets_have_and_hand_on_every_option() -> None:
         expected[name] = f"${{{{ secrets.{secret} }}}}"
         assert CALLED["secrets"][secret]["required"] == "false"
     assert expected.items() <= given.items()
-
-
-def test_fleets_leave_the_defaults_to_the_action() -> None:
-    """What is not given is empty, and so not given to the action either; only a boolean cannot be empty."""
-    defaults = {one.name: one.default for one in INPUTS}
-    for name in OPTIONS:
-        about = CALLED["inputs"][name]
-        assert about.get("default") == (defaults[name] if about["type"] == "boolean" else None), name
-
-
-def test_fleet_runs_every_job_where_it_is_told() -> None:
-    """One label, or a JSON list of labels."""
-    expected = "${{ startsWith(inputs.runs-on, '[') && fromJSON(inputs.runs-on) || inputs.runs-on }}"
-    assert {job["runs-on"] for job in FLEET["jobs"].values()} == {expected}
+    for one in INPUTS:
+        about = CALLED["inputs"].get(one.name, {"type": ""})
+        assert about.get("default") == (one.default if about["type"] == "boolean" else None), one.name
+    # One label, or a JSON list of labels.
+    runs_on = "${{ startsWith(inputs.runs-on, '[') && fromJSON(inputs.runs-on) || inputs.runs-on }}"
+    assert {job["runs-on"] for job in FLEET["jobs"].values()} == {runs_on}
 
 
 @pytest.mark.parametrize(
@@ -74,8 +57,7 @@ def test_fleet_runs_every_job_where_it_is_told() -> None:
         ('[{"id": "1", "name": "Orders", "environment": "sales", "api-url": "https://example.com/api"}]', []),
         ('[{"id": "1", "environment": null, "api-url": ""}]', []),
         ('{"id": "1"}', ["`workspaces` must be a JSON list"]),
-        ("", ["`workspaces` is not JSON"]),
-        ("[{'id': '1'}]", ["`workspaces` is not JSON"]),
+        *((text, ["`workspaces` is not JSON"]) for text in ("", "[{'id': '1'}]")),
         ('["1"]', ["entry 1: not an object with an `id`"]),
         ('[{}, {"id": " "}, {"id": 2}]', [f"entry {number}: there is no `id`" for number in (1, 2, 3)]),
         ('[{"id": "1", "name": ["a"]}]', ["entry 1: `name` is not text"]),
@@ -86,18 +68,10 @@ def test_fleet_runs_every_job_where_it_is_told() -> None:
 def test_fleet_names_the_entries_that_it_cannot_use(workspaces: str, errors: list[str]) -> None:
     """Its check of the list runs as the runner does it."""
     (step,) = FLEET["jobs"]["check"]["steps"]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    checked = subprocess.run(
-        ["bash", "-e", "-c", step["run"]],
-        env={"PATH": path, "WORKSPACES": workspaces},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    lines = checked.stdout.splitlines()
+    environ = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "WORKSPACES": workspaces}
+    checked = subprocess.run(["bash", "-e", "-c", step["run"]], env=environ, capture_output=True, text=True)
     assert checked.returncode == bool(errors)
-    assert len(lines) == len(errors)
-    for line, error in zip(lines, errors, strict=True):
+    for line, error in zip(f"{checked.stdout}{checked.stderr}".splitlines(), errors, strict=True):
         assert line.startswith("::error title=Bad input::`workspaces`")
         assert error in line
 
@@ -125,21 +99,14 @@ def test_actions_of_others_are_pinned_to_the_commit_of_one_version() -> None:
     used = {uses for text in EXAMPLES.values() for uses in re.findall(r"uses: (actions/\S+)", text)}
     assert used
     assert used <= {f"{name}@{major}" for name, (_, major) in pins.items()}
-
-
-def test_dependabot_looks_at_everything_that_is_pinned() -> None:
-    updates = _load(ROOT / ".github/dependabot.yml")["updates"]
+    updates = load((ROOT / ".github/dependabot.yml").read_text(encoding="utf-8"))["updates"]
     assert {update["package-ecosystem"] for update in updates} == {"github-actions", "pip", "docker"}
 
 
-def test_jobs_have_the_permissions_that_they_ask_for() -> None:
+def test_jobs_have_the_permissions_that_they_ask_for_and_those_that_write_run_no_code_of_the_repository() -> None:
+    """Their scripts stand in the workflow, and start no file of the checkout; CodeQL only reads it."""
     for name, workflow in WORKFLOWS.items():
         assert workflow["permissions"] == {}, name
-        assert all("permissions" in job for job in workflow["jobs"].values()), name
-
-
-def test_jobs_that_can_write_run_no_code_of_the_repository() -> None:
-    """Their scripts stand in the workflow, and start no file of the checkout; CodeQL only reads it."""
     assert set(WRITING) == {"release.yml: image", "release.yml: release", "ci.yml: codeql"}
     for step in (step for job in WRITING.values() for step in job["steps"]):
         assert not step.get("uses", "").startswith("./")

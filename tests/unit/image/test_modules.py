@@ -21,19 +21,15 @@ def _found(folder: Path, sources: Mapping[str, str], left_out: tuple[str, ...] =
 @pytest.mark.parametrize(
     "source",
     [
-        "import other",
-        "from other import name",
-        "import other.part",
-        "def later():\n    import other",
+        *("import other", "from other import name", "import other.part", "def later():\n    import other"),
         "async def later():\n    class Deep:\n        def method(self):\n            from other import name",
         "if CONDITION:\n    pass\nelse:\n    import other",
         "try:\n    import other\nexcept ImportError:\n    pass",
+        "try:\n    import missing\nexcept ImportError:\n    import other",
         "try:\n    pass\nfinally:\n    import other",
         "with context():\n    for one in many:\n        while True:\n            import other",
         "match value:\n    case 1:\n        import other",
-        "import_module('other')",
-        "importlib.import_module('other')",
-        "__import__('other')",
+        *("import_module('other')", "importlib.import_module('other')", "__import__('other')"),
     ],
 )
 def test_import_counts_wherever_it_stands(tmp_path: Path, source: str) -> None:
@@ -54,60 +50,42 @@ def test_import_that_is_never_made_does_not_count(tmp_path: Path, source: str) -
     assert _found(tmp_path, {"own.py": source, "other.py": "", "fast.py": ""}) - {"fast"} == {"own"}
 
 
-def test_import_that_stands_in_for_a_missing_module_counts(tmp_path: Path) -> None:
-    sources = {"own.py": "try:\n    import fast\nexcept ImportError:\n    import other", "other.py": ""}
-    assert _found(tmp_path, sources) == {"own", "other"}
+RELATIVE = {
+    **{"own.py": "import package.deep.one", "package/__init__.py": "", "package/deep/__init__.py": "from . import two"},
+    "package/deep/one.py": "from ..beside import name\nfrom .three import *",
+    **dict.fromkeys(
+        ["package/deep/two.py", "package/deep/three.py", "package/deep/unused.py", "package/beside.py"], ""
+    ),
+}
+COMPUTED = {"own.py": "import codes", "codes/__init__.py": "def get(name):\n    return __import__('codes.' + name)"}
+MADE = {"own.py": "import system.path", "system.py": "import sys\nsys.modules['system.path'] = 1"}
+NOT_INSTALLED = {
+    "own.py": "import library",
+    "library/__init__.py": "def speak():\n    from library import proxy",
+    "library/proxy.py": "from library import socks",
+    "library/socks.py": "try:\n    import missing\nexcept ImportError:\n    warn()\n    raise",
+}
+LEFT_OUT = {
+    **{"own.py": "import library", "library.py": "def later():\n    import loop, more"},
+    **{"loop.py": "import often", "often.py": "", "more.py": "import loop"},
+}
 
 
-def test_relative_imports_and_parents_count(tmp_path: Path) -> None:
-    sources = {
-        "own.py": "import package.deep.one",
-        "package/__init__.py": "",
-        "package/deep/__init__.py": "from . import two",
-        "package/deep/one.py": "from ..beside import name\nfrom .three import *",
-        "package/deep/two.py": "",
-        "package/deep/three.py": "",
-        "package/deep/unused.py": "",
-        "package/beside.py": "",
-    }
-    deep = {"package.deep", "package.deep.one", "package.deep.two", "package.deep.three"}
-    assert _found(tmp_path, sources) == {"own", "package", "package.beside", *deep}
-
-
-def test_package_that_computes_names_has_all_its_modules(tmp_path: Path) -> None:
-    sources = {
-        "own.py": "import codes",
-        "codes/__init__.py": "def get(name):\n    return __import__('codes.' + name)",
-        "codes/one.py": "",
-        "codes/two.py": "",
-    }
-    assert _found(tmp_path, sources) == {"own", "codes", "codes.one", "codes.two"}
-
-
-def test_module_that_another_one_makes_is_not_missing(tmp_path: Path) -> None:
-    sources = {"own.py": "import system.path", "system.py": "import sys\nsys.modules['system.path'] = 1"}
-    assert _found(tmp_path, sources) == {"own", "system", "sys"}
-
-
-def test_module_that_needs_what_is_not_installed_is_left_out(tmp_path: Path) -> None:
-    sources = {
-        "own.py": "import library",
-        "library/__init__.py": "def speak():\n    from library import proxy",
-        "library/proxy.py": "from library import socks",
-        "library/socks.py": "try:\n    import missing\nexcept ImportError:\n    warn()\n    raise",
-    }
-    assert _found(tmp_path, sources) == {"own", "library"}
-
-
-def test_what_is_left_out_goes_with_what_needs_it(tmp_path: Path) -> None:
-    sources = {
-        "own.py": "import library",
-        "library.py": "def later():\n    import loop, more",
-        "loop.py": "import often",
-        "often.py": "",
-        "more.py": "import loop",
-    }
-    assert _found(tmp_path, sources, ("loop",)) == {"own", "library"}
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        (RELATIVE, "package package.beside package.deep package.deep.one package.deep.two package.deep.three"),
+        # A package that computes names has all its modules.
+        (COMPUTED | {"codes/one.py": "", "codes/two.py": ""}, "codes codes.one codes.two"),
+        # A module that another one makes is not missing.
+        (MADE, "system sys"),
+        # A module that needs what is not installed is left out, and what is left out goes with what needs it.
+        (NOT_INSTALLED, "library"),
+        (LEFT_OUT, "library"),
+    ],
+)
+def test_modules_are_those_that_the_program_can_import(tmp_path: Path, sources: dict[str, str], found: str) -> None:
+    assert _found(tmp_path, sources, ("loop",)) == {"own", *found.split()}
 
 
 @pytest.mark.parametrize(
