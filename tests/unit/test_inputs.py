@@ -14,6 +14,7 @@ WORKSPACE = "5e5c9a60-1f2e-4b3c-8d4e-5f6a7b8c9d0e"
 DIGITS = WORKSPACE.replace("-", "")
 # The first of the public authorities.
 PEM = Path(certifi.where()).read_text(encoding="utf-8").strip().partition("\n\n")[0] + "\n"
+NO_FILE = "`ca-bundle` must be PEM text, or the path"
 
 
 def environ(**given: str) -> dict[str, str]:
@@ -85,109 +86,88 @@ def test_input_that_is_absent_has_its_default_and_the_audience_that_of_the_api()
     assert settings(api_url="https://app.meltano.com/api/").audience == "https://app.meltano.com/api"
 
 
-BAD_URLS = [
-    *("http://matatika.example/path", "http://127.0.0.1.example/path", "http://localhost.example/path"),
-    *("http://[2001:db8::1]/path", "http://2130706433/path", "matatika.example/path", "//matatika.example/path"),
-    *("ftp://matatika.example/path", "https:///path", "https://:8443/path", "https://user@matatika.example/path"),
-    *("https://@matatika.example/path", "https://matatika.example/path?", "https://matatika.example/path#fragment"),
-    *("https://matatika.example/pa th", "https://matatika.example/pa\nth", "https://matatika.example\\path"),
-    *("https://matätika.example/path", "https://matatika.example:port/path", "https://matatika.example:99999/path"),
-    *("https://matatika.example:0/path", "https://[::1/path", "https://mat%61tika.example/path"),
-    "https://-matatika.example/path",
-]
+NOT_EXPANDED = "write `${{ secrets.NAME }}`, or `${{ vars.NAME }}`, in the workflow."
+
+
+def refused(*values: str, cure: str = "") -> dict[str, str]:
+    return dict.fromkeys(values, cure)
+
+
+CREDENTIAL = {
+    **refused("one two", "one\ntwo", "one\x00two", "one\x7ftwo", "{{ secrets.TOKEN }}", cure="not have white space"),
+    **refused("'s3cret-value'", cure="must not have quotes around it: remove them."),
+    **refused("$TOKEN", "${TOKEN}", "$env:token", "%TOKEN%", "secrets.TOKEN", "${{ s.TOKEN }}", cure=NOT_EXPANDED),
+    **refused("bearer\ts3cret-value", "Authorization: Bearer s3cret-value", cure="remove `Bearer` before it."),
+}
+URL = {
+    **refused("http://a.example/p", "http://127.0.0.1.example/p", "http://localhost.example/p", "http://2130706433/p"),
+    **refused("http://[2001:db8::1]/p", "a.example/path", "//a.example/path", "ftp://a.example/p", "https:///p"),
+    **refused("https://:8443/path", "https://user@a.example/p", "https://@a.example/p", "https://a.example/p?"),
+    **refused("https://a.example/p#end", "https://a.example/p a", "https://a.example/p\na", "https://a.example\\p"),
+    **refused("https://ä.example/p", "https://a.example:port/p", "https://a.example:99999/p", "https://a.example:0/p"),
+    **refused("https://[::1/path", "https://a%61.example/p", "https://-a.example/p"),
+    **refused("app.matatika.com", "catalog.matatika.com:443/api", "localhost:8080/api", cure="`https://`: add it."),
+}
 # What goes with a part of an API key.
 BESIDE = {"client_id": {"token": "", "client_secret": "fine"}, "client_secret": {"token": "", "client_id": "fine"}}
-REFUSED = {
-    # What is no UUID could lead to another address.
-    "workspace_id": [
-        *("1f2e4b3c", f"../{WORKSPACE}", f"{WORKSPACE}/../x", f"{WORKSPACE}\n{WORKSPACE}", DIGITS[:-1]),
-        *(f"{{{WORKSPACE}}}", WORKSPACE.replace("5", "\u0665")),
-    ],
-    "token": ["one two", "one\ntwo", "one\x00two", "one\u200btwo", "tökén", "\ufefftoken"],
-    "client_id": ["one two", "one\x7ftwo"],
-    "client_secret": ["one two", "one\x7ftwo"],
-    "deployment_secret": ["one\ttwo", "one\x1btwo", "one\udc80two"],
-    "api_url": BAD_URLS,
-    "auth_url": BAD_URLS,
-    "audience": ["one\ntwo", "one\x00two"],
-    "wait": ["maybe", "2", "true false"],
-    "dry_run": ["y"],
-    "timeout": [
-        *("0", "0h0m0s", "-5", "24h1s", "86401", "9" * 40, "1.5h", "ten", "10x", "s", "30m1h", "10 m", "inf"),
-        "\u0661\u0660m",
-    ],
-    "poll_interval": ["0", "301", "6m"],
-    "logs": ["streams", "true", "false"],
-    "on_timeout": ["stop"],
-    "on_cancel": ["delete"],
-    "preflight": ["true"],
-    "verify_source": ["warning"],
-    "on_delete": ["error"],
-    "workspace_directory": ["/data", "../data", "data/../../x", "data\\x", "data\nx", "data\x00x"],
-    "ca_bundle": ["missing.pem", "no\x00file", "x" * 5000, PEM.replace("MI", "")],
+# For each input: bad values, and, of mistakes that can be recognised, what the error says to do.
+REFUSED: dict[str, dict[str, str]] = {
+    "workspace_id": {
+        # What is no UUID could lead to another address.
+        **refused(f"../{WORKSPACE}", f"{WORKSPACE}/../x", f"{WORKSPACE}\n{WORKSPACE}", DIGITS[:-1], f"({WORKSPACE})"),
+        **refused(WORKSPACE.replace("5", "\u0665")),
+        f"https://app.meltano.com/workspaces/{WORKSPACE}/jobs?a=b": f"without the address around it: {WORKSPACE}.",
+        f"https://app.matatika.com/jobs/{WORKSPACE}": "the end of the workspace's address in the app.",
+        **{f'"{WORKSPACE}"': "remove them.", "vars.WORKSPACE_ID": NOT_EXPANDED},
+    },
+    "token": CREDENTIAL | refused("one\u200btwo", "tökén", "\ufefftoken"),
+    "client_id": refused("one two", "one\x7ftwo"),
+    "client_secret": CREDENTIAL,
+    "deployment_secret": CREDENTIAL | refused("one\ttwo", "one\x1btwo", "one\udc80two"),
+    "api_url": {
+        **URL,
+        **refused("https://app.meltano.com", cure="did you mean https://app.meltano.com/api?"),
+        **refused("https://APP.matatika.com/", cure="did you mean https://app.matatika.com/api?"),
+        **refused(f"https://app.matatika.com/workspaces/{WORKSPACE}", cure="https://app.matatika.com/api?"),
+        **refused("https://catalog.matatika.com:443", cure="did you mean https://catalog.matatika.com/api?"),
+        **refused("vars.API_URL", cure=NOT_EXPANDED),
+    },
+    "auth_url": URL,
+    "audience": refused("one\ntwo", "one\x00two") | refused("vars.AUDIENCE", cure=NOT_EXPANDED),
+    "wait": refused("maybe", "2", "true false") | {"'true'": "remove them.", "inputs.wait": NOT_EXPANDED},
+    "dry_run": refused("y"),
+    "timeout": {
+        **refused("0", "0h0m0s", "-5", "24h1s", "86401", "9" * 40, "1.5h", "ten", "10x", "s", "30m1h", "10 m", "inf"),
+        **refused("\u0661\u0660m") | refused("inputs.timeout", cure=NOT_EXPANDED),
+    },
+    "poll_interval": refused("0", "301", "6m"),
+    "logs": refused("streams", "true", "false"),
+    "on_timeout": refused("stop"),
+    "on_cancel": refused("delete"),
+    "preflight": refused("true") | {"`off`": "remove them.", "vars.LEVEL": NOT_EXPANDED},
+    "verify_source": refused("warning"),
+    "on_delete": refused("error"),
+    "workspace_directory": {
+        **refused("/data", "../data", "data/../../x", "data\\x", "data\nx", "data\x00x"),
+        **{"“data”": "remove them.", "$DIRECTORY": NOT_EXPANDED},
+    },
+    "ca_bundle": refused("missing.pem", "no\x00file", "x" * 5000, PEM[:99]) | {"secrets.CA_PEM": NOT_EXPANDED},
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_value_is_refused_by_the_inputs_name(name: str) -> None:
-    for value in REFUSED[name]:
+def test_bad_value_is_refused_by_the_inputs_name_and_a_recognised_mistake_with_its_cure(name: str) -> None:
+    for value, cure in REFUSED[name].items():
         (problem,) = problems(**BESIDE.get(name, {}) | {name: value})
         assert problem.startswith(f"`{name.replace('_', '-')}` must ")
+        assert cure in problem, value
         # Some values are so short that they are a part of any sentence.
-        assert len(value) < 10 or value not in problem
-
-
-NOT_EXPANDED = "write `${{ secrets.NAME }}`, or `${{ vars.NAME }}`, in the workflow."
-MISTAKES_IN_CREDENTIALS = {
-    "'s3cret-value'": "must not have quotes around it: remove them.",
-    **dict.fromkeys(["$TOKEN", "${TOKEN}", "$env:token", "%TOKEN%", "secrets.TOKEN"], NOT_EXPANDED),
-    "${{ secrets.TOKEN }}": NOT_EXPANDED,
-    "{{ secrets.TOKEN }}": "must not have white space",
-    "bearer\ts3cret-value": "must be the token alone: remove `Bearer` before it.",
-    "Authorization: Bearer s3cret-value": "remove `Bearer` before it.",
-}
-NO_SCHEME = ["app.matatika.com/api", "app.matatika.com", "catalog.matatika.com:443/api", "localhost:8080/api"]
-MISTAKES_IN_URLS = dict.fromkeys(NO_SCHEME, "must begin with `https://`: add it.")
-# Recognised mistakes: what was written for an input, and what the error says to do.
-CURES = {
-    "workspace_id": {
-        f"https://app.meltano.com/workspaces/{WORKSPACE}/jobs?a=b": f"without the address around it: {WORKSPACE}.",
-        f"https://app.matatika.com/jobs/{WORKSPACE}": "the end of the workspace's address in the app.",
-        f'"{WORKSPACE}"': "remove them.",
-        "vars.WORKSPACE_ID": NOT_EXPANDED,
-    },
-    "token": MISTAKES_IN_CREDENTIALS,
-    "client_secret": MISTAKES_IN_CREDENTIALS,
-    "deployment_secret": MISTAKES_IN_CREDENTIALS,
-    "api_url": {
-        **MISTAKES_IN_URLS,
-        "https://app.meltano.com": "did you mean https://app.meltano.com/api?",
-        "https://APP.matatika.com/": "did you mean https://app.matatika.com/api?",
-        "https://catalog.matatika.com:443": "did you mean https://catalog.matatika.com/api?",
-        f"https://app.matatika.com/workspaces/{WORKSPACE}": "did you mean https://app.matatika.com/api?",
-        "vars.API_URL": NOT_EXPANDED,
-    },
-    "auth_url": MISTAKES_IN_URLS,
-    "audience": {"vars.AUDIENCE": NOT_EXPANDED},
-    "wait": {"'true'": "remove them.", "inputs.wait": NOT_EXPANDED},
-    "timeout": {"inputs.timeout": NOT_EXPANDED},
-    "preflight": {"`off`": "remove them.", "vars.LEVEL": NOT_EXPANDED},
-    "workspace_directory": {"“data”": "remove them.", "$DIRECTORY": NOT_EXPANDED},
-    "ca_bundle": {"secrets.CA_PEM": NOT_EXPANDED},
-}
-
-
-@pytest.mark.parametrize("name", CURES)
-def test_recognised_mistake_is_named_with_its_cure(name: str) -> None:
-    for value, cure in CURES[name].items():
-        (problem,) = problems(**BESIDE.get(name, {}) | {name: value})
-        assert problem.startswith(f"`{name.replace('_', '-')}` must ")
-        assert cure in problem
+        assert cure or len(value) < 10 or value not in problem
         assert "s3cret" not in problem
 
 
 def test_every_bad_input_is_named_at_once_in_sentences_that_end_once() -> None:
-    bad = {name: values[0] for name, values in REFUSED.items() if name not in BESIDE}
+    bad = {name: next(iter(values)) for name, values in REFUSED.items() if name not in BESIDE}
     assert [problem.split("`")[1] for problem in problems(**bad)] == [one.name for one in INPUTS if one.field in bad]
     duration = "`timeout` must be a duration like `90s`, `15m` or `1h30m`: more than 0, at most 24h."
     root = "`api-url` must be the root of the API: did you mean https://app.meltano.com/api?"
@@ -290,47 +270,41 @@ def places(tmp_path: Path) -> dict[str, str]:
 
 
 def certificates(path: str, places: dict[str, str]) -> str | None:
-    return read_settings(environ(ca_bundle=path) | places).ca_bundle
+    """What is read from a file of certificates, or the error."""
+    try:
+        return read_settings(environ(ca_bundle=path) | places).ca_bundle
+    except BadInput as error:
+        return error.problems[0]
 
 
-def test_file_of_certificates_is_read_inside_and_in_any_unicode(
+def test_file_of_certificates_is_read_inside_alone(
     tmp_path: Path, places: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    absolute = [f"{tmp_path}/checkout/sub/ca.pem", f"{tmp_path}/temp/ca.pem"]
-    for path in ("sub/ca.pem", "in.pem", "sub/../sub/ca.pem", *absolute):
-        assert certificates(path, places) == PEM
-    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
-        (tmp_path / "checkout/ca.pem").write_text(f"# für alle\n{PEM}", encoding=encoding)
-        assert (certificates("ca.pem", places) or "").endswith(PEM)
+    inside = ("sub/ca.pem", "in.pem", "sub/../sub/ca.pem", f"{tmp_path}/checkout/sub/ca.pem", f"{tmp_path}/temp/ca.pem")
+    assert [path for path in inside if certificates(path, places) != PEM] == []
+    outside = [
+        *("../elsewhere/ca.pem", "../temp/ca.pem", "out.pem", "out/ca.pem", "loop.pem", ".", "{}/elsewhere/ca.pem"),
+        *("{}/checkout/out.pem", "{}/checkout/../elsewhere/ca.pem", "{}/temp/out/ca.pem", "{}/temp/loop.pem"),
+        "{}/checkout-of-another/ca.pem",
+    ]
+    found = {path: certificates(path.format(tmp_path), places) or "" for path in outside}
+    assert [path for path, said in found.items() if not said.startswith(NO_FILE)] == []
+    for others in ({**places, "RUNNER_TEMP": ""}, {"GITHUB_WORKSPACE": places["GITHUB_WORKSPACE"]}):
+        assert (certificates(f"{tmp_path}/temp/ca.pem", others) or "").startswith(NO_FILE)
     # Where no checkout is known, the working directory counts.
     monkeypatch.chdir(places["GITHUB_WORKSPACE"])
     assert certificates("sub/ca.pem", {}) == PEM
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("../elsewhere/ca.pem", "../temp/ca.pem", "out.pem", "out/ca.pem", "loop.pem", ".", "{}/elsewhere/ca.pem"),
-        *("{}/checkout/out.pem", "{}/checkout/../elsewhere/ca.pem", "{}/temp/out/ca.pem", "{}/temp/loop.pem"),
-        "{}/checkout-of-another/ca.pem",
-    ],
-)
-def test_file_of_certificates_outside_is_refused(tmp_path: Path, places: dict[str, str], path: str) -> None:
-    with pytest.raises(BadInput, match="`ca-bundle` must be PEM text, or the path"):
-        certificates(path.format(tmp_path), places)
-
-
-def test_place_that_is_not_known_has_no_certificates(tmp_path: Path, places: dict[str, str]) -> None:
-    for others in ({**places, "RUNNER_TEMP": ""}, {"GITHUB_WORKSPACE": places["GITHUB_WORKSPACE"]}):
-        with pytest.raises(BadInput, match="`ca-bundle` must be PEM text, or the path"):
-            certificates(f"{tmp_path}/temp/ca.pem", others)
-
-
-@pytest.mark.parametrize("content", [b"", b"no certificate", b"\xff\xfe\x00", b"-----BEGIN CERTIFICATE-----\n", None])
-def test_file_without_certificates_or_far_too_large_is_refused(
-    tmp_path: Path, places: dict[str, str], content: bytes | None
+def test_file_of_certificates_is_read_in_any_unicode_unless_it_has_none_or_is_far_too_large(
+    tmp_path: Path, places: dict[str, str]
 ) -> None:
-    (tmp_path / "checkout/ca.pem").write_bytes(PEM.encode() + bytes(5 * 1024 * 1024) if content is None else content)
-    expected = "hold certificates" if content is not None else "be PEM text, or the path"
-    with pytest.raises(BadInput, match=f"`ca-bundle` must {expected}"):
-        certificates("ca.pem", places)
+    path = tmp_path / "checkout/ca.pem"
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        path.write_text(f"# für alle\n{PEM}", encoding=encoding)
+        assert (certificates("ca.pem", places) or "").endswith(PEM)
+    for content in (b"", b"no certificate", b"\xff\xfe\x00", b"-----BEGIN CERTIFICATE-----\n"):
+        path.write_bytes(content)
+        assert (certificates("ca.pem", places) or "").startswith("`ca-bundle` must hold certificates")
+    path.write_bytes(PEM.encode() + bytes(5 * 1024 * 1024))
+    assert (certificates("ca.pem", places) or "").startswith(NO_FILE)
