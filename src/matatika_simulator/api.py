@@ -4,20 +4,20 @@ import hashlib
 import hmac
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from matatika_simulator import constants
 from matatika_simulator.gateway import Gateway
 from matatika_simulator.jobs import Job
 from matatika_simulator.journal import Journal
-from matatika_simulator.log_answer import log_answer
 from matatika_simulator.platform import Platform
 from matatika_simulator.resources import Resources
 from matatika_simulator.scenario import Pipeline, Workspace
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 def application(platform: Platform, journal: Journal) -> Gateway:
     """The platform behind its gateway."""
-    api = Api(platform)
+    api = _Api(platform)
     workspace, job, pipeline = "/api/workspaces/{workspace}", "/api/jobs/{job}", "/api/pipelines/{pipeline}"
     routes = [
         Route("/oauth/token", api.issue_token, methods=["POST"], name="token"),
@@ -50,7 +50,7 @@ def application(platform: Platform, journal: Journal) -> Gateway:
     return gateway
 
 
-class Api:
+class _Api:
     """Endpoints over a platform. Whether a token is needed is looked at before they are reached."""
 
     def __init__(self, platform: Platform) -> None:
@@ -62,7 +62,8 @@ class Api:
         if form.get("grant_type") != "client_credentials":
             return _oauth_error(400, "unsupported_grant_type", "Only client_credentials is supported")
         tokens = self._platform.tokens
-        known = tokens.knows(form.get("client_id", ""), form.get("client_secret", ""))
+        key = (form.get("client_id"), form.get("client_secret"))
+        known = key == (constants.CLIENT_ID, tokens.policy.client_secret)
         request.state.entry.authorised = known
         if not known:
             return _oauth_error(401, "access_denied", "Unauthorized")
@@ -75,7 +76,6 @@ class Api:
         )
 
     async def deploy(self, request: Request) -> Response:
-        """Queue a deployment."""
         return self._deploy(request, self._workspace(request), "token")
 
     async def deploy_signed(self, request: Request) -> Response:
@@ -88,22 +88,15 @@ class Api:
         request.state.entry.authorised = hmac.compare_digest(signature.encode(), f"sha1={digest}".encode())
         if not request.state.entry.authorised:
             raise HTTPException(401, "The signature does not match the body")
-        try:
-            json.loads(body)
-        except ValueError:
-            raise HTTPException(400, "The body is not JSON") from None
         return self._deploy(request, workspace, "webhook")
 
     async def list_jobs(self, request: Request) -> Response:
-        """A page of a workspace's jobs."""
         return self._jobs_page(request, self._platform.jobs(workspace_id=self._workspace(request).id))
 
     async def get_job(self, request: Request) -> Response:
-        """A job."""
         return self._answer(self._resources(request).job(self._job(request)))
 
     async def delete_job(self, request: Request) -> Response:
-        """Delete a job and stop it."""
         self._platform.delete(self._job(request))
         return Response(status_code=204)
 
@@ -115,35 +108,38 @@ class Api:
         sequence = request.query_params.get("sequence") or "0"
         if not (sequence.isascii() and sequence.isdigit()):
             raise HTTPException(400, "Parameter 'sequence' is not a number of a line")
-        return log_answer(job, int(sequence), self._platform.clock, self._platform.scenario.logs)
+        start, now, logs = (
+            job.plan.writes.start_of_line(int(sequence)),
+            self._platform.clock.now(),
+            self._platform.scenario.logs,
+        )
+        is_held = logs.stream == "held" and job.ended(now) is None
+        if not is_held and logs.empty == 204 and start >= job.log_written(now):
+            return Response(status_code=204)
+        return StreamingResponse(self._written(job, start, is_held), media_type="text/plain;charset=UTF-8")
 
     async def stop_job(self, request: Request) -> Response:
-        """Withdraw a job."""
         job = self._job(request)
         refusal = self._platform.withdraw(job)
         if refusal is not None:
             raise HTTPException(refusal, f"Job must be RUNNING, but is {job.status(self._platform.clock.now())}")
-        return self._answer({"message": "Job withdrawn"}, self._platform.scenario.withdrawal.answer)
+        return self._answer({"message": "Job withdrawn"}, 202)
 
     async def get_workspace(self, request: Request) -> Response:
-        """A workspace."""
         return self._answer(self._resources(request).workspace(self._workspace(request)))
 
     async def list_pipelines(self, request: Request) -> Response:
-        """A page of a workspace's pipelines."""
         is_first = self._workspace(request) is self._platform.scenario.workspace
         pipelines = self._platform.pipelines() if is_first else []
         return self._page(request, "pipelines", pipelines, self._resources(request).pipeline)
 
     async def run_pipeline(self, request: Request) -> Response:
-        """Queue a run of a pipeline."""
         job = self._platform.run(self._pipeline(request))
         if isinstance(job, str):
             raise HTTPException(self._platform.scenario.pipeline_runs.refused_with, job)
         return self._answer(self._resources(request).job(job), 201)
 
     async def list_runs(self, request: Request) -> Response:
-        """A page of a pipeline's jobs."""
         return self._jobs_page(request, self._platform.jobs(pipeline=self._pipeline(request)))
 
     def _deploy(self, request: Request, workspace: Workspace, triggered_by: str) -> Response:
@@ -152,11 +148,24 @@ class Api:
             raise HTTPException(409, "A deployment of this workspace is queued or running already")
         return self._answer(self._resources(request).job(job), 202)
 
+    async def _written(self, job: Job, position: int, is_held: bool) -> AsyncIterator[bytes]:
+        """A log's bytes from a position on, up to what is written by now; if held, until the job ends."""
+        clock = self._platform.clock
+        while True:
+            now = clock.now()
+            written = job.log_written(now)
+            if position < written:
+                for piece in job.plan.writes.read(position, written):
+                    yield piece
+                position = written
+            elif not is_held or job.ended(now) is not None:
+                return
+            else:
+                await clock.wait(job.next_event(now))
+
     def _jobs_page(self, request: Request, jobs: list[Job]) -> Response:
-        lists, now = self._platform.scenario.lists, self._platform.clock.now()
-        shown = [job for job in jobs if lists.queued_jobs or job.status(now) != "QUEUED"]
-        newest_first = lists.paging and request.query_params.get("sort") == "created,desc"
-        shown.sort(key=lambda job: job.created, reverse=newest_first)
+        newest_first = self._platform.scenario.lists.paging and request.query_params.get("sort") == "created,desc"
+        shown = sorted(jobs, key=lambda job: job.created, reverse=newest_first)
         return self._page(request, "jobs", shown, self._resources(request).job)
 
     def _page(self, request: Request, name: str, items: list[T], write: Callable[[T], Any]) -> Response:

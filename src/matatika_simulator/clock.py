@@ -12,18 +12,13 @@ Held = Callable[[float], AbstractContextManager[None]]
 """What surrounds each wait for a moment, so that a clock can know that a request is held."""
 
 
-def unnoticed(_until: float) -> AbstractContextManager[None]:
-    """Surround a wait of which no clock has to know."""
-    return nullcontext()
-
-
 class Clock:
     """Tells the time and waits for it, in simulated seconds since 1970."""
 
-    def __init__(self, now: Callable[[], float] | None = None, held: Held = unnoticed) -> None:
+    def __init__(self, now: Callable[[], float] | None = None, held: Held | None = None) -> None:
         """Time is whatever `now()` says; without it, the real one."""
         self._is_real = now is None
-        self._held = held
+        self._held = held or (lambda _until: nullcontext())
         self.now = now or time.time
         self._changed: asyncio.Event | None = None
 

@@ -1,7 +1,6 @@
 """The ids and credentials of the simulated platform. None of them means anything anywhere else.
 
-A scenario can name others: `workspace.id`, `workspace.deployment-secret`, `tokens.personal`, `tokens.client-id`,
-`tokens.client-secret`.
+A scenario can name others: `workspace.id`, `workspace.deployment-secret`, `tokens.client-secret`.
 """
 
 from typing import Final

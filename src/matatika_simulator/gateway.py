@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Final
 
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -39,8 +39,9 @@ class Gateway:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; one whose body never comes in whole counts for nothing."""
-        body = await wire.read_body(receive)
-        if body is None:
+        try:
+            body = await Request(scope, receive).body()
+        except ClientDisconnect:
             return
         entry = self._record(Request(scope), body)
         scope["state"]["entry"] = entry
@@ -64,8 +65,6 @@ class Gateway:
         elif fault.hang:
             await wire.gone(receive)
         else:
-            if fault.cut is not None:
-                send = wire.cut(scope, receive, send, fault.cut)
             if fault.status is not None:
                 app = self._made_up(Request(scope), fault.status, fault)
             elif fault.expire_token:

@@ -64,9 +64,7 @@ class Platform:
 
     def jobs(self, *, workspace_id: str | None = None, pipeline: Pipeline | None = None) -> list[Job]:
         """The jobs that are not deleted: of a workspace, of a pipeline, or all."""
-        found = [job for job in self.jobs_so_far() if job.deleted is None]
-        if workspace_id is not None:
-            found = [job for job in found if job.workspace_id == workspace_id]
+        found = [job for job in self.jobs_so_far() if job.deleted is None and workspace_id in (None, job.workspace_id)]
         return found if pipeline is None else [job for job in found if job.pipeline is pipeline]
 
     def deploy(self, workspace: Workspace, triggered_by: str) -> Job | None:
@@ -122,7 +120,7 @@ class Platform:
         if job.ended(now) is not None:
             return 409
         if status == "QUEUED" and policy.queued != "accept":
-            return policy.queued
+            return 409
         if job.withdrawn is None:
             job.withdrawn = now if status == "QUEUED" else now + policy.takes
         self.clock.notify()

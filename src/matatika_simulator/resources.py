@@ -3,9 +3,10 @@
 HAL: https://datatracker.ietf.org/doc/html/draft-kelly-json-hal
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from http import HTTPStatus
+from http.client import responses
 from typing import Any, Final
 
 from matatika_simulator import constants
@@ -135,14 +136,10 @@ def timestamp(time: float, digits: int) -> str:
 
 def error(status: int, message: str, path: str, now: float, *, old: bool = False) -> dict[str, Any]:
     """The API's own error body. `now` is the platform's time, in seconds since 1970."""
-    try:
-        phrase = HTTPStatus(status).phrase
-    except ValueError:
-        phrase = ""
     return {
         "timestamp": datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds") if old else timestamp(now, 9),
         "status": status,
-        "error": phrase,
+        "error": responses.get(status, ""),
         "errors": [],
         "message": message,
         "path": path,
@@ -150,10 +147,5 @@ def error(status: int, message: str, path: str, now: float, *, old: bool = False
 
 
 def _link_root(style: Answers, api_root: str) -> str:
-    if style.hrefs == "relative":
-        return "/api"
-    if style.hrefs == "without-port":
-        scheme, _, rest = api_root.partition("://")
-        host, _, path = rest.partition("/")
-        return f"{scheme}://{host.rpartition(':')[0] or host}/{path}"
-    return api_root if style.hrefs == "absolute" else style.hrefs.rstrip("/")
+    roots = {"absolute": api_root, "relative": "/api", "without-port": re.sub(r":\d+/", "/", api_root)}
+    return roots.get(style.hrefs, style.hrefs.rstrip("/"))

@@ -6,7 +6,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from matatika_simulator import scenario as scenarios
 from matatika_simulator.api import application
-from matatika_simulator.clock import Clock, Held, unnoticed
+from matatika_simulator.clock import Clock, Held
 from matatika_simulator.jobs import JobState, state_of
 from matatika_simulator.journal import Entry, Journal
 from matatika_simulator.platform import Platform
@@ -89,12 +88,7 @@ def _cancellable(app: ASGIApp) -> ASGIApp:
 
 
 class Simulator:
-    """The platform on a free port of this machine, from `with` to the end of the block.
-
-    >>> with Simulator("success") as simulator:
-    ...     requests.get(f"{simulator.api_url}/workspaces/…")
-    ...     simulator.journal[-1].status
-    """
+    """The platform on a free port of this machine, from `with` to the end of the block."""
 
     def __init__(
         self,
@@ -104,7 +98,7 @@ class Simulator:
         port: int = 0,
         tls: tuple[Path, Path] | None = None,
         clock: Callable[[], float] | None = None,
-        held: Held = unnoticed,
+        held: Held | None = None,
     ) -> None:
         """Read the scenario: a name, a file, or the content of one.
 
@@ -138,9 +132,7 @@ class Simulator:
             self._open = stack.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Break off whatever is under way, and end."""
         self._open.close()
 

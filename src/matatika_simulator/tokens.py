@@ -1,8 +1,7 @@
 """Access tokens: the fixed personal one, and those issued for the API key."""
 
-import hmac
+import math
 import uuid
-from dataclasses import dataclass
 from typing import Final
 
 from matatika_simulator import constants, scenario
@@ -11,44 +10,34 @@ EXPIRES_IN: Final = 86_400
 """Seconds, as the answer tells the client."""
 
 
-@dataclass
-class _Issued:
-    expires: float
-    uses_left: float
-
-
 class Tokens:
     """The tokens that are valid at the moment."""
 
     def __init__(self, policy: scenario.Tokens) -> None:
         self.policy = policy
         self.issued: list[str] = []
-        self._valid = {constants.TOKEN: _Issued(float("inf"), float("inf"))}
-
-    def knows(self, client_id: str, client_secret: str) -> bool:
-        """Whether the API key is the right one."""
-        given, right = (client_id, client_secret), (constants.CLIENT_ID, self.policy.client_secret)
-        return all(hmac.compare_digest(a.encode(), b.encode()) for a, b in zip(given, right, strict=True))
+        self._expires = {constants.TOKEN: math.inf}
+        self._uses_left = {constants.TOKEN: math.inf}
 
     def issue(self, now: float) -> str:
         """A new access token."""
         token = f"simulated-access-token-{len(self.issued) + 1}-{uuid.uuid4().hex}"
         uses = self.policy.expires_after_uses
-        self._valid[token] = _Issued(now + self.policy.expires_after, float("inf") if uses is None else uses)
+        self._expires[token] = now + self.policy.expires_after
+        self._uses_left[token] = math.inf if uses is None else uses
         self.issued.append(token)
         return token
 
     def use(self, token: str, now: float) -> bool:
         """Whether a call with that token is let in; counts as a use."""
-        issued = self._valid.get(token)
-        if issued is None or now >= issued.expires or issued.uses_left <= 0:
-            return False
-        issued.uses_left -= 1
-        return True
+        is_valid = now < self._expires.get(token, 0) and self._uses_left[token] > 0
+        if is_valid:
+            self._uses_left[token] -= 1
+        return is_valid
 
     def revoke(self, token: str) -> None:
         """Let no further call with that token in."""
-        self._valid.pop(token, None)
+        self._expires.pop(token, None)
 
 
 def bearer(authorization: str | None) -> str | None:

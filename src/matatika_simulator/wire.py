@@ -12,7 +12,7 @@ import struct
 from collections.abc import MutableMapping
 from typing import Any, Literal
 
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -34,7 +34,7 @@ async def gone(receive: Receive) -> None:
 
 
 async def drop(scope: Scope, receive: Receive, how: Literal["close", "reset"]) -> None:
-    """Close the connection after what was sent so far, or break it with a reset."""
+    """Close the connection, or break it with a reset."""
     transport: asyncio.Transport = scope["state"]["transport"]
     if how == "reset":
         connection: socket.socket = transport.get_extra_info("socket")
@@ -43,34 +43,6 @@ async def drop(scope: Scope, receive: Receive, how: Literal["close", "reset"]) -
     else:
         transport.close()
     await gone(receive)
-
-
-def cut(scope: Scope, receive: Receive, send: Send, left: int) -> Send:
-    """A `send` that closes the connection after so many bytes of the body."""
-
-    async def sender(message: Message) -> None:
-        nonlocal left
-        body = message.get("body", b"")
-        if len(body) <= left:
-            left -= len(body)
-            await send(message)
-        else:
-            await send({**message, "body": body[:left], "more_body": True})
-            await drop(scope, receive, "close")
-
-    return sender
-
-
-async def read_body(receive: Receive) -> bytes | None:
-    """The request's body, or None if the client went away before its end."""
-    pieces = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        pieces.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(pieces)
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

@@ -7,20 +7,16 @@ import pytest
 
 from tests.e2e.containers import DOCKER, Engine
 from tests.e2e.workflow_run import commit_all, copy_files
+from tests.support.readme import NAME, ROOT
 
-ROOT = Path(__file__).parents[2]
-FOR_WORKFLOWS = ("action.yml", ".github/workflows", "tests/e2e/workflows", "src/matatika_simulator/workspace")
-"""What the tests' workflows use of a checkout: act copies it file by file into each job."""
+FLEETS = ".github/workflows/deploy-workspaces.yml"
 
 
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     """The engine that `docker` finds; without one the run ends here, and fails."""
-    if DOCKER is None:
-        pytest.exit("the end-to-end tests need a container engine: there is no `docker` on PATH", returncode=1)
-    answer = subprocess.run([DOCKER, "version"], capture_output=True, text=True)
-    if answer.returncode != 0:
-        pytest.exit(f"the end-to-end tests need a container engine: {answer.stderr.strip()}", returncode=1)
+    if DOCKER is None or subprocess.run([DOCKER, "version"], stdout=subprocess.DEVNULL).returncode != 0:
+        pytest.exit("the end-to-end tests need a container engine that `docker` on PATH can use", returncode=1)
     return Engine(DOCKER)
 
 
@@ -28,12 +24,8 @@ def engine() -> Engine:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository whose one commit is the work tree, without what git ignores."""
     copy = tmp_path_factory.mktemp("checkout")
-    listing = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    )
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     names = listing.stdout.decode().rstrip("\0").split("\0")
     copy_files(ROOT, copy, [name for name in names if (ROOT / name).is_file()])
     commit_all(copy)
@@ -43,17 +35,25 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def image(engine: Engine, checkout: Path) -> str:
     """The action's image, built from the Dockerfile."""
-    return engine.build(checkout, "matatika-deploy-action:e2e")
+    engine.run("build", "--tag", "matatika-deploy-action:e2e", str(checkout))
+    return "matatika-deploy-action:e2e"
 
 
 @pytest.fixture(scope="session")
 def released(checkout: Path, image: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of what workflows use, as a release has it: `action.yml` names an image that is built already."""
+    """A repository of what workflows use, no more, since act copies it file by file into each job.
+
+    As in a release, `action.yml` names an image that is built already. The reusable workflow uses the action beside it.
+    """
     copy = tmp_path_factory.mktemp("released")
-    copy_files(checkout, copy, FOR_WORKFLOWS)
-    action = copy / "action.yml"
-    text = action.read_text(encoding="utf-8")
-    assert text.count("image: Dockerfile\n") == 1
-    action.write_text(text.replace("image: Dockerfile\n", f"image: docker://{image}\n"), encoding="utf-8")
+    copy_files(checkout, copy, ("action.yml", FLEETS, "tests/e2e/workflows", "src/matatika_simulator/workspace"))
+    changes = {
+        "action.yml": ("image: Dockerfile", f"image: docker://{image}"),
+        FLEETS: (f"uses: {NAME}@v1", "uses: ./"),
+    }
+    for name, (old, new) in changes.items():
+        text = (copy / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1
+        (copy / name).write_text(text.replace(old, new), encoding="utf-8")
     commit_all(copy)
     return copy

@@ -7,22 +7,15 @@ import contextlib
 import json
 import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from matatika_simulator import Simulator, constants
-from matatika_simulator.runner import CommandFiles, github_environ, input_environ
-from tests.support.result import StepLog
+from tests.support.result import Result
+from tests.support.step import Step
 
 DOCKER = shutil.which("docker")
-ACTION = Path(__file__).parents[2] / "action.yml"
-POST_ENTRYPOINT = "/opt/action/post"
-PYTHON = "/usr/local/bin/python3"
-# Long enough for a slow machine; what the tests promise about time, they measure themselves.
+# For a slow machine; what the tests promise about time, they measure themselves.
 PATIENCE = 120
 
 
@@ -30,31 +23,17 @@ class Engine:
     """A container engine, through its command-line client."""
 
     def __init__(self, docker: str) -> None:
-        """`docker` is the client's absolute path: the tests play with PATH."""
+        """`docker` is the client's absolute path."""
         self.docker = docker
 
     def run(self, *arguments: str) -> str:
         """What a command of the client prints; raises `CalledProcessError` if it fails."""
         return subprocess.run([self.docker, *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
 
-    def build(self, context: Path, tag: str) -> str:
-        """Build a folder's Dockerfile; gives the tag."""
-        self.run("build", "--tag", tag, str(context))
-        return tag
-
-    def has_image(self, name: str) -> bool:
-        """Whether the engine holds an image of that name."""
-        return bool(self.run("image", "ls", "--quiet", name).strip())
-
     def inspect(self, image: str) -> dict[str, Any]:
         """The engine's description of an image."""
         (description,) = json.loads(self.run("image", "inspect", image))
         return dict(description)
-
-    def shell(self, image: str, script: str) -> str:
-        """What a shell script prints that runs in an image."""
-        with self.removed_afterwards() as name:
-            return self.run("run", "--name", name, "--entrypoint", "/bin/sh", image, "-c", script)
 
     @contextlib.contextmanager
     def removed_afterwards(self) -> Iterator[str]:
@@ -65,111 +44,41 @@ class Engine:
         finally:
             subprocess.run([self.docker, "rm", "--force", name], capture_output=True, check=False)
 
-
-@dataclass(frozen=True)
-class Result:
-    """What a step's container came to."""
-
-    code: int
-    log: StepLog
-
-
-class Step:
-    """One step of a workflow that uses the action: the files and the environment that its containers share."""
-
-    def __init__(self, engine: Engine, image: str, folder: Path, simulator: Simulator, **inputs: str) -> None:
-        """`inputs` are named with underscores; the workspace, a token and the simulator's addresses are given."""
-        self._engine, self._image, self._folder = engine, image, folder
-        for name in ("workspace", "home", "workflow", "file_commands"):
-            (folder / name).mkdir()
-        (folder / "workflow" / "event.json").write_text("{}", encoding="utf-8")
-        self.files = CommandFiles(folder / "file_commands")
-        given = {
-            "workspace-id": constants.WORKSPACE_ID,
-            "token": constants.TOKEN,
-            "api-url": simulator.api_url,
-            "auth-url": simulator.auth_url,
-            **{name.replace("_", "-"): value for name, value in inputs.items()},
-        }
-        self.environ = {
-            **github_environ(workspace="/github/workspace", event="/github/workflow/event.json", home="/github/home"),
-            **self.files.environ(Path("/github/file_commands")),
-            **input_environ(ACTION, given),
-        }
-
-    def run(
-        self,
-        environ: Mapping[str, str] | None = None,
-        *options: str,
-        entrypoint: str | None = None,
-        network: str = "host",
-    ) -> Result:
-        """Run a container to its end; `environ` is what the workflow adds to its environment."""
-        with self.started(environ, *options, entrypoint=entrypoint, network=network) as container:
-            return container.wait()
+    def run_step(self, image: str, step: Step, environ: Mapping[str, str] | None = None, *options: str) -> Result:
+        """Run a step's container to its end: see `started`."""
+        with self.started(image, step, environ, *options) as (_, client):
+            return step.ended(client.wait(PATIENCE))
 
     @contextlib.contextmanager
     def started(
-        self,
-        environ: Mapping[str, str] | None = None,
-        *options: str,
-        entrypoint: str | None = None,
-        network: str = "host",
-    ) -> Iterator["Container"]:
-        """A container that runs: no terminal, standard input closed, no init process, root, its program PID 1.
+        self, image: str, step: Step, environ: Mapping[str, str] | None = None, *options: str
+    ) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+        """A step's container while it runs: no terminal, no standard input, no init process, root, its program PID 1.
 
         The simulator listens on this machine's loopback, which the container reaches only in the `host` network.
+        `environ` is what the workflow adds to the step's environment, `options` are those of `docker run`. Gives the
+        container's name, and the client that waits for it.
         """
-        environ = {**self.environ, **(environ or {})}
-        with self._engine.removed_afterwards() as name, (self._folder / f"{name}.log").open("w+b") as log:
-            process = subprocess.Popen(
+        variables = [f"{name}={value}" for name, value in {**inside(step), **(environ or {})}.items()]
+        with self.removed_afterwards() as name, (step.folder / "printed").open("wb") as output:
+            client = subprocess.Popen(
                 [
-                    *(self._engine.docker, "run", "--name", name, "--workdir", "/github/workspace"),
-                    *("--network", network, *options),
-                    *(("--entrypoint", entrypoint) if entrypoint else ()),
-                    *(argument for variable in environ.items() for argument in ("-e", "=".join(variable))),
-                    *(argument for folder in self._mounted() for argument in ("-v", folder)),
-                    self._image,
+                    *(self.docker, "run", "--name", name, "--workdir", "/github/workspace", "--network", "host"),
+                    *options,
+                    *(argument for variable in variables for argument in ("-e", variable)),
+                    *("-v", f"{step.folder}:/github", image),
                 ],
                 stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdout=output,
                 stderr=subprocess.STDOUT,
             )
             try:
-                yield Container(self._engine, name, process, Path(log.name))
+                yield name, client
             finally:
-                process.kill()
-                process.wait()
-
-    def _mounted(self) -> Iterator[str]:
-        for name in ("workspace", "home", "workflow", "file_commands"):
-            yield f"{self._folder / name}:/github/{name}"
+                client.kill()
+                client.wait()
 
 
-class Container:
-    """A container that runs, and the client that waits for it."""
-
-    def __init__(self, engine: Engine, name: str, client: subprocess.Popen[bytes], log: Path) -> None:
-        """All of it belongs to `Step.started`."""
-        self._engine, self._name, self.client, self._log = engine, name, client, log
-
-    @property
-    def log(self) -> StepLog:
-        """What the client has printed."""
-        return StepLog(self._log.read_bytes())
-
-    def wait(self) -> Result:
-        """Wait for the end."""
-        result = Result(self.client.wait(PATIENCE), self.log)
-        # Shown with a test that fails.
-        sys.stdout.write(result.log.printed.decode("utf-8", "replace"))
-        return result
-
-    def signal(self, name: str) -> None:
-        """Have the engine send a signal to the program, past the client."""
-        self._engine.run("kill", "--signal", name, self._name)
-
-    @property
-    def is_running(self) -> bool:
-        """Whether the container lives, whatever became of its client."""
-        return self._engine.run("inspect", "--format", "{{.State.Running}}", self._name).strip() == "true"
+def inside(step: Step) -> dict[str, str]:
+    """A step's environment as its containers get it, which find its folder elsewhere, and have a PATH of their own."""
+    return {name: text.replace(str(step.folder), "/github") for name, text in step.environ.items() if name != "PATH"}

@@ -7,15 +7,15 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-
-from matatika_simulator import Simulator
-from tests.e2e.containers import Engine, Result, Step
+from matatika_simulator import Simulator, constants
+from tests.e2e.containers import Engine, inside
+from tests.support.readme import GITLAB, load
 from tests.support.result import StepLog
+from tests.support.step import Step
 
-QUICK = {"based-on": "success", "job": {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Déployé"}]}}
-FAILING = {"job": {"runs": "0.5s", "ends": "ERROR", "log": [{"text": "ERROR No such data component"}]}}
+FAILING = {"job": {"runs": "0.5s", "ends": "ERROR", "log": [{"text": "ERROR Échec"}]}}
 SCRIPT = "/__w/_temp/0f1e2d3c.sh"
+SHELLS = ("/usr/local/bin/bash", "/usr/bin/bash", "/bin/bash", "/usr/local/bin/sh", "/usr/bin/sh", "/bin/sh")
 
 
 class Pod:
@@ -45,33 +45,27 @@ class Pod:
             f"find {to} -type f -exec chmod u+rw {{}} \\; 2>/dev/null; "
             f"find {to} -type d -exec chmod u+rwx {{}} \\; 2>/dev/null"
         )
-        unpacked = self.execute("sh", "-c", unpack, given=content.getvalue())
-        assert (unpacked.code, unpacked.log.printed) == (0, b"")
+        assert self.execute("sh", "-c", unpack, given=content.getvalue()) == (0, b"")
         find = f"cd {to} && find . -type f -not -path '*/_runner_hook_responses*' -exec stat -c '%s %n' {{}} \\;"
-        listing = self.execute("sh", "-c", find).log.printed.decode().splitlines()
+        listing = self.execute("sh", "-c", find)[1].decode().splitlines()
         assert sorted(listing) == sorted(f"{len(text.encode())} ./{name}" for name, text in files.items())
 
-    def execute(self, *command: str, given: bytes = b"") -> Result:
-        """Run a command in it."""
-        ran = subprocess.run(
-            [self._engine.docker, "exec", "--interactive", self._name, *command],
-            input=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        return Result(ran.returncode, StepLog(ran.stdout))
+    def execute(self, *command: str, given: bytes = b"") -> tuple[int, bytes]:
+        """Run a command in it; gives its exit code and what it printed."""
+        whole = [self._engine.docker, "exec", "--interactive", self._name, *command]
+        ran = subprocess.run(whole, input=given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return ran.returncode, ran.stdout
 
 
-@pytest.mark.parametrize(("scenario", "code"), [(QUICK, 0), (FAILING, 1)], ids=["success", "failure"])
-def test_kubernetes(engine: Engine, image: str, tmp_path: Path, scenario: dict[str, object], code: int) -> None:
-    with Simulator(scenario) as simulator, engine.removed_afterwards() as name:
-        step = Step(engine, image, tmp_path, simulator)
-        environ = " ".join(f'"{key}={_quoted(value)}"' for key, value in step.environ.items())
+def test_kubernetes_gets_the_exit_code_the_log_and_the_outputs(engine: Engine, image: str, tmp_path: Path) -> None:
+    with Simulator(FAILING) as simulator, engine.removed_afterwards() as name:
+        step = Step(tmp_path, simulator)
+        environ = " ".join(f'"{key}={_quoted(value)}"' for key, value in inside(step).items())
         script = (
             '#!/bin/sh -l\nrm "$0" # remove script after running\n'
             "mv /__w/_temp/_github_home /github/home && \\\n"
             "mv /__w/_temp/_github_workflow /github/workflow && \\\n"
-            "mv /__w/_temp/_runner_file_commands /github/file_commands || true && \\\n"
+            "mv /__w/_temp/_runner_file_commands /github/commands || true && \\\n"
             "mv /__w/data/data/ /github/workspace && \\\n"
             f"cd /github/workspace && \\\nexec env {environ}  /opt/action/main \n"
         )
@@ -81,15 +75,15 @@ def test_kubernetes(engine: Engine, image: str, tmp_path: Path, scenario: dict[s
             "_temp/_github_home/.profile": "",
             "_temp/_github_workflow/event.json": "{}",
             "data/data/workspace.yml": "version: workspaces/v0.2\n",
-            **{f"_temp/_runner_file_commands/{file.name}": "" for file in (tmp_path / "file_commands").iterdir()},
+            **{f"_temp/_runner_file_commands/{Path(path).name}": "" for path in step.files.environ().values()},
         }
         pod.copy(files, "/__w")
-        result = pod.execute("sh", "-e", SCRIPT)
-        outputs = pod.execute("cat", "/github/file_commands/github_output").log.printed.decode()
+        code, printed = pod.execute("sh", "-e", SCRIPT)
+        outputs = pod.execute("cat", "/github/commands/github_output")[1].decode()
         (job,) = simulator.jobs
-    assert result.code == code, result.log.printed
+    assert code == 1, printed
     assert job.id in outputs
-    assert result.log.job_log == "".join(f"{line['text']}\n" for line in scenario["job"]["log"]).encode()  # type: ignore[index]
+    assert StepLog(printed).job_log == "ERROR Échec\n".encode()
 
 
 def _quoted(value: str) -> str:
@@ -98,30 +92,28 @@ def _quoted(value: str) -> str:
     return value
 
 
-def test_gitlab(engine: Engine, image: str, tmp_path: Path) -> None:
+def test_gitlab_runs_the_example(engine: Engine, image: str) -> None:
     """As GitLab's runner does it: it looks for a shell, and gives that the job's script on its standard input.
 
     Reference: `shells/bash.go` of https://gitlab.com/gitlab-org/gitlab-runner
     """
-    shells = ("/usr/local/bin/bash", "/usr/bin/bash", "/bin/bash", "/usr/local/bin/sh", "/usr/bin/sh", "/bin/sh")
-    detect = "".join(f"if [ -x {shell} ]; then\n\texec {shell}\nel" for shell in shells)
+    (job,) = load(GITLAB).values()
+    assert job["image"]["entrypoint"] == [""]
+    detect = "".join(f"if [ -x {shell} ]; then\n\texec {shell}\nel" for shell in SHELLS)
     detect += 'if [ -x /busybox/sh ]; then\n\texec /busybox/sh\nelse\n\techo "shell not found"\n\texit 1\nfi\n'
-    with Simulator(QUICK) as simulator:
-        step = Step(engine, image, tmp_path, simulator)
-        given = {
-            key.replace("-", "_"): value for key, value in step.environ.items() if key.startswith("INPUT_") and value
-        }
+    with Simulator({}) as simulator, engine.removed_afterwards() as name:
+        settings = {"$MATATIKA_CLIENT_ID": constants.CLIENT_ID, "$MATATIKA_CLIENT_SECRET": constants.CLIENT_SECRET}
+        given = {key: settings.get(value, constants.WORKSPACE_ID) for key, value in job["variables"].items()}
+        given |= {"INPUT_API_URL": simulator.api_url, "INPUT_AUTH_URL": simulator.auth_url}
         exports = "\n".join(f"export {key}={shlex.quote(value)}" for key, value in given.items())
-        script = f"set -eo pipefail\nset +o noclobber\n{exports}\ncd /builds\necho '$ deploy'\n/opt/action/main\n"
-        with engine.removed_afterwards() as name:
-            ran = subprocess.run(
-                [
-                    *(engine.docker, "run", "--interactive", "--name", name, "--network", "host"),
-                    *("--volume", "/builds", "--entrypoint", "sh", image, "-c", detect),
-                ],
-                input=f": | eval {shlex.quote(script)}\nexit 0\n".encode(),
-                stdout=subprocess.PIPE,
-            )
+        commands = "\n".join(job["script"])
+        script = f"set -eo pipefail\nset +o noclobber\n{exports}\ncd /builds\necho '$ deploy'\n{commands}\n"
+        ran = subprocess.run(
+            [
+                *(engine.docker, "run", "--interactive", "--name", name, "--network", "host"),
+                *("--volume", "/builds", "--entrypoint", "sh", image, "-c", detect),
+            ],
+            input=f": | eval {shlex.quote(script)}\nexit 0\n".encode(),
+        )
         assert ran.returncode == 0
         assert [job.status for job in simulator.jobs] == ["COMPLETE"]
-    assert StepLog(ran.stdout).job_log == "INFO  Déployé\n".encode()

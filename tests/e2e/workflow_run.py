@@ -18,7 +18,8 @@ ACT = Path(sys.executable).with_name("act")
 # The one is there on machines without a registry; the other is act's own default.
 LOCAL_RUNNER = "localhost/act-runner:latest"
 PUBLIC_RUNNER = "catthehacker/ubuntu:act-latest"
-# For a whole workflow, in which each step that uses the action builds its image.
+LABELS = ("ubuntu-latest", "ubuntu-24.04", "self-hosted", "macos-latest")
+# Seconds for a whole workflow, in which each step that uses the action may build its image.
 PATIENCE = 600
 
 
@@ -38,27 +39,14 @@ class WorkflowRun:
         """The lines that a step's programs printed, without those that act took for commands."""
         return [entry["msg"].rstrip("\r\n") for entry in self.log if entry.get("raw_output") and entry["step"] == step]
 
-    def commands_of(self, step: str) -> list[str]:
-        """The names of the workflow commands that act took from a step's output, in order."""
-        return [entry["command"] for entry in self.log if entry.get("command") and entry["step"] == step]
+    def commands_of(self, step: str) -> list[dict[str, Any]]:
+        """The workflow commands that act took from a step's output: `command`, `kvPairs`, ..."""
+        return [entry for entry in self.log if entry.get("command") and entry["step"] == step]
 
-    def said(self, step: str, command: str) -> list[str]:
-        """The data of each command of that name in a step's output."""
-        return [entry["arg"] for entry in self.log if entry.get("command") == command and entry["step"] == step]
-
-    def annotated(self, step: str, level: str) -> set[tuple[str, str]]:
-        """The file and line of each annotation of that level in a step's output that has them."""
-        properties = [entry["kvPairs"] for entry in self.log if entry.get("command") == level and entry["step"] == step]
-        return {(about["file"], about["line"]) for about in properties if "file" in about}
-
-    def result_of(self, step: str) -> str | None:
-        """`success` or `failure`; None for a step that was not run."""
-        results = [
-            entry["stepResult"]
-            for entry in self.log
-            if entry.get("stepResult") and entry["step"] == step and entry["stage"] == "Main"
-        ]
-        return results[-1] if results else None
+    def results_of(self, step: str) -> list[str]:
+        """`success` or `failure` of each step of that name that was run."""
+        ends = [entry for entry in self.log if entry.get("stepResult") and entry["step"] == step]
+        return [entry["stepResult"] for entry in ends if entry["stage"] == "Main"]
 
 
 def copy_files(source: Path, target: Path, names: Iterable[str]) -> None:
@@ -78,11 +66,6 @@ def commit_all(folder: Path) -> None:
         subprocess.run(["git", *command], cwd=folder, capture_output=True, check=True)
 
 
-def runner_image(engine: Engine) -> str:
-    """The image that jobs run in."""
-    return LOCAL_RUNNER if engine.has_image(LOCAL_RUNNER) else PUBLIC_RUNNER
-
-
 def run_workflow(
     engine: Engine,
     checkout: Path,
@@ -91,16 +74,12 @@ def run_workflow(
     secrets: Mapping[str, str],
     *options: str,
     event: str = "push",
-    show: bool = True,
 ) -> WorkflowRun:
-    """Run a workflow for an event, and print its log with `show`.
-
-    `workflow` is its path in `checkout`, `options` are act's own.
-    """
-    runner = runner_image(engine)
+    """Run a workflow, named by its path in `checkout`, for an event; `options` are act's own."""
+    runner = LOCAL_RUNNER if engine.run("image", "ls", "--quiet", LOCAL_RUNNER).strip() else PUBLIC_RUNNER
     arguments = [
         *(event, "--workflows", workflow, "--json", *options),
-        *("--platform", f"ubuntu-latest={runner}", "--platform", f"ubuntu-24.04={runner}"),
+        *(argument for label in LABELS for argument in ("--platform", f"{label}={runner}")),
         # Only what is not there.
         "--pull=false",
         # The job needs no engine of its own.
@@ -112,7 +91,4 @@ def run_workflow(
         [ACT, *arguments], cwd=checkout, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE
     )
     log = [json.loads(line) for line in process.stdout.decode().splitlines() if line.startswith("{")]
-    run = WorkflowRun(process.returncode, log, process.stderr.decode())
-    if show:
-        run.show()
-    return run
+    return WorkflowRun(process.returncode, log, process.stderr.decode())
