@@ -34,7 +34,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def image(engine: Engine, checkout: Path) -> str:
-    """The action's image, built from the Dockerfile."""
     engine.run("build", "--tag", "matatika-deploy-action:e2e", str(checkout))
     return "matatika-deploy-action:e2e"
 

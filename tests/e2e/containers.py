@@ -31,7 +31,6 @@ class Engine:
         return subprocess.run([self.docker, *arguments], stdout=subprocess.PIPE, text=True, check=True).stdout
 
     def inspect(self, image: str) -> dict[str, Any]:
-        """The engine's description of an image."""
         (description,) = json.loads(self.run("image", "inspect", image))
         return dict(description)
 

@@ -67,6 +67,7 @@ def test_user_without_a_name_or_rights_needs_no_file_system_to_write_to(
         (tmp_path / "certificate.pem").rename(step.workspace / "certificate.pem")
         for path in step.files.environ().values():
             Path(path).chmod(0o666)
+        tmp_path.chmod(0o755)  # as the runner's folders are, unlike those of tests
         options = ("--read-only", "--user", "12345:12345", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
         result = engine.run_step(image, step, {}, *options)
     assert (result.code, result.outputs["outcome"]) == (0, "success")

@@ -32,7 +32,6 @@ class WorkflowRun:
     errors: str = ""
 
     def show(self) -> None:
-        """Print it, to be shown with a test that fails."""
         sys.stdout.write(self.errors + "".join(f"{entry['msg'].rstrip()}\n" for entry in self.log))
 
     def printed_by(self, step: str) -> list[str]:

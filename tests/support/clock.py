@@ -45,12 +45,10 @@ class FakeClock:
         return self._start + self._passed
 
     def monotonic(self) -> float:
-        """Seconds since some moment."""
         self._threads.add(threading.current_thread())
         return self._passed
 
     def time(self) -> float:
-        """Seconds since 1970."""
         return self._start + self.monotonic()
 
     def wait(self, inbox: Inbox, seconds: float) -> object:

@@ -20,7 +20,6 @@ class Page(HTMLParser):
         """Render a page as GitHub does, with raw HTML passed through, and parse it."""
         super().__init__(convert_charrefs=True)
         self.elements: list[tuple[str, dict[str, str | None]]] = []
-        """Names and attributes, in order."""
         self.text = self.verbatim = ""
         """All text outside of links and code, and inside of them."""
         self.comments: list[str] = []
@@ -31,7 +30,6 @@ class Page(HTMLParser):
 
     @property
     def links(self) -> list[str | None]:
-        """Where the links lead."""
         return [attributes.get("href") for tag, attributes in self.elements if tag == "a"]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

@@ -46,7 +46,6 @@ class Request:
     call: str
     """The call's name, as in the simulator; "" if there is no such call."""
     number: int
-    """Counted from 1 for each call."""
     at: float
     """Seconds of the clock when it came."""
     method: str
@@ -92,7 +91,6 @@ def relay(exchange: Exchange) -> None:
 
 
 def reset(exchange: Exchange) -> None:
-    """Break the connection with a RST, at once."""
     exchange.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     exchange.connection.close()
 
@@ -131,7 +129,6 @@ def after_effect(behaviour: Behaviour) -> Behaviour:
 
 
 def raw(data: bytes, then: Behaviour = close) -> Behaviour:
-    """Send bytes as they are, and then misbehave."""
 
     def behave(exchange: Exchange) -> None:
         exchange.send(data)
@@ -217,7 +214,7 @@ class Peer:
     def __enter__(self) -> Self:
         urllib3_connection.create_connection = self._connect_here
         self.accept()
-        self._spawn(self._hang_up, self._elsewhere)
+        self._spawn(self._accept_all, self._elsewhere)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -235,28 +232,23 @@ class Peer:
             thread.join()
 
     def was_called_elsewhere(self) -> bool:
-        """Whether anybody has called there since the last look."""
-        was_called, self._is_called_elsewhere = self._is_called_elsewhere, False
-        return was_called
+        """Whether anybody has called there, who was hung up on."""
+        return self._is_called_elsewhere
 
     @property
     def requests(self) -> list[Request]:
-        """Every request so far, in order of arrival."""
-        with self._lock:
-            return list(self._requests)
+        return list(self._requests)
 
     def calls(self, call: str) -> list[Request]:
-        """The requests of one call."""
         return [request for request in self.requests if request.call == call]
 
     def count(self, call: str) -> int:
-        """How many requests of a call have come in."""
         return len(self.calls(call))
 
     def bearers(self) -> set[str]:
         """Every access token that a request came with."""
-        values = (request.headers.get("authorization", "") for request in self.requests)
-        return {value.removeprefix("Bearer ") for value in values if value.startswith("Bearer ")}
+        values = [request.headers.get("authorization", "").partition("Bearer ") for request in self.requests]
+        return {token for _, _, token in values if token}
 
     def on(self, call: str, behaviour: Behaviour, numbers: Container[int] = range(1, 1_000_000)) -> None:
         """Misbehave at requests of a call; of several scripts that mean a request, the first counts."""
@@ -269,7 +261,6 @@ class Peer:
             self.clock.call_later(seconds, self.accept)
 
     def accept(self) -> None:
-        """Accept connections (again)."""
         if self._is_closed or self._listener:
             return
         self._listener = _bound(self._reservation.getsockname()[1])
@@ -303,20 +294,14 @@ class Peer:
             listener.close()
 
     def _accept_all(self, listener: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            self._spawn(self._serve, connection)
-
-    def _hang_up(self, listener: socket.socket) -> None:
-        """Take calls, and end each without a word."""
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                self._is_called_elsewhere = True
-                connection.close()
+                if listener is self._elsewhere:
+                    self._is_called_elsewhere = True
+                    connection.close()
+                else:
+                    self._spawn(self._serve, connection)
 
     def _spawn(self, work: Callable[[socket.socket], None], argument: socket.socket) -> None:
         thread = threading.Thread(target=work, args=(argument,), name="peer")
@@ -355,8 +340,7 @@ class Peer:
             return None
         call = self.simulator.call_of(method, urlsplit(target).path)
         with self._lock:
-            number = 1 + sum(request.call == call for request in self._requests)
-            request = Request(call, number, self.clock.passed, method, target, headers, body)
+            request = Request(call, self.count(call) + 1, self.clock.passed, method, target, headers, body)
             self._requests.append(request)
         return request
 

@@ -53,5 +53,4 @@ def make_client(
 
 
 def respond(clock: FakeClock, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Response:
-    """Make an answer of this moment."""
     return Response(status, CaseInsensitiveDict(headers or {}), body, clock.now(), clock.now())

@@ -14,13 +14,11 @@ NAME = "OWNER/matatika-deploy-action"
 
 
 def tokens(name: str) -> list[Token]:
-    """A document of the project, parsed."""
     text = (ROOT / name).read_text(encoding="utf-8")
     return MarkdownIt("commonmark").enable("table").parse(text)
 
 
 def headings(parsed: list[Token]) -> list[str]:
-    """The document's headings, in order."""
     return [token.content for before, token in pairwise(parsed) if before.type == "heading_open"]
 
 

@@ -19,7 +19,6 @@ BROKEN = "a: b: c\n"
 
 
 def write_files(root: Path, files: Files) -> Path:
-    """Write files below a folder, and return it."""
     root.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
         path = root / name

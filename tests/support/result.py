@@ -82,7 +82,6 @@ class StepLog:
         return [line.decode().rstrip("\r\n") for line in self._own]
 
     def of(self, name: str) -> list[Command]:
-        """The commands of a name."""
         return [command for command in self.commands if command.name == name]
 
     def said(self, name: str) -> list[str]:
@@ -142,5 +141,4 @@ class Result:
 
     @cached_property
     def log(self) -> StepLog:
-        """What it printed, as the runner reads it."""
         return StepLog(self.printed)

@@ -125,16 +125,13 @@ class StepProcess:
     """A process of a step."""
 
     def __init__(self, popen: "subprocess.Popen[bytes]", step: Step) -> None:
-        """All of it belongs to `Step`."""
         self.popen, self._step = popen, step
 
     def signal(self, *numbers: signal.Signals) -> None:
-        """Send it signals, in that order."""
         for number in numbers:
             self.popen.send_signal(number)
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
-        """Wait for something that it does."""
         end = time.monotonic() + PATIENCE
         while self.popen.poll() is None and time.monotonic() < end:
             if condition():
@@ -144,7 +141,6 @@ class StepProcess:
             raise TimeoutError(f"waited for {what}; it printed {self._step.printed!r}")
 
     def wait_for_print(self, text: str) -> None:
-        """Wait until it has printed a text."""
         self.wait_until(lambda: text.encode() in self._step.printed, text)
 
     def wait(self, seconds: float = PATIENCE) -> Result:

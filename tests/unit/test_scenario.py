@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from matatika_simulator.jobs import Job
-from matatika_simulator.log import PIECE, Log
 from matatika_simulator.scenario import CALLS, Plan, Scenario, ScenarioError, Selection, load, names
 
 FOLDER = Path(__file__).parents[2] / "src/matatika_simulator"
@@ -55,14 +54,6 @@ def test_a_fault_means_requests_by_number_and_time(keys: dict[str, object], hit:
     selection = Selection.model_validate(keys)
     assert [number for number in range(1, 7) if selection.matches(number, number / 10)] == hit
     assert selection.matches(1, None) == (1 in hit)
-
-
-@pytest.mark.parametrize(
-    ("job", "exit_code"),
-    [({}, 0), ({"ends": "ERROR"}, 1), ({"ends": "STOPPED"}, None), ({"ends": "ERROR", "exit-code": None}, None)],
-)
-def test_an_exit_code_follows_from_the_end(job: dict[str, object], exit_code: int | None) -> None:
-    assert plan_of(**job).final_exit_code == exit_code
 
 
 @pytest.mark.parametrize(
@@ -138,12 +129,10 @@ def test_the_readme_shows_every_key_of_a_scenario_that_can_be_played() -> None:
 @pytest.mark.parametrize(
     ("withdrawn", "now", "status", "started", "ended", "exit_code", "log"),
     [
-        (None, 109.9, "QUEUED", None, None, None, 0),
         (None, 110, "RUNNING", 110, None, None, 2),
         (None, 113, "ERROR", 110, 113, 1, 4),
         (None, 115, "ERROR", 110, 113, 1, 6),
         (105, 200, "STOPPED", None, 105, None, 0),
-        (110.5, 110.4, "RUNNING", 110, None, None, 2),
         (110.5, 200, "STOPPED", 110, 110.5, None, 2),
         (113.5, 114, "ERROR", 110, 113, 1, 4),
     ],
@@ -169,8 +158,3 @@ def test_what_is_announced_is_there_at_that_very_moment(created: float, at: floa
         assert job.log_written(now) > seen
         seen = job.log_written(now)
     assert seen == len("\n") + 3 * len("line 000\n")
-
-
-def test_a_log_is_handed_out_in_large_pieces() -> None:
-    sizes = [len(piece) for piece in Log([(0, b"x" * 3 * PIECE)]).read(1, 3 * PIECE)]
-    assert sizes == [PIECE, PIECE, PIECE - 1]
