@@ -22,7 +22,7 @@ from matatika_deploy.platform.responses import (
 
 NOW = datetime(2023, 3, 23, 21, 48, 40, tzinfo=UTC)
 DATE = "Thu, 23 Mar 2023 21:48:40 GMT"
-JSON, HTML, TEXT = "application/json", "text/html; charset=UTF-8", "text/plain"
+JSON, HTML = "application/json", "text/html; charset=UTF-8"
 
 # The reference's own example.
 ERROR: dict[str, Any] = {
@@ -33,6 +33,13 @@ ERROR: dict[str, Any] = {
     "message": "Workspace not found",
     "path": "/api/workspaces/x/deployments",
 }
+# Kong, AWS and Google call the status `code`.
+SENDERS: dict[str, tuple[object, str]] = {
+    "API": (ERROR, JSON),
+    "gateway": ({"code": 503, "detail": "upstream"}, JSON),
+    "page": (b"<html><h1>No</h1></html>", HTML),
+    "empty": (b"", ""),
+}
 
 
 def respond(status: int, body: object = b"", content_type: str = "", **headers: str) -> Response:
@@ -40,17 +47,6 @@ def respond(status: int, body: object = b"", content_type: str = "", **headers: 
     given |= {"Content-Type": content_type} if content_type else {}
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Response(status, given, data, NOW.timestamp() - 1, NOW.timestamp())
-
-
-def answer(status: int, sender: str, **headers: str) -> Response:
-    """Answer as the API does, a gateway (Kong, AWS and Google call the status `code`), a web server, or nobody."""
-    body, content_type = {
-        "API": (ERROR | {"status": status}, JSON),
-        "gateway": ({"code": status, "detail": "upstream"}, JSON),
-        "page": (b"<html><h1>%d</h1></html>" % status, HTML),
-        "empty": (b"", ""),
-    }[sender]
-    return respond(status, body, content_type, **headers)
 
 
 def expected_kind(status: int, sender: str) -> Kind:
@@ -66,10 +62,12 @@ def expected_kind(status: int, sender: str) -> Kind:
     return {401: Kind.UNAUTHORIZED, 409: Kind.CONFLICT}.get(status, Kind.REJECTED)
 
 
-@pytest.mark.parametrize("sender", ["API", "gateway", "page", "empty"])
+@pytest.mark.parametrize("sender", SENDERS)
 def test_every_answer_has_its_kind_and_its_sender(sender: str) -> None:
+    body, content_type = SENDERS[sender]
     for status in [*range(200, 600), 600, 999]:
-        verdict = classify(answer(status, sender, Retry_After="7", Location="https://other.example/api"))
+        said = {**ERROR, "status": status} if sender == "API" else body
+        verdict = classify(respond(status, said, content_type, Retry_After="7", Location="https://other.example/api"))
         assert verdict.kind is expected_kind(status, sender), status
         assert verdict.status == status
         # No redirect is followed: it is named.
@@ -88,7 +86,7 @@ def test_every_answer_has_its_kind_and_its_sender(sender: str) -> None:
             assert (verdict.failure, verdict.retry_after) == (None, 7)
 
 
-@pytest.mark.parametrize(("status", "phrase"), [(302, "302 Found"), (404, "404 Not Found"), (520, "520"), (999, "999")])
+@pytest.mark.parametrize(("status", "phrase"), [(404, "404 Not Found"), (520, "520")])
 def test_answer_without_headers_has_a_phrase_alone(status: int, phrase: str) -> None:
     verdict = classify(respond(status))
     assert (verdict.phrase, verdict.message, verdict.location, verdict.retry_after) == (phrase, "", "", None)
@@ -108,20 +106,10 @@ def test_every_failure_has_its_kind_and_a_phrase_of_its_own() -> None:
     assert {failure.name for failure in Failure} == set(kinds)
     assert len({failure.phrase for failure in Failure}) == len(kinds)
     for failure in Failure:
-        phrase = failure.phrase.replace("{}", "DETAIL")
         verdict = classify(TransportError(failure, "DETAIL"))
-        assert verdict == Verdict(kinds[failure.name], phrase, failure=failure)
-
-
-def test_body_that_cannot_be_used_is_ambiguous() -> None:
-    verdict = classify(InvalidResponse("expected a job"))
-    assert verdict == Verdict(Kind.AMBIGUOUS, "an answer that cannot be used (expected a job)")
-
-
-NO_ERROR_BODIES: list[object] = [
-    *(b"", b"<html><h1>403</h1>", b"\xff", b"[" * 100_000, b'{"message": "cut o', b"503 Service Unavailable"),
-    *([], ["message"], "message", None, 17, {}, {"Message": "Forbidden"}, {"code": 503}),
-]
+        assert verdict == Verdict(kinds[failure.name], failure.phrase.replace("{}", "DETAIL"), failure=failure)
+    invalid = classify(InvalidResponse("expected a job"))
+    assert invalid == Verdict(Kind.AMBIGUOUS, "an answer that cannot be used (expected a job)")
 
 
 @pytest.mark.parametrize("key", ["status", "message", "error"])
@@ -131,29 +119,29 @@ def test_error_body_of_the_api_needs_one_of_its_keys(key: str, value: object) ->
     assert (verdict.is_from_api, verdict.message) == (True, "")
 
 
-@pytest.mark.parametrize("body", NO_ERROR_BODIES, ids=lambda body: ascii(body)[:30])
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>", b"\xff", b"[" * 100_000, b'{"message": "cut o', ["message"], "message", None, {"Message": "Forbidden"}],
+    ids=lambda body: ascii(body)[:30],
+)
 @pytest.mark.parametrize("content_type", ["", JSON, HTML])
 def test_any_other_body_is_somebody_else_s(body: object, content_type: str) -> None:
     refused = classify(respond(403, body, content_type))
     assert (refused.is_from_api, refused.message) == (False, "")
     assert classify(respond(503, body, content_type)).kind is Kind.AMBIGUOUS
-
-
-def test_503_proves_that_nothing_was_done_only_if_the_body_says_503() -> None:
-    assert classify(respond(503, ERROR | {"status": 503})).kind is Kind.NOT_EXECUTED
+    # The API's own body proves that nothing was done only if it says 503 itself.
     assert classify(respond(503, ERROR)).kind is Kind.AMBIGUOUS
 
 
 @pytest.mark.parametrize(
     ("body", "content_type", "is_page"),
     [
-        (b"anything", HTML, True),
         (b"anything", "TEXT/HTML", True),
         (b"anything", " application/xhtml+xml", True),
         (b"<!DOCTYPE html><p>", "", True),
         (b"\n  <HTML lang=en>", "", True),
         # A log, or JSON, that looks like one.
-        (b"<html>", TEXT, False),
+        (b"<html>", "text/plain", False),
         (b"<html>", "application/hal+json", False),
     ],
 )
@@ -164,29 +152,32 @@ def test_page_is_known_by_its_type_and_without_one_by_its_beginning(
     assert (verdict.is_web_page, verdict.kind is Kind.OK) == (is_page, not is_page)
 
 
+# The values that were rejected may be secrets.
+FIELDS = [
+    {"field": "name", "message": "must not be blank", "code": "NotBlank", "rejectedValue": "s3cret"},
+    {"field": "branch", "defaultMessage": "is unknown"},
+    {"field": 17, "message": "left out"},
+    {"field": "left out for being the fourth", "message": "x"},
+]
+
+
 @pytest.mark.parametrize(
-    ("body", "message"),
+    ("body", "shown"),
     [
-        (ERROR, "Workspace not found"),
-        ({"error": "access_denied", "error_description": "Unauthorized"}, "Unauthorized"),
-        *((ERROR | {"message": message}, "Not Found") for message in (None, "", "  ", 17, ["x"])),
-        ({"message": "x" * 60_000}, "x" * 1999 + "…"),
+        (ERROR, "404 Not Found: Workspace not found"),
+        ({"error": "access_denied", "error_description": "Unauthorized"}, "404 Not Found: Unauthorized"),
+        *(({"message": text, "error": "Gone."}, "404 Not Found: Gone") for text in (None, "", "  ", 17, ["x"])),
+        ({"message": "x" * 60_000}, f"404 Not Found: {'x' * 1999}…"),
+        (
+            {**ERROR, "message": "No", "errors": FIELDS},
+            "404 Not Found: No (name: must not be blank) (branch: is unknown)",
+        ),
+        *(({"message": text}, "404 Not Found") for text in ("Not found.", "404 not found", "")),
     ],
     ids=lambda value: ascii(value)[:30],
 )
-def test_message_is_the_first_text_of_an_error_body(body: object, message: str) -> None:
-    assert classify(respond(404, body)).message == message
-
-
-def test_fields_that_failed_are_named_without_their_values() -> None:
-    errors = [
-        {"field": "name", "message": "must not be blank", "code": "NotBlank", "rejectedValue": "s3cret"},
-        {"field": "branch", "defaultMessage": "is unknown"},
-        {"field": 17, "message": "left out"},
-        {"field": "left out for being the fourth", "message": "x"},
-    ]
-    message = "Workspace not found (name: must not be blank) (branch: is unknown)"
-    assert classify(respond(404, ERROR | {"errors": errors})).message == message
+def test_first_text_of_an_error_body_is_shown_without_saying_the_same_twice(body: object, shown: str) -> None:
+    assert str(classify(respond(404, body))) == shown
 
 
 values = st.text() | st.integers() | st.lists(st.text(), max_size=2)
@@ -198,20 +189,6 @@ def test_message_is_text_whatever_the_body(body: dict[str, object]) -> None:
     assert isinstance(classify(respond(404, body)).message, str)
 
 
-@pytest.mark.parametrize(
-    ("message", "shown"),
-    [
-        ("Workspace not found", "404 Not Found: Workspace not found"),
-        ("No. ", "404 Not Found: No"),
-        ("Not found.", "404 Not Found"),
-        ("404 not found", "404 Not Found"),
-        ("", "404 Not Found"),
-    ],
-)
-def test_verdict_shows_phrase_and_message_without_saying_the_same_twice(message: str, shown: str) -> None:
-    assert str(Verdict(Kind.REJECTED, "404 Not Found", message)) == shown
-
-
 def asked(value: str, **headers: str) -> float | None:
     return classify(respond(429, b"", Retry_After=value, **headers)).retry_after
 
@@ -219,19 +196,14 @@ def asked(value: str, **headers: str) -> float | None:
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
-        ("1", 1),
-        (" 5 ", 5),
-        ("007", 7),
-        ("9" * 400, 1e9),
+        *((" 5 ", 5), ("007", 7), ("9" * 400, 1e9)),
         ("Thu, 23 Mar 2023 21:49:40 GMT", 60),
         ("Thursday, 23-Mar-23 21:49:40 GMT", 60),
         ("Thu Mar 23 21:49:40 2023", 60),
         ("Thu, 23 Mar 2023 22:49:40 +0100", 60),
         ("Fri, 31 Dec 9999 23:59:59 GMT", 1e9),
-        *((value, None) for value in ("", "000", "-5", "1.5", "5s", "1e3", "soon", "inf", "nan", "\u0661", "\xb2")),
-        (DATE, None),
-        ("Thu, 23 Mar 2023 21:40:00 GMT", None),
-        ("Thu, 99 Foo 2023 99:99:99 GMT", None),
+        *((value, None) for value in ("", "000", "-5", "1.5", "5s", "1e3", "soon", "inf", "\u0661", "\xb2")),
+        *((value, None) for value in (DATE, "Thu, 23 Mar 2023 21:40:00 GMT", "Thu, 99 Foo 2023 99:99:99 GMT")),
         ("Thu, 23 Mar 99999999999 21:49:40 GMT", None),
     ],
     ids=lambda value: ascii(value)[:40],
@@ -261,13 +233,13 @@ def test_every_http_date_is_read_back(moment: datetime) -> None:
 
 def test_http_date_without_a_zone_is_utc_and_nonsense_is_none() -> None:
     for value in ("Thu, 23 Mar 2023 21:48:40 -0000", "Thu, 23 Mar 2023 21:48:40"):
-        assert http_date(value) == respond(200, Date=value).date == NOW.timestamp()
+        assert respond(200, Date=value).date == NOW.timestamp()
     for nonsense in ("", "now", "1679608120"):
-        assert http_date(nonsense) is respond(200, Date=nonsense).date is None
+        assert respond(200, Date=nonsense).date is None
     assert respond(200).date is None
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"a": ' * 100_000, b"1" * 5000])
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b"1" * 5000])
 def test_body_that_is_no_json_is_invalid(body: bytes) -> None:
     with pytest.raises(InvalidResponse):
         respond(200, body).json()
