@@ -2,257 +2,209 @@
 
 import os
 import socket
+import socketserver
 import ssl
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
+from typing import Any, NamedTuple, Self
 
 import pytest
 import requests
 
 from matatika_deploy.platform.auth import AccessToken
 from matatika_deploy.platform.http import Http, HttpConfig
-from matatika_deploy.platform.responses import Failure, Kind, Request, TransportError, classify
+from matatika_deploy.platform.responses import Failure, Kind, Request, TransportError, Verdict, classify
 from matatika_deploy.runtime.limits import HttpLimits
-from matatika_simulator import Simulator, constants
 from tests.support.proxy import Proxy
 from tests.support.tls import make_certificate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-Serve = Callable[[socket.socket], None]
+Environ = Mapping[str, str] | None
+
+
+class Authority(NamedTuple):
+    """What signs itself: a certificate and its key as files, and the certificate as text."""
+
+    files: tuple[Path, Path]
+    ca_bundle: str
+
+    def context(self, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
+        """That of a server."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.files)
+        context.minimum_version = context.maximum_version = version
+        return context
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return make_certificate(tmp_path_factory.mktemp("tls"))
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    files = make_certificate(tmp_path_factory.mktemp("tls"))
+    return Authority(files, files[0].read_text(encoding="ascii"))
 
 
-@pytest.fixture(scope="module")
-def ca_bundle(certificate: tuple[Path, Path]) -> str:
-    return certificate[0].read_text(encoding="ascii")
-
-
-@pytest.fixture(scope="module")
-def plain() -> Iterator[Simulator]:
-    with Simulator({}) as simulator:
-        yield simulator
-
-
-@pytest.fixture(scope="module")
-def encrypted(certificate: tuple[Path, Path]) -> Iterator[Simulator]:
-    with Simulator({}, tls=certificate) as simulator:
-        yield simulator
-
-
-def connect(environ: Mapping[str, str] | None = None, ca_bundle: str | None = None) -> Http:
-    return Http(HttpConfig(environ or {}, "test/1", ca_bundle, HttpLimits(connect=5, read_timeout=5)))
-
-
-def workspace(simulator: Simulator) -> Request:
-    url = f"{simulator.api_url}/workspaces/{constants.WORKSPACE_ID}"
-    return Request("read the workspace", "GET", url, AccessToken(constants.TOKEN))
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """An address that nobody listens at."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{reserved.getsockname()[1]}"
 
 
 @contextmanager
-def serving(serve: Serve) -> Iterator[int]:
-    """Serve every connection to a port of this machine, each in a thread, to its end."""
-    threads: list[Thread] = []
+def connected(environ: Environ = None, ca_bundle: str | None = None, **limits: float) -> Iterator[Http]:
+    """What makes exchanges; its connections are closed in the end."""
+    patience = HttpLimits(**{"connect": 5, "read_timeout": 5, **limits})  # type: ignore[arg-type]
+    http = Http(HttpConfig(environ or {}, "test/1", ca_bundle, patience))
+    yield http
+    http.disconnect()
 
-    def serve_and_close(connection: socket.socket) -> None:
-        connection.settimeout(5)
-        with suppress(OSError), connection:
-            serve(connection)
 
-    def accept(listener: socket.socket) -> None:
+def verdict(url: str, environ: Environ = None, ca_bundle: str | None = None, **limits: float) -> Verdict:
+    """What one exchange comes to."""
+    with connected(environ, ca_bundle, **limits) as http:
+        try:
+            return classify(http.exchange(Request("call", "POST", url, AccessToken("t0ken"))))
+        except TransportError as error:
+            return classify(error)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Answers every request to a port of this machine, or does with each connection what it is told."""
+
+    def __init__(
+        self, answer: bytes | Callable[[socket.socket], None] = OK, context: ssl.SSLContext | None = None
+    ) -> None:
+        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        self._answer, self._context = answer, context
+        self.host = f"127.0.0.1:{self.server_address[1]}"
+        self.url = f"http{'s' if context else ''}://{self.host}/"
+        self.heard: list[list[bytes]] = []
+        """The requests of each connection."""
+
+    def __enter__(self) -> Self:
+        self._thread = Thread(target=self.serve_forever, args=(0.01,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+    def finish_request(self, request: Any, client_address: object) -> None:
+        request.settimeout(5)
         with suppress(OSError):
-            while True:
-                threads.append(Thread(target=serve_and_close, args=(listener.accept()[0],)))
-                threads[-1].start()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        accepting = Thread(target=accept, args=(listener,))
-        accepting.start()
-        yield listener.getsockname()[1]
-        listener.shutdown(socket.SHUT_RDWR)
-    accepting.join()
-    for thread in threads:
-        thread.join()
+            if callable(self._answer):
+                self._answer(request)
+                return
+            with self._context.wrap_socket(request, server_side=True) if self._context else request as connection:
+                self.heard.append([])
+                while head := connection.recv(65536):
+                    self.heard[-1].append(head)
+                    connection.sendall(self._answer)
 
 
-def read_head(connection: socket.socket) -> bytes:
-    """Read a request without a body."""
-    head = b""
-    while b"\r\n\r\n" not in head and (data := connection.recv(65536)):
-        head += data
-    return head
+def drain(connection: socket.socket) -> None:
+    """Read until the other side is gone: a server that closes earlier resets the connection, and loses its alert."""
+    with suppress(OSError):
+        while connection.recv(65536):
+            pass
 
 
-def answering(*answers: bytes) -> tuple[Serve, list[bytes]]:
-    """Answer the requests of each connection in turn; gives the requests too."""
-    heard: list[bytes] = []
+def test_connection_serves_several_exchanges_until_it_is_not_to_be_used_again(authority: Authority) -> None:
+    with Server(context=authority.context()) as server, connected(ca_bundle=authority.ca_bundle) as http:
+        for exchanges in ([1], [2], [3], [3, 1]):
+            assert http.exchange(Request("call", "GET", server.url)).status == 200
+            assert [len(heard) for heard in server.heard] == exchanges
+            if exchanges == [3]:
+                http.disconnect()
+
+
+def test_10_s_are_left_to_connect_and_30_s_between_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    patience: list[object] = []
+
+    def send(*_: object, timeout: object, **__: object) -> None:
+        patience.append(timeout)
+        raise requests.ConnectTimeout
+
+    monkeypatch.setattr(requests.Session, "send", send)
+    with pytest.raises(TransportError, match="no connection within 10 s"):
+        Http(HttpConfig({}, "x")).open(Request("call", "GET", "http://127.0.0.1:9/"))
+    assert patience == [(10.0, 30.0)]
+
+
+def test_host_that_does_not_exist_or_listens_not_is_named(nowhere: str) -> None:
+    """RFC 6761 reserves `.invalid` for that."""
+    failures = {"app.invalid": Failure.NAME_NOT_RESOLVED, nowhere: Failure.NOT_CONNECTED}
+    for host, failure in failures.items():
+        found = verdict(f"http://{host}/")
+        assert found.failure is failure
+        assert host in str(found)
+
+
+def test_answer_that_takes_too_long_leaves_it_open() -> None:
+    with Server() as server:
+        assert verdict(server.url, total=0).failure is Failure.TOTAL_TIMEOUT
+    with Server(drain) as server:
+        assert verdict(server.url, read_timeout=0.1).failure is Failure.READ_TIMEOUT
+
+
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nLink: </b.js>; rel=preload\r\n\r\n"
+PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "interim",
+    [b"HTTP/1.0 103\r\n\r\n", CONTINUE * 2 + EARLY_HINTS * 3 + CONTINUE + PROCESSING, EARLY_HINTS * 50],
+    ids=["without a reason", "mixed", "many"],
+)
+def test_interim_answers_are_skipped(interim: bytes) -> None:
+    """`100` to `199` are not the answer (RFC 9110, 15.2)."""
+    with Server(interim + OK) as server, connected() as http:
+        for _ in range(2):
+            response = http.exchange(Request("call", "GET", server.url))
+            assert (response.status, response.body) == (200, b"{}")
+            # The headers of an interim answer are not those of the answer.
+            assert "Link" not in response.headers
+    assert [len(heard) for heard in server.heard] == [2]
+
+
+@pytest.mark.parametrize(
+    ("begin", "again"),
+    [(b"", CONTINUE + PROCESSING), (b"HTTP/1.1 103 Early Hints\r\n", b"Link: </a.css>\r\n")],
+    ids=["answers", "headers"],
+)
+def test_endless_interim_answers_are_no_answer(begin: bytes, again: bytes) -> None:
+    taken: list[int] = []
 
     def serve(connection: socket.socket) -> None:
-        while head := read_head(connection):
-            heard.append(head)
-            connection.sendall(answers[min(len(heard), len(answers)) - 1])
+        connection.recv(65536)
+        connection.sendall(begin)
+        for number in range(10_000):
+            connection.sendall(again * 100)
+            taken.append(number)
 
-    return serve, heard
-
-
-def fails(http: Http, url: str) -> TransportError:
-    with pytest.raises(TransportError) as caught:
-        http.exchange(Request("call", "POST", url))
-    return caught.value
+    with Server(serve) as server:
+        assert verdict(server.url).kind is Kind.AMBIGUOUS
+    assert len(taken) < 10_000
 
 
-class TestConnections:
-    """They are kept, until they are not to be used again."""
-
-    @pytest.mark.parametrize("service", ["plain", "encrypted"])
-    def test_connection_serves_several_exchanges_until_it_is_not_to_be_used_again(
-        self, service: str, ca_bundle: str, request: pytest.FixtureRequest
-    ) -> None:
-        simulator: Simulator = request.getfixturevalue(service)
-        http = connect(ca_bundle=ca_bundle if service == "encrypted" else None)
-        assert [http.exchange(workspace(simulator)).status for _ in range(3)] == [200] * 3
-        assert len({entry.client for entry in simulator.journal[-3:]}) == 1
-        http.disconnect()
-        http.exchange(workspace(simulator))
-        assert len({entry.client for entry in simulator.journal[-4:]}) == 2
-
-    def test_10_s_are_left_to_connect_and_30_s_between_bytes(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        patience: list[object] = []
-
-        def send(*_: object, timeout: object, **__: object) -> None:
-            patience.append(timeout)
-            raise requests.ConnectTimeout
-
-        monkeypatch.setattr(requests.Session, "send", send)
-        with pytest.raises(TransportError, match="no connection within 10 s"):
-            Http(HttpConfig({}, "x")).open(Request("call", "GET", "http://127.0.0.1:9/"))
-        assert patience == [(10.0, 30.0)]
-
-    def test_port_that_nobody_listens_at_is_no_connection(self) -> None:
-        with socket.socket() as reserved:
-            reserved.bind(("127.0.0.1", 0))
-            url = f"http://127.0.0.1:{reserved.getsockname()[1]}/"
-            assert fails(connect(), url).failure is Failure.NOT_CONNECTED
-
-    def test_name_that_does_not_exist_is_not_resolved(self) -> None:
-        """RFC 6761 reserves `.invalid` for that."""
-        found = fails(connect(), "http://app.invalid/")
-        assert found.failure is Failure.NAME_NOT_RESOLVED
-        assert "app.invalid" in str(found)
-
-    @pytest.mark.parametrize("end", ["closed", "reset"])
-    def test_connection_that_is_lost_after_sending_leaves_it_open(self, end: str) -> None:
-        def serve(connection: socket.socket) -> None:
-            read_head(connection)
-            if end == "reset":
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-
-        with serving(serve) as port:
-            assert fails(connect(), f"http://127.0.0.1:{port}/").failure is Failure.CONNECTION_LOST
-
-    def test_answer_that_takes_too_long_in_all_leaves_it_open(self) -> None:
-        http = Http(HttpConfig({}, "test/1", limits=HttpLimits(connect=5, read_timeout=5, total=0)))
-        with serving(answering(OK)[0]) as port:
-            assert fails(http, f"http://127.0.0.1:{port}/").failure is Failure.TOTAL_TIMEOUT
-            http.disconnect()
-
-    def test_server_that_says_nothing_leaves_it_open(self) -> None:
-        http = Http(HttpConfig({}, "test/1", limits=HttpLimits(connect=5, read_timeout=0.1)))
-        with serving(drain) as port:
-            assert fails(http, f"http://127.0.0.1:{port}/").failure is Failure.READ_TIMEOUT
-            http.disconnect()
-
-
-class TestInterimAnswers:
-    """`100` to `199` are not the answer (RFC 9110, 15.2)."""
-
-    CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-    EARLY_HINTS = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nLink: </b.js>; rel=preload\r\n\r\n"
-    PROCESSING = b"HTTP/1.1 102 Processing\r\n\r\n"
-
-    @pytest.mark.parametrize(
-        "interim",
-        [b"HTTP/1.0 103\r\n\r\n", CONTINUE * 2 + EARLY_HINTS * 3 + CONTINUE + PROCESSING, EARLY_HINTS * 50],
-        ids=["without a reason", "mixed", "many"],
-    )
-    def test_interim_answers_are_skipped(self, interim: bytes) -> None:
-        serve, heard = answering(interim + OK)
-        with serving(serve) as port:
-            http = connect()
-            for _ in range(2):
-                response = http.exchange(Request("call", "GET", f"http://127.0.0.1:{port}/"))
-                assert (response.status, response.body) == (200, b"{}")
-                # The headers of an interim answer are not those of the answer.
-                assert "Link" not in response.headers
-            http.disconnect()
-        assert len(heard) == 2
-
-    @pytest.mark.parametrize(
-        ("begin", "again"),
-        [(b"", CONTINUE + PROCESSING), (b"HTTP/1.1 103 Early Hints\r\n", b"Link: </a.css>\r\n")],
-        ids=["answers", "headers"],
-    )
-    def test_endless_interim_answers_are_no_answer(self, begin: bytes, again: bytes) -> None:
-        def serve(connection: socket.socket) -> None:
-            read_head(connection)
-            connection.sendall(begin)
-            while True:
-                connection.sendall(again * 100)
-
-        with serving(serve) as port, ThreadPoolExecutor(1) as aside:
-            failing = aside.submit(fails, connect(), f"http://127.0.0.1:{port}/")
-            assert classify(failing.result(timeout=30)).kind is Kind.AMBIGUOUS
-
-    def test_connection_that_is_lost_after_an_interim_answer_leaves_it_open(self) -> None:
-        def serve(connection: socket.socket) -> None:
-            read_head(connection)
-            connection.sendall(self.EARLY_HINTS)
-
-        with serving(serve) as port:
-            assert fails(connect(), f"http://127.0.0.1:{port}/").failure is Failure.CONNECTION_LOST
-
-
-class TestTrust:
-    """The public authorities, and those that are given."""
-
-    def test_only_the_authority_that_is_given_is_trusted(
-        self,
-        encrypted: Simulator,
-        certificate: tuple[Path, Path],
-        ca_bundle: str,
-        monkeypatch: pytest.MonkeyPatch,
-    ) -> None:
-        assert connect(ca_bundle=ca_bundle).exchange(workspace(encrypted)).status == 200
-        before = len(encrypted.journal)
-        environ = dict.fromkeys(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"), str(certificate[0]))
-        for name, value in environ.items():
-            monkeypatch.setenv(name, value)
-        found = fails(connect(environ), workspace(encrypted).url)
-        assert found.failure is Failure.CERTIFICATE_NOT_TRUSTED
-        assert "127.0.0.1" in str(found)
-        assert len(encrypted.journal) == before
-
-    def test_certificate_for_another_host_is_told_apart(self, encrypted: Simulator, ca_bundle: str) -> None:
-        url = workspace(encrypted).url.replace("127.0.0.1", "localhost")
-        found = fails(connect(ca_bundle=ca_bundle), url)
-        assert found.failure is Failure.WRONG_HOST_NAME
-        assert "localhost" in str(found)
+def test_only_the_authority_that_is_given_is_trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    environ = dict.fromkeys(("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"), str(authority.files[0]))
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with Server(context=authority.context()) as server:
+        other = verdict(server.url.replace("127.0.0.1", "localhost"), ca_bundle=authority.ca_bundle)
+        found = verdict(server.url, environ)
+    assert (other.failure, "localhost" in str(other)) == (Failure.WRONG_HOST_NAME, True)
+    assert (found.failure, "127.0.0.1" in str(found)) == (Failure.CERTIFICATE_NOT_TRUSTED, True)
+    assert server.heard == []
 
 
 VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
-
-
-def tls_context(certificate: tuple[Path, Path], version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*certificate)
-    context.minimum_version = context.maximum_version = version
-    return context
 
 
 def shake_hands(connection: socket.socket, context: ssl.SSLContext, *, is_broken_later: bool = False) -> None:
@@ -279,262 +231,142 @@ def shake_hands(connection: socket.socket, context: ssl.SSLContext, *, is_broken
     drain(connection)
 
 
-def drain(connection: socket.socket) -> None:
-    """Read until the other side is gone: a server that closes earlier resets the connection, and loses its alert."""
-    with suppress(OSError):
-        while connection.recv(65536):
-            pass
+# Alerts of a failed handshake, of an unknown authority, and one that says nothing of a handshake; then a farewell.
+ALERTS = [bytes([21, 3, 3, 0, 2, 2, alert]) for alert in (40, 48, 80)]
+NO_TLS = [b"", b"\x15\x03\x03\x00\x02\x01\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n"]
 
 
-class TestTls:
-    """What goes wrong before the handshake is over was not sent; afterwards nobody knows."""
-
-    # Handshake failure, unknown authority, and one that says nothing of a handshake.
-    @pytest.mark.parametrize("alert", [40, 48, 80])
-    def test_alert_in_the_handshake_means_that_nothing_was_sent(self, alert: int) -> None:
-        def serve(connection: socket.socket) -> None:
-            connection.recv(65536)
-            connection.sendall(bytes([21, 3, 3, 0, 2, 2, alert]))
+@pytest.mark.parametrize("data", [*ALERTS, *NO_TLS], ids=ascii)
+def test_server_that_says_no_or_something_else_in_the_handshake_was_sent_nothing(data: bytes) -> None:
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(data)
+        if data in ALERTS:
             drain(connection)
 
-        with serving(serve) as port:
-            found = fails(connect(), f"https://127.0.0.1:{port}/")
-        assert found.failure is Failure.TLS_HANDSHAKE
+    with Server(serve) as server:
+        found = verdict(f"https://{server.host}/")
+    assert found.kind is Kind.NOT_EXECUTED
+    assert found.failure is Failure.TLS_HANDSHAKE or data not in ALERTS
 
-    @pytest.mark.parametrize(
-        "data",
-        [b"", b"\x15\x03\x03\x00\x02\x01\x00", b"HTTP/1.1 400 Bad Request\r\n\r\n"],
-        ids=["nothing", "farewell", "HTTP"],
-    )
-    def test_server_that_speaks_something_else_was_sent_nothing(self, data: bytes) -> None:
-        def serve(connection: socket.socket) -> None:
-            connection.recv(65536)
-            connection.sendall(data)
 
-        with serving(serve) as port:
-            assert classify(fails(connect(), f"https://127.0.0.1:{port}/")).kind is Kind.NOT_EXECUTED
+@VERSIONS
+@pytest.mark.parametrize("is_broken_later", [False, True], ids=["certificate demanded", "broken request"])
+def test_alert_of_the_handshake_alone_means_that_nothing_was_done(
+    authority: Authority, version: ssl.TLSVersion, is_broken_later: bool
+) -> None:
+    """From TLS 1.3 on, that of a missing certificate comes when the request was sent; the server has not read it.
 
-    @VERSIONS
-    def test_client_certificate_that_is_demanded_means_that_nothing_was_done(
-        self, certificate: tuple[Path, Path], ca_bundle: str, version: ssl.TLSVersion
-    ) -> None:
-        """From TLS 1.3 on, the alert comes when the request was sent; the server has not read it."""
-        context = tls_context(certificate, version)
+    A request that arrives with a wrong byte is answered with `bad_record_mac`.
+    """
+    context = authority.context(version)
+    if not is_broken_later:
         context.verify_mode = ssl.CERT_REQUIRED
-        context.load_verify_locations(certificate[0])
-        with serving(lambda connection: shake_hands(connection, context)) as port:
-            found = fails(connect(ca_bundle=ca_bundle), f"https://127.0.0.1:{port}/")
-        assert found.failure is Failure.TLS_HANDSHAKE
-
-    def test_server_of_an_old_version_was_sent_nothing(self, certificate: tuple[Path, Path], ca_bundle: str) -> None:
-        context = tls_context(certificate)
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        with pytest.warns(DeprecationWarning, match="TLSv1 is deprecated"):
-            context.minimum_version = ssl.TLSVersion.TLSv1
-        with pytest.warns(DeprecationWarning, match=r"TLSv1_1 is deprecated"):
-            context.maximum_version = ssl.TLSVersion.TLSv1_1
-
-        def serve(connection: socket.socket) -> None:
-            with suppress(OSError):
-                context.wrap_socket(connection, server_side=True)
-
-        with serving(serve) as port:
-            found = fails(connect(ca_bundle=ca_bundle), f"https://127.0.0.1:{port}/")
-        assert found.failure is Failure.TLS_HANDSHAKE
-
-    @VERSIONS
-    def test_alert_after_the_request_leaves_it_open(
-        self, certificate: tuple[Path, Path], ca_bundle: str, version: ssl.TLSVersion
-    ) -> None:
-        """The request arrives with a wrong byte, which the server answers with `bad_record_mac`."""
-        context = tls_context(certificate, version)
-        with serving(lambda connection: shake_hands(connection, context, is_broken_later=True)) as port:
-            found = fails(connect(ca_bundle=ca_bundle), f"https://127.0.0.1:{port}/")
-        assert found.failure is Failure.TLS_LATER
-        assert "BAD_RECORD_MAC" in str(found)
-
-    def test_connection_that_is_cut_off_after_the_request_leaves_it_open(
-        self, certificate: tuple[Path, Path], ca_bundle: str
-    ) -> None:
-        context = tls_context(certificate)
-
-        def serve(connection: socket.socket) -> None:
-            secure = context.wrap_socket(connection, server_side=True)
-            read_head(secure)
-            # The connection ends without TLS's own farewell.
-            os.close(secure.detach())
-
-        with serving(serve) as port:
-            found = fails(connect(ca_bundle=ca_bundle), f"https://127.0.0.1:{port}/")
-        assert classify(found).kind is Kind.AMBIGUOUS
+        context.load_verify_locations(authority.files[0])
+    with Server(lambda connection: shake_hands(connection, context, is_broken_later=is_broken_later)) as server:
+        found = verdict(f"https://{server.host}/", ca_bundle=authority.ca_bundle)
+    assert found.failure is (Failure.TLS_LATER if is_broken_later else Failure.TLS_HANDSHAKE)
+    assert ("BAD_RECORD_MAC" in str(found)) == is_broken_later
 
 
-class TestProxies:
-    """They come from the environment of the step, not from that of this process."""
+def test_encrypted_connection_that_is_cut_off_after_the_request_leaves_it_open(authority: Authority) -> None:
+    context = authority.context()
 
-    @pytest.fixture
-    def nowhere(self) -> Iterator[str]:
-        """A proxy that cannot be reached: whoever goes through it fails."""
-        with socket.socket() as reserved:
-            reserved.bind(("127.0.0.1", 0))
-            yield f"http://127.0.0.1:{reserved.getsockname()[1]}"
+    def serve(connection: socket.socket) -> None:
+        secure = context.wrap_socket(connection, server_side=True)
+        secure.recv(65536)
+        # The connection ends without TLS's own farewell.
+        os.close(secure.detach())
 
-    @pytest.mark.parametrize(("name", "end"), [("HTTP_PROXY", ""), ("http_proxy", " \r\n")])
-    def test_proxy_is_used(self, plain: Simulator, name: str, end: str) -> None:
-        with Proxy() as proxy:
-            http = connect({name: f"{proxy.url}{end}"})
-            assert http.exchange(workspace(plain)).status == 200
-            assert [head.split()[1] for head in proxy.heard] == [workspace(plain).url.encode()]
-            http.disconnect()
-
-    def test_proxy_opens_a_tunnel_that_hides_the_token(self, encrypted: Simulator, ca_bundle: str) -> None:
-        with Proxy() as proxy:
-            http = connect({"HTTPS_PROXY": proxy.url}, ca_bundle)
-            assert http.exchange(workspace(encrypted)).status == 200
-            (head,) = proxy.heard
-            assert head.startswith(b"CONNECT 127.0.0.1:")
-            assert constants.TOKEN.encode() not in head
-            http.disconnect()
-
-    def test_proxy_that_cannot_be_reached_is_named(self, plain: Simulator, nowhere: str) -> None:
-        found = fails(connect({"HTTP_PROXY": nowhere}), workspace(plain).url)
-        assert classify(found).kind is Kind.NOT_EXECUTED
-        assert nowhere.removeprefix("http://") in str(found)
-
-    def test_proxy_is_used_for_its_own_scheme_alone(self, plain: Simulator, nowhere: str) -> None:
-        assert connect({"HTTPS_PROXY": nowhere}).exchange(workspace(plain)).status == 200
-
-    @pytest.mark.parametrize("value", ["example.com, 127.0.0.1", "*"])
-    def test_proxy_is_left_out_for_exceptions(self, plain: Simulator, nowhere: str, value: str) -> None:
-        assert connect({"HTTP_PROXY": nowhere, "NO_PROXY": value}).exchange(workspace(plain)).status == 200
-
-    def test_environment_of_this_process_does_not_matter(
-        self, plain: Simulator, nowhere: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("HTTP_PROXY", nowhere)
-        monkeypatch.setenv("ALL_PROXY", nowhere)
-        assert connect().exchange(workspace(plain)).status == 200
-
-    @pytest.mark.parametrize("scheme", ["http", "https"])
-    def test_proxy_that_refuses_the_password_is_named_without_it(self, scheme: str) -> None:
-        serve, heard = answering(
-            b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
-        )
-        with serving(serve) as port:
-            http = connect({f"{scheme}_proxy": f"http://user:s3cret@127.0.0.1:{port}"})
-            request = Request("call", "POST", f"{scheme}://app.example/")
-            try:
-                verdict = classify(http.exchange(request))
-            except TransportError as error:
-                verdict = classify(error)
-            http.disconnect()
-        assert (verdict.kind, verdict.failure) == (Kind.REJECTED, Failure.PROXY_REFUSED)
-        assert "407" in verdict.phrase
-        assert "s3cret" not in verdict.phrase
-        assert len(heard) == 1
-        assert b"Proxy-Authorization: Basic" in heard[0]
-
-    def test_tunnel_that_is_refused_for_now_can_be_tried_again(self) -> None:
-        serve, _ = answering(b"HTTP/1.1 503 Not now\r\nContent-Length: 0\r\n\r\n")
-        with serving(serve) as port:
-            found = fails(connect({"HTTPS_PROXY": f"http://127.0.0.1:{port}"}), "https://app.example/")
-        assert found.failure is Failure.PROXY_NOT_CONNECTED
-        assert f"127.0.0.1:{port}" in str(found)
-        assert "503" in str(found)
-
-    @pytest.mark.parametrize(
-        "address",
-        [
-            *("http://", "http://proxy:port", "http://[::1", "http://pro xy:3128", "proxy..example:3128"),
-            *("http://user:12/s3cret@127.0.0.1:3128", "socks5://user:s3cret@127.0.0.1:1080"),
-        ],
-    )
-    @pytest.mark.parametrize("scheme", ["http", "https"])
-    def test_address_that_cannot_be_used_is_told_at_once(self, address: str, scheme: str) -> None:
-        found = fails(connect({f"{scheme}_proxy": address}), f"{scheme}://app.example/")
-        assert found.failure is Failure.PROXY_INVALID
-        assert "s3cret" not in str(found)
-
-    def test_encrypted_proxy_is_trusted_by_the_same_authorities(
-        self, encrypted: Simulator, certificate: tuple[Path, Path], ca_bundle: str
-    ) -> None:
-        with SecureProxy(tls_context(certificate)) as proxy:
-            address = proxy.url.replace("http", "https")
-            environ = {"HTTP_PROXY": address, "HTTPS_PROXY": address}
-            http = connect(environ, ca_bundle)
-            assert http.exchange(workspace(encrypted)).status == 200
-            assert len(proxy.heard) == 1
-            http.disconnect()
-            found = fails(connect(environ), workspace(encrypted).url)
-            assert found.failure is Failure.CERTIFICATE_NOT_TRUSTED
-            assert len(proxy.heard) == 1
+    with Server(serve) as server:
+        assert verdict(f"https://{server.host}/", ca_bundle=authority.ca_bundle).kind is Kind.AMBIGUOUS
 
 
-class SecureProxy(Proxy):
-    """A proxy to which connections are encrypted."""
+def test_proxy_of_the_step_alone_is_used_and_its_tunnel_hides_the_token(
+    authority: Authority, nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY"):
+        # That is the environment of this process.
+        monkeypatch.setenv(name, f"http://{nowhere}")
+    with Server() as plain, Server(context=authority.context()) as encrypted, Proxy() as proxy:
+        for environ in ({}, {"HTTPS_PROXY": nowhere}, {"HTTP_PROXY": nowhere, "NO_PROXY": "127.0.0.1"}):
+            assert verdict(plain.url, environ).kind is Kind.OK
+        for server in (plain, encrypted):
+            environ = {"http_proxy": proxy.url, "HTTPS_PROXY": proxy.url}
+            assert verdict(server.url, environ, authority.ca_bundle).kind is Kind.OK
+        request, tunnel = proxy.heard
+    assert request.split()[1] == plain.url.encode()
+    assert tunnel.startswith(b"CONNECT 127.0.0.1:")
+    assert b"t0ken" not in tunnel
 
-    def __init__(self, context: ssl.SSLContext) -> None:
-        super().__init__()
-        self._context = context
 
-    def get_request(self) -> tuple[socket.socket, object]:
-        connection, address = super().get_request()
-        return self._context.wrap_socket(connection, server_side=True), address
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_proxy_that_refuses_the_password_is_named_without_it(scheme: str) -> None:
+    with Server(b"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n") as server:
+        found = verdict(f"{scheme}://app.example/", {f"{scheme}_proxy": f"http://user:s3cret@{server.host}"})
+    assert (found.kind, found.failure) == (Kind.REJECTED, Failure.PROXY_REFUSED)
+    assert "407" in found.phrase
+    assert "s3cret" not in found.phrase
+    ((head,),) = server.heard
+    assert b"Proxy-Authorization: Basic" in head
 
 
-class TestCredentials:
-    """They go where they belong, and nothing is kept but connections."""
+def test_proxy_that_cannot_be_reached_or_refuses_for_now_can_be_tried_again(nowhere: str) -> None:
+    found = verdict("http://app.example/", {"HTTP_PROXY": f"http://{nowhere}"})
+    assert (found.failure, nowhere in str(found)) == (Failure.PROXY_NOT_CONNECTED, True)
+    with Server(b"HTTP/1.1 503 Not now\r\nContent-Length: 0\r\n\r\n") as server:
+        found = verdict("https://app.example/", {"HTTPS_PROXY": server.url})
+    assert found.failure is Failure.PROXY_NOT_CONNECTED
+    assert f"{server.host}: it answers 503" in str(found)
 
-    COOKIE = b"HTTP/1.1 200 OK\r\nSet-Cookie: session=1; Path=/\r\nSet-Cookie: a=b; Domain=127.0.0.1\r\n"
 
-    def test_cookies_are_kept_for_nobody(self) -> None:
-        serve, heard = answering(self.COOKIE + b"Content-Length: 2\r\n\r\n{}")
-        other_serve, other_heard = answering(OK)
-        with serving(serve) as port, serving(other_serve) as other:
-            http = connect()
-            for number in (port, port, other):
-                assert http.exchange(Request("call", "GET", f"http://127.0.0.1:{number}/")).status == 200
-            http.disconnect()
-        assert (len(heard), len(other_heard)) == (2, 1)
-        assert not [head for head in heard + other_heard if b"cookie" in head.lower()]
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("http://", "http://proxy:port", "http://[::1", "http://pro xy:3128", "proxy..example:3128"),
+        *("http://user:12/s3cret@127.0.0.1:3128", "socks5://user:s3cret@127.0.0.1:1080"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_address_of_a_proxy_that_cannot_be_used_is_told_at_once(address: str, scheme: str) -> None:
+    found = verdict(f"{scheme}://app.example/", {f"{scheme}_proxy": address})
+    assert found.failure is Failure.PROXY_INVALID
+    assert "s3cret" not in str(found)
 
-    @pytest.mark.parametrize(("status", "method"), [(302, "POST"), (308, "GET")])
-    def test_redirects_are_not_followed(self, status: int, method: str) -> None:
-        other_serve, other_heard = answering(OK)
-        with serving(other_serve) as other:
-            location = f"http://127.0.0.1:{other}/api"
-            serve, heard = answering(
-                b"HTTP/1.1 %d -\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % (status, location.encode())
-            )
-            with serving(serve) as port:
-                http = connect()
-                response = http.exchange(Request("call", method, f"http://127.0.0.1:{port}/", AccessToken("t0ken")))
-                http.disconnect()
-        assert (response.status, classify(response).location) == (status, location)
-        assert (len(heard), other_heard) == (1, [])
 
-    def test_netrc_replaces_no_token(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        netrc = tmp_path / ".netrc"
-        netrc.write_text("machine 127.0.0.1 login somebody password else\n", encoding="ascii")
-        netrc.chmod(0o600)
-        monkeypatch.setenv("NETRC", str(netrc))
-        serve, heard = answering(OK)
-        with serving(serve) as port:
-            http = connect()
-            http.exchange(Request("call", "GET", f"http://127.0.0.1:{port}/", AccessToken("t0ken")))
-            http.exchange(Request("call", "GET", f"http://127.0.0.1:{port}/"))
-            http.disconnect()
-        assert b"\r\nAuthorization: Bearer t0ken\r\n" in heard[0]
-        assert b"Authorization" not in heard[1]
+def test_encrypted_proxy_is_trusted_by_the_same_authorities(authority: Authority) -> None:
+    class SecureProxy(Proxy):
+        def get_request(self) -> tuple[socket.socket, object]:
+            connection, address = super().get_request()
+            return authority.context().wrap_socket(connection, server_side=True), address
+
+    with SecureProxy() as proxy, Server(context=authority.context()) as server:
+        environ = {"HTTPS_PROXY": proxy.url.replace("http", "https")}
+        assert verdict(server.url, environ, authority.ca_bundle).kind is Kind.OK
+        assert verdict(server.url, environ).failure is Failure.CERTIFICATE_NOT_TRUSTED
+        assert len(proxy.heard) == 1
+
+
+def test_cookies_and_netrc_add_nothing_to_a_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / ".netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n", encoding="ascii")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    cookies = b"\r\nSet-Cookie: session=1; Path=/\r\nSet-Cookie: a=b; Domain=127.0.0.1\r\n"
+    answer = OK.replace(b"\r\n", cookies, 1)
+    with Server(answer) as server, Server(answer) as other, connected() as http:
+        for url, auth in ((server.url, AccessToken("t0ken")), (server.url, None), (other.url, None)):
+            assert http.exchange(Request("call", "GET", url, auth)).status == 200
+    heads = [head for heard in (*server.heard, *other.heard) for head in heard]
+    assert [b"\r\nAuthorization: Bearer t0ken\r\n" in head for head in heads] == [True, False, False]
+    assert [head.lower().count(b"authorization") for head in heads] == [1, 0, 0]
+    assert not [head for head in heads if b"cookie" in head.lower()]
 
 
 def test_trace_holds_neither_query_nor_header_nor_body() -> None:
     traced: list[tuple[str, str, str]] = []
-    serve, _ = answering(OK)
-    with serving(serve) as port:
-        config = HttpConfig({}, "test/1", trace=lambda *exchange: traced.append(exchange[:3]))
-        url = f"http://127.0.0.1:{port}/api/jobs?token=s3cret"
-        http = Http(config)
-        http.exchange(Request("call", "POST", url, AccessToken("t0ken"), body=b"b0dy"))
+    with Server() as server:
+        http = Http(HttpConfig({}, "test/1", trace=lambda *exchange: traced.append(exchange[:3])))
+        http.exchange(Request("call", "POST", f"{server.url}api/jobs?token=s3cret", AccessToken("t0ken"), body=b"b0dy"))
         http.disconnect()
     assert traced == [("POST", "/api/jobs", "200")]

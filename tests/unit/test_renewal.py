@@ -33,7 +33,7 @@ def test_two_threads_that_are_refused_at_once_fetch_one_token() -> None:
     def call() -> str:
         refused = token.value
         are_refused.wait()
-        token.renew(refused, fetch, CancelScope(SYSTEM_CLOCK))
+        token.renew(refused, fetch, CancelScope(SYSTEM_CLOCK, deadline=SYSTEM_CLOCK.monotonic() + 10))
         return token.value
 
     with ThreadPoolExecutor(2) as pool:
@@ -51,8 +51,8 @@ def test_new_token_is_told_of_before_its_first_use_and_a_failed_renewal_leaves_t
         raise PlatformError("No.")
 
     with pytest.raises(PlatformError):
-        token.renew("old", fail, CancelScope(FakeClock()))
-    token.renew("old", lambda _: "new", CancelScope(FakeClock()))
+        token.renew("old", fail, CancelScope(FakeClock(), deadline=10))
+    token.renew("old", lambda _: "new", CancelScope(FakeClock(), deadline=10))
     assert (seen, token.value) == ([("new", "old")], "new")
 
 
