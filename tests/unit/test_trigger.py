@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
@@ -23,29 +22,25 @@ from tests.support.clock import FakeClock
 PATH = "/workspaces/w/jobs"
 
 
-@dataclass
 class Workspace:
     """A workspace's jobs on a platform whose clock may be wrong, and that may or may not page and sort."""
 
-    skew: float = 0.0
-    pages: bool = True
-    sorts: bool = True
-    jobs: list[dict[str, Any]] = field(default_factory=list)
-    """In the order in which they were queued."""
-    unlisted_until: float = 0.0
-    """Until this moment of the clock, jobs that were queued by a trigger are in no list."""
-    sent: list[float] = field(default_factory=list)
-    """When triggers arrived."""
-    listed: list[int] = field(default_factory=list)
-    """The pages that were asked for."""
-
-    def __post_init__(self) -> None:
+    def __init__(self, skew: float = 0.0, *, pages: bool = True, sorts: bool = True) -> None:
+        self._skew, self._pages, self._sorts = skew, pages, sorts
+        self.jobs: list[dict[str, Any]] = []
+        """In the order in which they were queued."""
+        self.unlisted_until = 0.0
+        """Until this moment of the clock, jobs that were queued by a trigger are in no list."""
+        self.sent: list[float] = []
+        """When triggers arrived."""
+        self.listed: list[int] = []
+        """The pages that were asked for."""
         self.clock = FakeClock()
         self.reports = platform.Reports()
         self.scope = CancelScope(self.clock, deadline=1800)
         self.client = platform.make_client(self.clock, self._answer, self.scope, self.reports)
 
-    def add(self, job_id: str, age: float = 0.0, status: str = "COMPLETE", kind: str | None = WORKSPACE_DEPLOY) -> None:
+    def add(self, job_id: str, age: float = 0.0, status: str = "COMPLETE", kind: str = WORKSPACE_DEPLOY) -> None:
         """Put a job into the list that was created so many seconds ago by the platform's clock."""
         created = datetime.fromtimestamp(self._now() - age, UTC).replace(tzinfo=None).isoformat()
         self.jobs.append({"id": job_id, "status": status, "type": kind, "created": created})
@@ -86,8 +81,8 @@ class Workspace:
             self.clock.advance(1)
         return trigger
 
-    def run(self, *answers: Callable[[], Response], lists_first: bool = True, has_list: bool = True) -> TriggeredJob:
-        return self.trigger(*answers, lists_first=lists_first, has_list=has_list).run()
+    def run(self, *answers: Callable[[], Response], **lists: bool) -> TriggeredJob:
+        return self.trigger(*answers, **lists).run()
 
     def assert_deployed(self, *answers: Callable[[], Response], sent: int = 1) -> None:
         """Assert that so many requests lead to a job that is ours."""
@@ -95,7 +90,7 @@ class Workspace:
         assert (found.job.id, found.is_ours, len(self.sent)) == ("ours", True, sent)
 
     def _now(self) -> float:
-        return self.clock.now() + self.skew
+        return self.clock.now() + self._skew
 
     def _answer(self, request: Request) -> Response:
         parts = urlsplit(request.url)
@@ -110,9 +105,9 @@ class Workspace:
     def _list(self, number: int) -> Response:
         self.listed.append(number)
         listed = [job for job in self.jobs if not (job.get("is_triggered") and self.clock.passed < self.unlisted_until)]
-        if self.sorts:
-            listed = sorted(listed, key=lambda job: str(job["created"]), reverse=True)
-        if not self.pages:
+        if self._sorts:
+            listed.sort(key=lambda job: str(job["created"]), reverse=True)
+        if not self._pages:
             return self.respond(200, {"_embedded": {"jobs": listed}})
         page = listed[20 * number : 20 * (number + 1)]
         facts = {"number": number, "totalPages": -(-len(listed) // 20), "size": 20, "totalElements": len(listed)}
@@ -153,206 +148,175 @@ def test_list_before_the_trigger_is_read_as_far_as_needed(
     assert workspace.listed == listed
 
 
-class TestAnswers:
-    """What comes back decides."""
-
-    def test_job_of_a_good_answer_is_ours(self, workspace: Workspace) -> None:
-        workspace.assert_deployed(workspace.accept)
-
-    @pytest.mark.parametrize("status", [425, 429, 503])
-    def test_refusal_that_proves_that_nothing_was_queued_is_repeated(self, workspace: Workspace, status: int) -> None:
-        workspace.assert_deployed(lambda: workspace.refuse(status), workspace.accept, sent=2)
-        assert workspace.reports.warnings == []
-        # Nothing was looked for: the only list is that from before the trigger.
-        assert workspace.listed == [0]
-
-    @pytest.mark.parametrize("status", [301, 400, 403, 404])
-    def test_any_other_refusal_is_final(self, workspace: Workspace, status: int) -> None:
-        with pytest.raises(RequestRejected):
-            workspace.run(lambda: workspace.refuse(status))
-        assert len(workspace.sent) == 1
-
-    @pytest.mark.parametrize(
-        ("status", "body"),
-        [
-            (408, {"message": "No"}),
-            (500, {"message": "No"}),
-            (520, {"message": "No"}),
-            (202, {}),
-            (202, []),
-            (202, {"id": "1"}),
-            (202, {"id": "a/b", "status": "QUEUED"}),
-        ],
-    )
-    def test_answer_that_leaves_it_open_is_looked_for_first(
-        self, workspace: Workspace, status: int, body: object
-    ) -> None:
-        workspace.assert_deployed(lambda: workspace.accept(status, body), workspace.accept)
+def test_refusal_that_proves_that_nothing_was_queued_is_repeated_without_looking_for_a_job(
+    workspace: Workspace,
+) -> None:
+    workspace.assert_deployed(lambda: workspace.refuse(425), lambda: workspace.refuse(503), workspace.accept, sent=3)
+    assert workspace.reports.warnings == []
+    # That is the one from before the trigger.
+    assert workspace.listed == [0]
 
 
-class TestAdoption:
-    """A job whose answer was lost is found in the list."""
-
-    @pytest.mark.parametrize("pages", [True, False])
-    @pytest.mark.parametrize("sorts", [True, False])
-    @pytest.mark.parametrize("others", [0, 30, 250])
-    def test_lost_job_is_found_among_others(self, pages: bool, sorts: bool, others: int) -> None:
-        workspace = Workspace(pages=pages, sorts=sorts)
-        workspace.add_others(range(5 + others, 5, -1))
-        workspace.assert_deployed(workspace.lose)
-
-    def test_unsorted_list_that_is_too_long_to_be_read_cannot_tell(self) -> None:
-        """The job may stand at its end: a second request could be a second deployment."""
-        workspace = Workspace(sorts=False)
-        workspace.add_others(MIXED)
-        with pytest.raises(DeploymentUnknown, match="too long"):
-            workspace.run(workspace.lose, workspace.accept)
-        assert len(workspace.sent) == 1
-
-    @pytest.mark.parametrize("skew", [-86400.0, -55.0, 0.5, 3600.0])
-    def test_clock_of_the_platform_may_be_wrong(self, skew: float) -> None:
-        workspace = Workspace(skew=skew)
-        workspace.add("before", age=10)
-        workspace.assert_deployed(workspace.lose)
-
-    def test_job_that_is_listed_late_is_found(self, workspace: Workspace) -> None:
-        workspace.unlisted_until = 14.0
-        workspace.assert_deployed(workspace.lose)
-        assert workspace.clock.passed < 20
-
-    def test_request_is_repeated_after_fifteen_seconds_without_a_job(self, workspace: Workspace) -> None:
-        workspace.assert_deployed(workspace.drop, workspace.accept, sent=2)
-        first, second = workspace.sent
-        assert 15 <= second - first < 18
-        # About two seconds apart, the list from before the trigger besides.
-        assert len(workspace.listed) == 9
-        (warning,) = workspace.reports.warnings
-        assert "Two deployments of the same commit may run" in warning
-
-    def test_job_that_was_there_before_or_is_of_another_type_is_not_ours(self, workspace: Workspace) -> None:
-        def drop_beside_another() -> Response:
-            workspace.add("other", kind="PIPELINE_RUN")
-            return workspace.drop()
-
-        workspace.add("before", age=5, status="RUNNING")
-        workspace.assert_deployed(drop_beside_another, workspace.accept, sent=2)
-
-    def test_older_job_that_moves_up_to_the_first_page_is_not_ours(self, workspace: Workspace) -> None:
-        def drop_while_one_is_deleted() -> Response:
-            workspace.jobs.pop()
-            return workspace.drop()
-
-        workspace.add_others(FALLING)
-        workspace.assert_deployed(drop_while_one_is_deleted, workspace.accept, sent=2)
-
-    def test_of_several_new_jobs_the_oldest_is_followed_and_never_withdrawn(self, workspace: Workspace) -> None:
-        def lose_beside_another() -> Response:
-            workspace.add("somebody-s", age=-0.5)
-            return workspace.lose()
-
-        found = workspace.run(lose_beside_another)
-        assert (found.job.id, found.is_ours) == ("ours", False)
-        assert "the oldest is followed" in workspace.reports.warnings[0]
-
-    @pytest.mark.parametrize(
-        ("lists_first", "age", "followed"),
-        [
-            (True, 0, "other"),
-            (True, 55, "other"),
-            # It may be somebody's that was queued, and so not listed.
-            (True, 65, None),
-            (False, 0, None),
-            (False, 55, None),
-            (False, 120, "ours"),
-        ],
-    )
-    def test_new_job_is_ours_in_doubt_or_somebody_s_by_its_age_and_the_list_before(
-        self, workspace: Workspace, lists_first: bool, age: float, followed: str | None
-    ) -> None:
-        def show_another() -> Response:
-            workspace.add("other", age=age)
-            return workspace.drop()
-
-        if followed:
-            assert workspace.run(show_another, workspace.accept, lists_first=lists_first).job.id == followed
-        else:
-            with pytest.raises(DeploymentUnknown, match="other"):
-                workspace.run(show_another, workspace.accept, lists_first=lists_first)
-        assert len(workspace.sent) == (2 if followed == "ours" else 1)
-
-    def test_without_any_list_nothing_is_sent_twice(self, workspace: Workspace) -> None:
-        with pytest.raises(DeploymentUnknown):
-            workspace.run(workspace.drop, workspace.accept, has_list=False)
-        assert len(workspace.sent) == 1
+@pytest.mark.parametrize("status", [301, 403])
+def test_any_other_refusal_is_final(workspace: Workspace, status: int) -> None:
+    with pytest.raises(RequestRejected):
+        workspace.run(lambda: workspace.refuse(status))
+    assert len(workspace.sent) == 1
 
 
-class TestConflict:
-    """A `409`: somebody's deployment is in the way."""
+@pytest.mark.parametrize(
+    ("status", "body"), [(408, {}), (520, {}), (202, []), (202, {"id": "1"}), (202, {"id": "a/b", "status": "QUEUED"})]
+)
+def test_answer_that_leaves_it_open_is_looked_for_first(workspace: Workspace, status: int, body: object) -> None:
+    workspace.assert_deployed(lambda: workspace.accept(status, body), workspace.accept)
 
-    @pytest.mark.parametrize("is_listed_before", [True, False])
-    def test_job_in_the_way_is_waited_for_and_never_ours(self, workspace: Workspace, is_listed_before: bool) -> None:
-        """It may have been queued after the list was read."""
 
-        def run_another() -> None:
-            workspace.add("other", status="RUNNING")
-            workspace.add("third", status="COMPLETE")
-            workspace.clock.call_later(50, lambda: workspace.jobs[0].update(status="COMPLETE"))
+@pytest.mark.parametrize("pages", [True, False])
+@pytest.mark.parametrize("sorts", [True, False])
+@pytest.mark.parametrize("others", [0, 30, 250])
+def test_lost_job_is_found_among_others(pages: bool, sorts: bool, others: int) -> None:
+    workspace = Workspace(pages=pages, sorts=sorts)
+    workspace.add_others(range(5 + others, 5, -1))
+    workspace.assert_deployed(workspace.lose)
 
-        def conflict() -> Response:
-            if not is_listed_before:
-                run_another()
-            return workspace.refuse()
 
-        if is_listed_before:
+def test_unsorted_list_that_is_too_long_to_be_read_cannot_tell() -> None:
+    """The job may stand at its end: a second request could be a second deployment."""
+    workspace = Workspace(sorts=False)
+    workspace.add_others(MIXED)
+    with pytest.raises(DeploymentUnknown, match="too long"):
+        workspace.run(workspace.lose, workspace.accept)
+    assert len(workspace.sent) == 1
+
+
+@pytest.mark.parametrize("skew", [-86400.0, -55.0, 0.5, 3600.0])
+def test_clock_of_the_platform_may_be_wrong(skew: float) -> None:
+    workspace = Workspace(skew)
+    workspace.add("before", age=10)
+    workspace.assert_deployed(workspace.lose)
+
+
+def test_job_that_is_listed_late_is_found(workspace: Workspace) -> None:
+    workspace.unlisted_until = 14.0
+    workspace.assert_deployed(workspace.lose)
+    assert workspace.clock.passed < 20
+
+
+def test_request_is_repeated_after_fifteen_seconds_without_a_job_of_ours(workspace: Workspace) -> None:
+    """An older one moves up to the first page, when another is deleted; and a pipeline's run is no deployment."""
+
+    def drop() -> Response:
+        workspace.jobs.pop()
+        workspace.add("run", kind="PIPELINE_RUN")
+        return workspace.drop()
+
+    workspace.add_others(FALLING)
+    workspace.assert_deployed(drop, workspace.accept, sent=2)
+    first, second = workspace.sent
+    assert 15 <= second - first < 18
+    # About two seconds apart, the list from before the trigger besides.
+    assert len(workspace.listed) == 9
+    (warning,) = workspace.reports.warnings
+    assert "Two deployments of the same commit may run" in warning
+
+
+def test_of_several_new_jobs_the_oldest_is_followed_and_never_withdrawn(workspace: Workspace) -> None:
+    def lose_beside_another() -> Response:
+        workspace.add("somebody-s", age=-0.5)
+        return workspace.lose()
+
+    found = workspace.run(lose_beside_another)
+    assert (found.job.id, found.is_ours) == ("ours", False)
+    assert "the oldest is followed" in workspace.reports.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("lists", "age", "followed"),
+    [
+        ({}, 55, "other"),
+        # It may be somebody's that was queued, and so not listed.
+        ({}, 65, None),
+        ({"lists_first": False}, 55, None),
+        ({"lists_first": False}, 120, "ours"),
+        ({"has_list": False}, 0, None),
+    ],
+)
+def test_new_job_is_ours_in_doubt_or_somebody_s_by_its_age_and_the_list_before(
+    workspace: Workspace, lists: dict[str, bool], age: float, followed: str | None
+) -> None:
+    def show_another() -> Response:
+        workspace.add("other", age=age)
+        return workspace.drop()
+
+    if followed:
+        assert workspace.run(show_another, workspace.accept, **lists).job.id == followed
+    else:
+        with pytest.raises(DeploymentUnknown, match="lost" if "has_list" in lists else "other"):
+            workspace.run(show_another, workspace.accept, **lists)
+    assert len(workspace.sent) == (2 if followed == "ours" else 1)
+
+
+@pytest.mark.parametrize("is_listed_before", [True, False])
+def test_job_in_the_way_is_waited_for_and_never_ours(workspace: Workspace, is_listed_before: bool) -> None:
+    """It may have been queued after the list was read."""
+
+    def run_another() -> None:
+        workspace.add("other", status="RUNNING")
+        workspace.add("third", status="COMPLETE")
+        workspace.clock.call_later(50, lambda: workspace.jobs[0].update(status="COMPLETE"))
+
+    def conflict() -> Response:
+        if not is_listed_before:
             run_another()
-        workspace.assert_deployed(conflict, workspace.lose, sent=2)
-        assert workspace.sent[1] >= 50
+        return workspace.refuse()
 
-    def test_conflict_that_nothing_explains_lasts_two_minutes_at_most(self, workspace: Workspace) -> None:
-        workspace.add("run", status="RUNNING", kind="PIPELINE_RUN")
-        workspace.clock.call_later(500, lambda: workspace.jobs[0].update(status="COMPLETE"))
-        with pytest.raises(RequestRejected, match="Conflict") as caught:
-            workspace.run(workspace.refuse)
-        assert caught.value.title == "Another deployment is running"
-        assert 119 < workspace.sent[-1] - workspace.sent[0] < 125
-
-    def test_conflict_after_a_lost_answer_is_adopted(self, workspace: Workspace) -> None:
-        workspace.unlisted_until = 1000.0
-
-        def conflict() -> Response:
-            workspace.unlisted_until = 0.0
-            return workspace.refuse()
-
-        workspace.assert_deployed(workspace.lose, conflict, sent=2)
-
-    def test_conflict_without_a_list_is_final(self, workspace: Workspace) -> None:
-        with pytest.raises(RequestRejected) as caught:
-            workspace.run(workspace.refuse, has_list=False)
-        assert caught.value.title == "Another deployment is running"
-        assert len(workspace.sent) == 1
+    if is_listed_before:
+        run_another()
+    workspace.assert_deployed(conflict, workspace.lose, sent=2)
+    assert workspace.sent[1] >= 50
 
 
-class TestPending:
-    """What may have been queued when the step is interrupted."""
+@pytest.mark.parametrize(("has_list", "least", "most"), [(True, 119, 125), (False, 0, 0)])
+def test_conflict_that_nothing_explains_lasts_two_minutes_at_most(
+    workspace: Workspace, has_list: bool, least: float, most: float
+) -> None:
+    workspace.add("run", status="RUNNING", kind="PIPELINE_RUN")
+    workspace.clock.call_later(500, lambda: workspace.jobs[0].update(status="COMPLETE"))
+    with pytest.raises(RequestRejected, match="Conflict") as caught:
+        workspace.run(workspace.refuse, has_list=has_list)
+    assert caught.value.title == "Another deployment is running"
+    assert least <= workspace.sent[-1] - workspace.sent[0] <= most
 
-    def test_trigger_is_pending_from_its_request_until_its_job_is_followed(self, workspace: Workspace) -> None:
-        trigger = workspace.trigger(workspace.accept)
-        assert trigger.pending is None
-        assert trigger.resolve_pending(answer_within=0, listings=2) is None
+
+def test_conflict_after_a_lost_answer_is_adopted(workspace: Workspace) -> None:
+    workspace.unlisted_until = 1000.0
+
+    def conflict() -> Response:
+        workspace.unlisted_until = 0.0
+        return workspace.refuse()
+
+    workspace.assert_deployed(workspace.lose, conflict, sent=2)
+
+
+def test_trigger_is_pending_from_its_request_until_its_job_is_followed(workspace: Workspace) -> None:
+    trigger = workspace.trigger(workspace.accept)
+    assert trigger.pending is None
+    assert trigger.resolve_pending(answer_within=0, listings=2) is None
+    trigger.run()
+    assert trigger.pending
+
+
+@pytest.mark.parametrize("is_queued", [True, False])
+def test_job_of_a_lost_trigger_is_found_later_if_there_is_one(workspace: Workspace, is_queued: bool) -> None:
+    """The deadline comes while the list does not show it yet."""
+    trigger = workspace.trigger(workspace.lose if is_queued else workspace.drop)
+    workspace.unlisted_until = 10.0
+    workspace.scope.deadline = 5.0
+    with pytest.raises(DeadlineExceeded):
         trigger.run()
-        assert trigger.pending
-
-    @pytest.mark.parametrize("is_queued", [True, False])
-    def test_job_of_a_lost_trigger_is_found_later_if_there_is_one(self, workspace: Workspace, is_queued: bool) -> None:
-        """The deadline comes while the list does not show it yet."""
-        trigger = workspace.trigger(workspace.lose if is_queued else workspace.drop)
-        workspace.unlisted_until = 10.0
-        workspace.scope.deadline = 5.0
-        with pytest.raises(DeadlineExceeded):
-            trigger.run()
-        workspace.scope.begin_shutdown(30.0, grace_after_signal=1, handled_signals=0)
-        workspace.clock.advance(6)
-        found = trigger.resolve_pending(answer_within=0, listings=2)
-        assert (found.job.id if found else None) == ("ours" if is_queued else None)
-        assert trigger.pending
-        assert len(workspace.sent) == 1
+    workspace.scope.begin_shutdown(30.0, grace_after_signal=1, handled_signals=0)
+    workspace.clock.advance(6)
+    found = trigger.resolve_pending(answer_within=0, listings=2)
+    assert (found.job.id if found else None) == ("ours" if is_queued else None)
+    assert trigger.pending
+    assert len(workspace.sent) == 1
