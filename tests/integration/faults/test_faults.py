@@ -1,62 +1,46 @@
 """Every fault of every call: how the step ends, what it asked for, and what has become of the deployment."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
+import requests
 
 from matatika_deploy.platform import responses
 from matatika_deploy.platform.client import Client
+from matatika_deploy.platform.http import Http
 from matatika_deploy.platform.job import parse_job
-from matatika_deploy.platform.responses import InvalidResponse, Request, classify
+from matatika_deploy.platform.responses import Failure, InvalidResponse, Request, TransportError, classify
 from matatika_deploy.runtime.cancellation import CancelScope
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import JobState, Simulator
-from tests.integration.faults.faults import FAULTS, Fault, Kind, api_error, html
+from tests.integration.faults.faults import FAULTS, Fault, Kind
 from tests.integration.faults.reliability import FILE, written
-from tests.integration.faults.table import RUNNING, STORIES, TIMEOUT, Expected, Row, rows
+from tests.integration.faults.table import RUNNING, STORIES, Expected, Row, rows
 from tests.support.clock import FakeClock
-from tests.support.peer import Behaviour, Exchange, Peer, after_effect, answer, reset, silence
+from tests.support.peer import Peer, after_effect, answer, reset, silence
 from tests.support.platform import make_client
 from tests.support.result import Result
 from tests.support.stage import check_out, stage
 
 # What the faults of a kind mean to the client; all others are refusals.
 MEANS: Final[Mapping[Kind, responses.Kind]] = {
-    Kind.LOST: responses.Kind.AMBIGUOUS,
-    Kind.SILENT: responses.Kind.AMBIGUOUS,
-    Kind.NONSENSE: responses.Kind.AMBIGUOUS,
-    Kind.BUSY: responses.Kind.NOT_EXECUTED,
-    Kind.LATER: responses.Kind.NOT_EXECUTED,
+    **dict.fromkeys((Kind.LOST, Kind.SILENT, Kind.NONSENSE), responses.Kind.AMBIGUOUS),
+    **dict.fromkeys((Kind.BUSY, Kind.LATER), responses.Kind.NOT_EXECUTED),
     Kind.UNAUTHORISED: responses.Kind.UNAUTHORIZED,
     Kind.CONFLICT: responses.Kind.CONFLICT,
 }
-# What the peer calls a call, if that is another name.
+# What the simulator calls a call, if that is another name.
 NAMES: Final = {"known": "jobs", "plan": "pipelines", "ready": "pipelines", "earlier-runs": "runs"}
 # Lists that are read again after the answer to this call was lost.
 AFTER_A_LOST_ANSWER: Final = {"jobs": "trigger", "runs": "run"}
 # Before their first request, the same is asked for once.
 FIRST: Final = {"jobs": 2, "runs": 2, "ready": 2}
-# The call right before, and which request of it; and when that is, if it is made again and again.
-BEFORE: Final = {
-    **dict.fromkeys(("known", "plan", "pipelines"), ("token", 1)),
-    **dict.fromkeys(("trigger", "webhook"), ("jobs", 1)),
-    **dict.fromkeys(("job", "logs"), ("trigger", 1)),
-    "jobs": ("trigger", 1),
-    "earlier-runs": ("pipelines", 2),
-    "run": ("runs", 1),
-    "runs": ("run", 1),
-}
-LAST_LOOK: Final[Mapping[str, Callable[[Peer, bytes], bool]]] = {
-    "ready": lambda peer, answered: b'"COMPLETE"' in answered and peer.count("runs") == 0,
-    "withdraw": lambda peer, _: peer.clock.passed >= TIMEOUT,
-    "delete": lambda peer, _: peer.count("withdraw") > 0,
-}
 # They are tried for 10 s at most.
 SHORT: Final = ("known", "plan", "pipelines", "earlier-runs")
-ENDING: Final = ("withdraw", "delete")
 OUTCOMES: Final = {0: "success", 3: "error", 4: "timed-out"}
 
 
@@ -89,13 +73,20 @@ def test_fault_means_the_same_as_others_of_its_kind(fault: Fault, network: tuple
 
 
 @pytest.mark.parametrize("row", list(rows()), ids=str)
-def test_step_meets_a_fault(row: Row, tmp_path: Path) -> None:
+def test_step_meets_a_fault(row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random.seed(str(row))
     story = STORIES[row.call]
     with stage(tmp_path, story.scenario, **story.inputs) as here:
         if row.call == "plan":
             check_out(here.step, {"a": ""})
-        break_as(row, here.peer)
+        if row.call in AFTER_A_LOST_ANSWER:
+            here.peer.on(AFTER_A_LOST_ANSWER[row.call], after_effect(reset), {1})
+        if row.fault.kind is Kind.UNREACHABLE:
+            refuse_connection(row, here.simulator, monkeypatch)
+        else:
+            first = FIRST.get(row.call, 1)
+            behaviour = after_effect(row.fault.behaviour) if row.when.has_effect else row.fault.behaviour
+            here.peer.on(name_of(row), behaviour, range(first, 1_000_000) if row.when.is_always else {first})
         result = here.run()
         least, most = row.expected.lasting
         assert least <= here.clock.passed <= most
@@ -106,50 +97,28 @@ def test_step_meets_a_fault(row: Row, tmp_path: Path) -> None:
         assert result.log.job_log == "Déployé: un\ndeux\ntrois\n".encode()
 
 
-def break_as(row: Row, peer: Peer) -> None:
-    """Script the peer."""
-    if row.fault.kind is Kind.UNREACHABLE:
-        refuse_before(row, peer)
-        return
-    if row.call in AFTER_A_LOST_ANSWER:
-        peer.on(AFTER_A_LOST_ANSWER[row.call], after_effect(reset), {1})
-    behaviour = after_effect(row.fault.behaviour) if row.when.has_effect else row.fault.behaviour
-    first = FIRST.get(row.call, 1)
-    peer.on(NAMES.get(row.call, row.call), behaviour, range(first, 1_000_000) if row.when.is_always else {first})
+def name_of(row: Row) -> str:
+    return NAMES.get(row.call, row.call)
 
 
-def refuse_before(row: Row, peer: Peer) -> None:
-    """Refuse connections from right before the first request of the call on, for longer than a try or for ever."""
-    seconds = None if row.when.is_always else 2.0 if row.call in (*SHORT, *ENDING) else 20.0
-    if row.call == "token":
-        peer.refuse(seconds)
-    elif row.call in LAST_LOOK:
-        peer.on("job", refusing_once(LAST_LOOK[row.call], seconds))
-    else:
-        call, number = BEFORE[row.call]
-        peer.on(call, refusing_once(lambda *_: True, seconds, is_lost=row.call in AFTER_A_LOST_ANSWER), {number})
+def refuse_connection(row: Row, simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse a connection for the first request of the call, and to everything from then on if that is for ever."""
+    first, before, open_really = FIRST.get(row.call, 1), 0, Http.open
 
+    def open_or_not(http: Http, request: Request) -> requests.Response:
+        nonlocal before
+        is_meant = simulator.call_of(request.method, urlsplit(request.url).path) == name_of(row)
+        before += is_meant
+        if (before == first and is_meant) or (before >= first and row.when.is_always):
+            raise TransportError(Failure.NOT_CONNECTED)
+        return open_really(http, request)
 
-def refusing_once(
-    condition: Callable[[Peer, bytes], bool], seconds: float | None, *, is_lost: bool = False
-) -> Behaviour:
-    """Refuse connections from the first answer on for which a condition holds; that answer may be lost."""
-    has_refused = False
-
-    def behave(exchange: Exchange) -> None:
-        nonlocal has_refused
-        data = exchange.platform_answer()
-        if not has_refused and condition(exchange.peer, data):
-            has_refused = True
-            exchange.peer.refuse(seconds)
-        exchange.send(b"" if is_lost else data)
-
-    return behave
+    monkeypatch.setattr(Http, "open", open_or_not)
 
 
 def check_requests(row: Row, peer: Peer) -> None:
     """As many requests of the call as there should be, as far apart as the platform asks."""
-    requests = peer.calls(NAMES.get(row.call, row.call))[FIRST.get(row.call, 1) - 1 :]
+    requests = peer.calls(name_of(row))[FIRST.get(row.call, 1) - 1 :]
     triggers = peer.calls("trigger")
     if row.call == "pipelines" and triggers:
         # After the deployment, the same list is read for another purpose.
@@ -166,7 +135,7 @@ def check_jobs(row: Row, result: Result, jobs: list[JobState]) -> None:
     assert [job.type for job in jobs].count("WORKSPACE_DEPLOY") == row.expected.jobs
     assert [job.type for job in jobs].count("PIPELINE_RUN") == row.expected.runs
     running = [job for job in jobs if job.ended is None]
-    if row.call in ENDING:
+    if row.call in ("withdraw", "delete"):
         assert bool(running) == (RUNNING in row.expected.tells)
     for job in running:
         assert any(job.id in said or "may have been queued" in said for said in result.log.said("error"))
@@ -178,9 +147,8 @@ def check_report(expected: Expected, result: Result, jobs: list[JobState]) -> No
     assert result.code == expected.code
     assert len(errors) == (0 if expected.code == 0 else 1)
     # The time that a silence takes may have passed while the workspace was read, too.
-    assert (
-        len([said for said in warnings if "Could not read the workspace within 10 s" not in said]) == expected.warnings
-    )
+    warnings = [said for said in warnings if "Could not read the workspace within 10 s" not in said]
+    assert len(warnings) == expected.warnings
     for phrase in expected.tells:
         assert phrase.format(job=jobs[0].id if jobs else "") in errors[0]
     assert result.outputs["outcome"] == OUTCOMES[expected.code]
@@ -191,43 +159,13 @@ def check_report(expected: Expected, result: Result, jobs: list[JobState]) -> No
         assert (result.outputs["status"], result.outputs["job-id"]) == ("COMPLETE", jobs[0].id)
 
 
-@pytest.mark.parametrize("call", ["trigger", "jobs", "job"])
-def test_refused_personal_token_is_final(call: str, tmp_path: Path) -> None:
-    with stage(tmp_path, {"job": {"runs": "0.5s"}}) as here:
-        if call == "jobs":
-            here.peer.on("trigger", after_effect(reset), {1})
-        here.peer.on(call, api_error(401, "The access token is expired or invalid"), {1})
-        result = here.run()
-        assert here.peer.count(call) == 1
-    assert result.code == 3
-    (error,) = result.log.said("error")
-    assert "expired or invalid" in error
-    assert "`client-id`" in error
-
-
-@pytest.mark.parametrize("skew", ["-1h", "1h"])
-def test_date_in_retry_after_is_seen_from_the_platforms_clock(skew: str, tmp_path: Path) -> None:
-    with stage(tmp_path, {"job": {"runs": "0.5s"}, "clock-skew": skew}) as here:
-        here.peer.on("job", answer(429, headers={"Retry-After": "{date+8}"}), {1})
-        assert here.run().code == 0
-        first, second = here.peer.calls("job")
-    assert 8 <= second.at - first.at <= 8 * 1.25
-
-
-SILENT = answer(200, b"", headers={"Content-Length": "4"}, content_type="text/plain", then=silence(30))
-
-
-@pytest.mark.parametrize(("behave", "warnings"), [(html(502), 1), (SILENT, 0)], ids=["fails", "is silent"])
-def test_log_that_fails_for_long_is_warned_of_once_and_comes_all_the_same(
-    behave: Behaviour, warnings: int, tmp_path: Path
-) -> None:
+def test_log_that_falls_silent_again_and_again_comes_all_the_same_without_a_warning(tmp_path: Path) -> None:
     log = [{"text": "one"}, {"at": "4m", "text": "two"}]
+    silent = answer(200, b"", headers={"Content-Length": "4"}, content_type="text/plain", then=silence(30))
     with stage(tmp_path, {"job": {"runs": "5m", "log": log}}, logs="stream") as here:
-        here.peer.on("logs", behave, range(1, 9))
+        here.peer.on("logs", silent, range(1, 9))
         result = here.run()
-    assert result.code == 0
-    assert len(result.log.said("warning")) == warnings
-    assert result.log.job_log == b"one\ntwo\n"
+    assert (result.code, result.log.said("warning"), result.log.job_log) == (0, [], b"one\ntwo\n")
 
 
 def test_reliability_is_what_the_suite_holds_the_program_to() -> None:
