@@ -110,14 +110,12 @@ def _zipped(exchange: Exchange) -> None:
 
 def unchunked(body: bytes) -> bytes:
     """Return what a body in chunks holds."""
-    data = []
-    position = 0
-    while position < len(body):
-        end = body.index(b"\r\n", position)
-        size = int(body[position:end], 16)
-        data.append(body[end + 2 : end + 2 + size])
-        position = end + 2 + size + 2
-    return b"".join(data)
+    data = b""
+    while body:
+        size, _, body = body.partition(b"\r\n")
+        data += body[: int(size, 16)]
+        body = body[int(size, 16) + 2 :]
+    return data
 
 
 def _unknown_status(exchange: Exchange) -> None:
@@ -130,7 +128,7 @@ _HALF_A_HEAD: Final = b"HTTP/1.1 200 OK\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r
 _GZIP: Final = {"Content-Encoding": "gzip"}
 
 FAULTS: Final = (
-    # How it behaves does not matter: a connection is refused before anybody can misbehave.
+    # A connection is refused before anybody can misbehave.
     Fault("connection refused", Kind.UNREACHABLE, close, in_steps=True),
     Fault("reset before the answer", Kind.LOST, reset, in_steps=True),
     Fault("closed before the answer", Kind.LOST, close),
