@@ -22,12 +22,8 @@ FEW: Final = settings(max_examples=6)
 
 # The contract's exit codes, and the outcomes that go with them.
 OUTCOMES: Final = {
-    0: {"success", "submitted", "checked"},
-    1: {"failure", "stopped"},
-    2: {"error"},
-    3: {"error"},
-    4: {"timed-out"},
-    5: {"error"},
+    **{0: {"success", "submitted", "checked"}, 1: {"failure", "stopped"}, 4: {"timed-out"}},
+    **{code: {"error"} for code in (2, 3, 5)},
 }
 OUTPUTS: Final = {
     *("message", "workspace-name", "workspace-url", "job-id", "job-url", "status", "outcome", "exit-code"),
@@ -41,18 +37,17 @@ LINKS: Final = ("self", "logs", "withdraw job", "delete job")
 surrogates = st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF)
 characters = st.characters(exclude_characters="\0", exclude_categories=["Cs"]) | surrogates
 environment_text = st.text(characters | st.sampled_from(" \r\n\t:/@#?%=`\"'\\<>"), max_size=30)
-PLACES: Final = [
+SECRETS: Final = ("TOKEN", "CLIENT-ID", "CLIENT-SECRET", "DEPLOYMENT-SECRET")
+PLACES: Final = (
     "",
     "https://matatika.invalid/api",
     "http://localhost:{port}/",
     "https://a:b@[::1]:{port}/",
     "http://x",
-]
+)
 INPUTS: Final = {
     "WORKSPACE-ID": [constants.WORKSPACE_ID.upper(), f" {constants.WORKSPACE_ID}\n"],
-    **dict.fromkeys(
-        ("TOKEN", "CLIENT-ID", "CLIENT-SECRET", "DEPLOYMENT-SECRET"), ["", "se cret+/=", "two\nlines", "ü"]
-    ),
+    **dict.fromkeys(SECRETS, ("", "se cret+/=", "two\nlines", "ü")),
     **dict.fromkeys(("API-URL", "AUTH-URL"), PLACES),
     **dict.fromkeys(("WAIT", "DRY-RUN"), ("OFF", "0", "perhaps", "true")),
     **dict.fromkeys(("TIMEOUT", "POLL-INTERVAL"), ("90", "1h30m", "5m", "24h", "25h", "-1", "9" * 40)),
@@ -71,11 +66,7 @@ json_values = st.recursive(
 )
 ids = st.sampled_from([JOB, JOB, "..", "a/b", "a\nb", "x" * 200]) | json_values
 statuses = st.sampled_from(["RUNNING", "COMPLETE", "PAUSED", "", "::error::x", "a\r\nb=c", "x" * 9999]) | json_values
-timestamps = (
-    st.datetimes().map(lambda moment: moment.isoformat())
-    | st.sampled_from(["2023-03-23T21:48:40.123456789", "9999-12-31T23:59:59.999999999", "0001-01-01T00:00:00+23:59"])
-    | json_values
-)
+timestamps = st.sampled_from(["2023-03-23T21:48:40.123456789", "0001-01-01T00:00:00+23:59"]) | json_values
 hrefs = st.sampled_from(
     [
         *("{here}/api/jobs/1", "/api/jobs/1", "//{host}/api", "{elsewhere}/api/jobs/1", "javascript:alert(1)", "#", ""),
@@ -93,11 +84,8 @@ jobs = st.fixed_dictionaries(
         **dict.fromkeys(("exitCode", "commitId", "_embedded"), json_values),
     },
 )
-ELSEWHERE: Final = {
-    "id": JOB,
-    "status": "RUNNING",
-    "_links": {name: {"href": "{elsewhere}/api/jobs/1"} for name in LINKS},
-}
+TO_ELSEWHERE: Final = {name: {"href": "{elsewhere}/api/jobs/1"} for name in LINKS}
+ELSEWHERE: Final = {"id": JOB, "status": "RUNNING", "_links": TO_ELSEWHERE}
 
 header_values = (
     st.sampled_from(["0", "3", "-1", "1e3", "9" * 20, "{date+5}", "Fri, 99 Foo 0000 99:99:99 +9999"])
