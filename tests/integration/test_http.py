@@ -1,13 +1,14 @@
-"""One exchange on the wire: which connection it takes, what is trusted, which proxy it goes through, what it skips."""
+"""One exchange on the wire: its connection, what is trusted, proxies, what is skipped, and the body as it arrives."""
 
 import os
 import socket
 import socketserver
 import ssl
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Semaphore, Thread
 from typing import Any, NamedTuple, Self
 
 import pytest
@@ -370,3 +371,96 @@ def test_trace_holds_neither_query_nor_header_nor_body() -> None:
         http.exchange(Request("call", "POST", f"{server.url}api/jobs?token=s3cret", AccessToken("t0ken"), body=b"b0dy"))
         http.disconnect()
     assert traced == [("POST", "/api/jobs", "200")]
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+END = b"0\r\n\r\n"
+
+
+class Body(NamedTuple):
+    """A body that is on its way."""
+
+    chunks: Iterator[bytes]
+    may_send: Semaphore
+    is_sent: Event
+
+
+@contextmanager
+def arriving(first: bytes, *pieces: bytes, is_reset: bool = False, **limits: float) -> Iterator[Body]:
+    """An answer that is sent in pieces, each but the first when the test says so; then the connection is closed."""
+    may_send, is_sent = Semaphore(0), Event()
+
+    def serve(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(first)
+        for piece in pieces:
+            assert may_send.acquire(timeout=5)
+            connection.sendall(piece)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", is_reset, 0))
+        connection.close()
+        is_sent.set()
+
+    with (
+        Server(serve) as server,
+        connected(None, None, **limits) as http,
+        http.open(Request("read", "GET", server.url)) as opened,
+    ):
+        yield Body(http.chunks(opened), may_send, is_sent)
+        may_send.release()
+
+
+def fails(body: Body) -> tuple[Failure, bytes]:
+    """How a body ends, and what came before."""
+    given: list[bytes] = []
+    with pytest.raises(TransportError) as caught:
+        given.extend(body.chunks)
+    return caught.value.failure, b"".join(given)
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+@pytest.mark.parametrize(("limit", "fewest", "most"), [(1_000_000, 1, 20), (10_000, 8, 20)])
+def test_many_chunks_that_are_there_are_handed_on_as_few_none_much_larger_than_the_limit(
+    limit: int, fewest: int, most: int
+) -> None:
+    with arriving(HEAD + chunk(b"x" * 99 + b"\n") * 1000 + END, chunk_size=limit) as body:
+        given = list(body.chunks)
+    assert b"".join(given) == (b"x" * 99 + b"\n") * 1000
+    assert fewest <= len(given) < most
+    assert max(map(len, given)) < 2 * limit
+
+
+@pytest.mark.parametrize("size", [1, 8_192, 8_186 - len(HEAD), 65_536, 300_000])
+def test_chunk_is_handed_on_before_the_next_one_comes(size: int) -> None:
+    with arriving(HEAD + chunk(b"x" * size), chunk(b"next") + END) as body:
+        given = 0
+        while given < size:
+            given += len(next(body.chunks))
+        body.may_send.release()
+        assert (given, b"".join(body.chunks)) == (size, b"next")
+
+
+def test_bytes_from_before_the_connection_broke_or_fell_silent_are_handed_on() -> None:
+    """The reader of a log reads it anew then, from the line that it has."""
+    with arriving(HEAD + chunk(b"one\n") + chunk(b"two\n") + b"9\r\nth") as body:
+        failure, given = fails(body)
+    assert failure is Failure.BODY_LOST
+    assert given.startswith(b"one\ntwo\n")
+    with arriving(HEAD + chunk(b"one\n"), b"", read_timeout=0.1) as body:
+        assert fails(body) == (Failure.BODY_SILENT, b"one\n")
+    with arriving(HEAD + b"4\r\none\n", is_reset=True) as body:
+        # Whoever looks then whether there is more, meets the end of the connection.
+        assert body.is_sent.wait(5)
+        assert fails(body) == (Failure.BODY_LOST, b"one\n")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 204 No Content\r\n\r\n", b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", HEAD + END],
+    ids=["204", "no length", "no chunk"],
+)
+def test_answer_without_a_body_is_empty(answer: bytes) -> None:
+    with arriving(answer) as body:
+        assert b"".join(body.chunks) == b""
