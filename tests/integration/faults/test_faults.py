@@ -93,6 +93,8 @@ def test_step_meets_a_fault(row: Row, tmp_path: Path, monkeypatch: pytest.Monkey
         check_requests(row, here.peer)
         check_jobs(row, result, here.simulator.jobs)
         check_report(row.expected, result, here.simulator.jobs)
+        if row.fault.kind is Kind.REDIRECTED and result.code == 3:
+            assert here.peer.elsewhere_url in result.log.said("error")[0]
     if row.call == "logs" and result.code == 0 and not row.expected.warnings:
         assert result.log.job_log == "Déployé: un\ndeux\ntrois\n".encode()
 
