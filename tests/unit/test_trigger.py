@@ -28,7 +28,6 @@ class Workspace:
     def __init__(self, skew: float = 0.0, *, pages: bool = True, sorts: bool = True) -> None:
         self._skew, self._pages, self._sorts = skew, pages, sorts
         self.jobs: list[dict[str, Any]] = []
-        """In the order in which they were queued."""
         self.unlisted_until = 0.0
         """Until this moment of the clock, jobs that were queued by a trigger are in no list."""
         self.sent: list[float] = []
@@ -196,9 +195,16 @@ def test_clock_of_the_platform_may_be_wrong(skew: float) -> None:
     workspace.assert_deployed(workspace.lose)
 
 
-def test_job_that_is_listed_late_is_found(workspace: Workspace) -> None:
-    workspace.unlisted_until = 14.0
-    workspace.assert_deployed(workspace.lose)
+@pytest.mark.parametrize(("until", "sent"), [(14.0, 1), (1000.0, 2)])
+def test_job_that_is_listed_late_is_found_even_when_it_is_in_the_way_of_another_request(
+    workspace: Workspace, until: float, sent: int
+) -> None:
+    def conflict() -> Response:
+        workspace.unlisted_until = 0.0
+        return workspace.refuse()
+
+    workspace.unlisted_until = until
+    workspace.assert_deployed(workspace.lose, conflict, sent=sent)
     assert workspace.clock.passed < 20
 
 
@@ -286,16 +292,6 @@ def test_conflict_that_nothing_explains_lasts_two_minutes_at_most(
         workspace.run(workspace.refuse, has_list=has_list)
     assert caught.value.title == "Another deployment is running"
     assert least <= workspace.sent[-1] - workspace.sent[0] <= most
-
-
-def test_conflict_after_a_lost_answer_is_adopted(workspace: Workspace) -> None:
-    workspace.unlisted_until = 1000.0
-
-    def conflict() -> Response:
-        workspace.unlisted_until = 0.0
-        return workspace.refuse()
-
-    workspace.assert_deployed(workspace.lose, conflict, sent=2)
 
 
 def test_trigger_is_pending_from_its_request_until_its_job_is_followed(workspace: Workspace) -> None:

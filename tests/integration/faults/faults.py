@@ -5,10 +5,9 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tests.support.peer import Behaviour, Exchange, answer, close, raw, reset, silence
 
@@ -36,21 +35,20 @@ class Kind(StrEnum):
     HARMLESS = "harmless"
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One thing that goes wrong, as the behaviour of a peer that does it."""
+class Fault(NamedTuple):
+    """One thing that goes wrong, as the behaviour of a peer that does it.
+
+    Those that are `in_steps` are tried on whole steps; the others are known to mean the same. `calls` are those that it
+    can happen to, if not all, `but` those for which it is no fault; `pause` are the seconds that it asks to wait.
+    """
 
     name: str
     kind: Kind
     behaviour: Behaviour
     in_steps: bool = False
-    """Whether it is tried on whole steps; the others are known to mean the same as such a fault."""
     calls: tuple[str, ...] = ()
-    """The calls that it can happen to, if not to all of them."""
     but: tuple[str, ...] = ()
-    """The calls for which it is no fault."""
     pause: float | None = None
-    """The seconds that the answer asks to wait."""
 
     def __str__(self) -> str:
         """For the names of tests."""
@@ -78,8 +76,7 @@ def _of_json(value: Any) -> Behaviour:
 
 def _half(then: Behaviour) -> Behaviour:
     """Half an answer, and then something else."""
-    body = json.dumps(_A_JOB).encode()
-    return answer(200, body[:20], headers={"Content-Length": str(len(body))}, then=then)
+    return answer(200, json.dumps(_A_JOB).encode()[:20], headers={"Content-Length": "99"}, then=then)
 
 
 def _retry_after(value: str) -> Behaviour:

@@ -69,20 +69,19 @@ STORIES: Final[Mapping[str, Story]] = {
 
 @dataclass(frozen=True)
 class Expected:
-    """How such a step ends."""
+    """How such a step ends: in words, with an exit code, and after at least and at most so many requests of the call.
+
+    `jobs` are the deployments that are really queued, all told, and `runs` those of the pipeline. The step is `lasting`
+    at least and at most so many seconds, and its error `tells` all of that; `{job}` is the job's id.
+    """
 
     said: str
     code: int
     requests: tuple[int, int]
-    """At least and at most so many of the call."""
     jobs: int = 1
-    """Deployments that are really queued, all told."""
     runs: int = 0
-    """The same of runs of the pipeline."""
     lasting: tuple[float, float] = (0.0, 150.0)
-    """The step takes at least and at most so many seconds."""
     tells: tuple[str, ...] = ()
-    """What the error says; `{job}` is the job's id."""
     warnings: int = 0
 
     def __str__(self) -> str:
