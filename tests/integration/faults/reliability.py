@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.integration.faults.faults import FAULTS, Kind
-from tests.integration.faults.table import EXPECTED, Rules, When
+from tests.integration.faults.table import RULES, When
 
 FILE: Final = Path(__file__).parents[3] / "RELIABILITY.md"
 
@@ -50,23 +50,13 @@ def written(text: str) -> str:
 
 
 def _outcomes() -> str:
-    """What each kind of fault comes to; kinds that fare alike share a line, and so do calls."""
-    calls: dict[tuple[str, ...], list[str]] = {}
-    for call, rules in EXPECTED.items():
-        kinds: dict[tuple[str, ...], list[str]] = {}
-        for kind in Kind:
-            kinds.setdefault(_cells(rules, kind), []).append(kind)
-        for cells, alike in kinds.items():
-            if any(cells):
-                calls.setdefault((", ".join(alike), *cells), []).append(_CALLS[call])
-    return _table(("Call", "What happens", *_WHENS), [(", ".join(alike), *cells) for cells, alike in calls.items()])
-
-
-def _cells(rules: Rules, kind: Kind) -> tuple[str, ...]:
-    return tuple(
-        " or ".join(dict.fromkeys(str(rules[kind, when]) for when in whens if (kind, when) in rules))
-        for whens in _WHENS.values()
-    )
+    rows = []
+    for rule in RULES:
+        ends = {when: str(end) for when, end in zip(When, rule.ends, strict=False) if end}
+        cells = [" or ".join(dict.fromkeys(ends[it] for it in whens if it in ends)) for whens in _WHENS.values()]
+        calls, kinds = [_CALLS[call] for call in rule.calls.split()], [Kind[kind] for kind in rule.kinds.split()]
+        rows.append((", ".join(calls), ", ".join(kinds), *cells))
+    return _table(("Call", "What happens", *_WHENS), rows)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
