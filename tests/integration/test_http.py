@@ -1,6 +1,5 @@
 """One exchange on the wire: its connection, what is trusted, proxies, what is skipped, and the body as it arrives."""
 
-import os
 import socket
 import socketserver
 import ssl
@@ -173,19 +172,13 @@ def test_interim_answers_are_skipped(interim: bytes) -> None:
     assert [len(heard) for heard in server.heard] == [2]
 
 
-@pytest.mark.parametrize(
-    ("begin", "again"),
-    [(b"", CONTINUE + PROCESSING), (b"HTTP/1.1 103 Early Hints\r\n", b"Link: </a.css>\r\n")],
-    ids=["answers", "headers"],
-)
-def test_endless_interim_answers_are_no_answer(begin: bytes, again: bytes) -> None:
+def test_endless_interim_answers_are_no_answer() -> None:
     taken: list[int] = []
 
     def serve(connection: socket.socket) -> None:
         connection.recv(65536)
-        connection.sendall(begin)
         for number in range(10_000):
-            connection.sendall(again * 100)
+            connection.sendall((CONTINUE + PROCESSING) * 100)
             taken.append(number)
 
     with Server(serve) as server:
@@ -268,19 +261,6 @@ def test_alert_of_the_handshake_alone_means_that_nothing_was_done(
         found = verdict(f"https://{server.host}/", ca_bundle=authority.ca_bundle)
     assert found.failure is (Failure.TLS_LATER if is_broken_later else Failure.TLS_HANDSHAKE)
     assert ("BAD_RECORD_MAC" in str(found)) == is_broken_later
-
-
-def test_encrypted_connection_that_is_cut_off_after_the_request_leaves_it_open(authority: Authority) -> None:
-    context = authority.context()
-
-    def serve(connection: socket.socket) -> None:
-        secure = context.wrap_socket(connection, server_side=True)
-        secure.recv(65536)
-        # The connection ends without TLS's own farewell.
-        os.close(secure.detach())
-
-    with Server(serve) as server:
-        assert verdict(f"https://{server.host}/", ca_bundle=authority.ca_bundle).kind is Kind.AMBIGUOUS
 
 
 def test_proxy_of_the_step_alone_is_used_and_its_tunnel_hides_the_token(

@@ -147,22 +147,6 @@ def test_list_before_the_trigger_is_read_as_far_as_needed(
     assert workspace.listed == listed
 
 
-def test_refusal_that_proves_that_nothing_was_queued_is_repeated_without_looking_for_a_job(
-    workspace: Workspace,
-) -> None:
-    workspace.assert_deployed(lambda: workspace.refuse(425), lambda: workspace.refuse(503), workspace.accept, sent=3)
-    assert workspace.reports.warnings == []
-    # That is the one from before the trigger.
-    assert workspace.listed == [0]
-
-
-@pytest.mark.parametrize("status", [301, 403])
-def test_any_other_refusal_is_final(workspace: Workspace, status: int) -> None:
-    with pytest.raises(RequestRejected):
-        workspace.run(lambda: workspace.refuse(status))
-    assert len(workspace.sent) == 1
-
-
 @pytest.mark.parametrize(
     ("status", "body"), [(408, {}), (520, {}), (202, []), (202, {"id": "1"}), (202, {"id": "a/b", "status": "QUEUED"})]
 )
