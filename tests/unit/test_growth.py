@@ -5,7 +5,6 @@ import pkgutil
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,12 +13,10 @@ import pytest
 
 import matatika_deploy
 from matatika_deploy.findings import Finding, Level
-from matatika_deploy.github import converters
 from matatika_deploy.github.commands import _assignment
 from matatika_deploy.github.log_guard import Guard
 from matatika_deploy.github.summary import SummaryPage, render
-from matatika_deploy.platform import links, proxies
-from matatika_deploy.platform.job import parse_timestamp
+from matatika_deploy.platform import links
 from matatika_deploy.platform.log import LineBuffer
 from matatika_deploy.platform.reason import reason
 from matatika_deploy.platform.responses import http_date
@@ -103,27 +100,6 @@ def buffer(text: str) -> None:
     buffered.feed(text.encode())
 
 
-CONVERTERS: Final[tuple[Callable[[str], object], ...]] = (
-    *(converters.uuid, converters.token, converters.boolean, converters.duration(1, 300, "")),
-    *(converters.url, converters.folder, converters.check_spelling),
-)
-
-
-def convert(text: str) -> None:
-    for converter in CONVERTERS:
-        for form in (text, f"https://{text}", f"/workspaces/{text}", f"https://[{text}]/"):
-            with suppress(ValueError):
-                converter(form)
-
-
-def find_proxy(text: str) -> None:
-    with suppress(ValueError):
-        environ = {"https_proxy": f"http://{text}", "no_proxy": text}
-        used = proxies.for_url(environ, "https://app.example/api")
-        proxies.is_usable(used)
-        proxies.name(used)
-
-
 def summarize(text: str) -> None:
     finding = Finding(Level.ERROR, text, text, 1, 2)
     render(SummaryPage("failure", text, text, text, (text,), text.encode(), findings=(finding,), commit_id=text))
@@ -138,13 +114,10 @@ WORK: Final[dict[str, Callable[[str], object]]] = {
     "summary": summarize,
     "guard": guard,
     "buffer": buffer,
-    "timestamp": parse_timestamp,
     "date": http_date,
     "link": lambda text: links.resolve("https://app.example/api", text, ""),
     "query of a link": lambda text: links.resolve("https://app.example/api", f"/jobs?{text}", ""),
     "line of a log": lambda text: links.from_line(f"https://app.example/api/logs?{text}", 1),
-    "proxy": find_proxy,
-    "inputs": convert,
     "output": lambda text: _assignment("name", text),
 }
 

@@ -10,19 +10,8 @@ import yaml
 from matatika_deploy.github.inputs import read_settings
 from matatika_deploy.version import __version__
 from matatika_simulator.scenario import names
-from tests.support.readme import (
-    EXAMPLES,
-    GITLAB,
-    NAME,
-    README,
-    ROOT,
-    SNIPPET,
-    WORKFLOWS,
-    headings,
-    load,
-    table,
-    tokens,
-)
+from tests.support import readme
+from tests.support.readme import EXAMPLES, NAME, ROOT, WORKFLOWS, headings, load, table, tokens
 
 DOCUMENTS = [
     *("README.md", "CONTRIBUTING.md", "SECURITY.md", "CODE_OF_CONDUCT.md"),
@@ -43,14 +32,14 @@ def _text(name: str) -> str:
 
 def _inputs() -> Iterator[Mapping[str, str]]:
     """What every step of the examples and of the README gives the action, as inputs or as variables."""
-    workflows = [load(text) for text in WORKFLOWS.values()] + [{"jobs": {"snippet": {"steps": load(SNIPPET)}}}]
+    workflows = [load(text) for text in WORKFLOWS.values()] + [{"jobs": {"snippet": {"steps": load(readme.SNIPPET)}}}]
     for step in (step for it in workflows for job in it["jobs"].values() for step in job.get("steps", [])):
         if step.get("uses", "").startswith(NAME):
             assert step["uses"] == f"{NAME}@v{MAJOR}"
             yield {f"INPUT_{name.upper()}": value for name, value in step["with"].items()}
         elif any(name.startswith("INPUT_") for name in step.get("env", {})):
             yield step["env"]
-    (job,) = load(GITLAB).values()
+    (job,) = load(readme.GITLAB).values()
     yield job["variables"]
 
 
@@ -65,18 +54,11 @@ def test_steps_give_what_the_action_takes(given: Mapping[str, str]) -> None:
 
 
 def test_tables_of_inputs_and_outputs_are_those_of_the_action() -> None:
-    inputs = {name.strip("`"): default.strip("`") for name, default, *_ in table(README, "Inputs")}
+    inputs = {name.strip("`"): default.strip("`") for name, default, *_ in table(readme.README, "Inputs")}
     defaults = {name: about.get("default", "") for name, about in ACTION["inputs"].items()}
     assert list(inputs) == list(ACTION["inputs"])
     assert inputs == defaults | {"workspace-id": "*required*", "audience": "api-url"}
-    assert [cells[0].strip("`") for cells in table(README, "Outputs")] == list(ACTION["outputs"])
-
-
-def test_snippet_is_the_step_of_the_first_example() -> None:
-    """The examples are linted by `make check`, and run by `make e2e`."""
-    used = {step["uses"]: step for step in load(WORKFLOWS["deploy.yml"])["jobs"]["deploy"]["steps"]}
-    for step in load(SNIPPET):
-        assert step.get("with", {}).items() <= used[step["uses"]]["with"].items()
+    assert [cells[0].strip("`") for cells in table(readme.README, "Outputs")] == list(ACTION["outputs"])
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)

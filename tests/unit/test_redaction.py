@@ -90,20 +90,12 @@ def test_a_secret_is_replaced_in_every_encoding(name: str) -> None:
         assert redactor.holds(encoded)
 
 
-@pytest.mark.parametrize(
-    ("name", "around"),
-    [
-        *((name, "plain") for name in BASE64_ENCODERS),
-        *(("Basic", around) for around in ("percent", "HTML, hex", "JSON, \\/", "upper case")),
-    ],
-)
+@pytest.mark.parametrize("around", ["plain", "percent", "HTML, hex", "JSON, \\/", "upper case"])
+@pytest.mark.parametrize("name", BASE64_ENCODERS)
 def test_a_secret_in_base64_is_replaced(name: str, around: str) -> None:
     encode = ENCODERS[around]
     for secret in (TOKEN, JWT):
-        encoded = encode(BASE64_ENCODERS[name](secret))
-        redactor = Redactor([secret])
-        assert redactor.holds(encoded)
-        before, after = redactor.clean(encoded).split("***")
+        before, after = Redactor([secret]).clean(encode(BASE64_ENCODERS[name](secret))).split("***")
         # What is left is what stands beside the secret, and the letters that the secret shares with it.
         assert len(before) <= len(encode(in_base64("Authorization: Bearer ")))
         assert len(after) <= len(encode("base==\n"))

@@ -18,20 +18,15 @@ DIGEST = f"@sha256:{'0a' * 32}"
 IMAGE = f"ghcr.io/owner/name{DIGEST}"
 CHANGELOG = release.CHANGELOG.read_text(encoding="utf-8")
 CHANGES = """# Changelog
-
 ## [Unreleased]
-
 ## [1.1.0] - 2026-02-03
-
 ### Added
-
 - A thing, see [the reference](https://example.com).
 
 ## [1.0.0] - 2026-01-02
 
 - All of it.
 
-[1.1.0]: https://example.com/v1.1.0
 [1.0.0]: https://example.com/v1.0.0
 """
 
@@ -49,7 +44,7 @@ def test_the_version_is_the_same_everywhere_and_the_changelog_says_what_is_new()
 def test_latest_is_the_first_section_of_a_version_and_its_notes_are_that_section_alone() -> None:
     assert release.latest(CHANGES) == ("1.1.0", "2026-02-03")
     assert release.latest("## [1.0.0]\n") == ("1.0.0", None)
-    assert release.notes(CHANGES, "1.1.0") == "### Added\n\n- A thing, see [the reference](https://example.com).\n"
+    assert release.notes(CHANGES, "1.1.0") == "### Added\n- A thing, see [the reference](https://example.com).\n"
     assert release.notes(CHANGES, "1.0.0") == "- All of it.\n"
     with pytest.raises(release.ReleaseError, match=re.escape("no section [1.2.0]")):
         release.notes(CHANGES, "1.2.0")

@@ -165,13 +165,6 @@ def test_fifty_findings_are_enough(count: int, more: list[str]) -> None:
     assert re.findall(r"(\d+) more", found) == more
 
 
-def test_a_file_s_name_cannot_leave_its_cell() -> None:
-    found = findings_of(Finding(Level.ERROR, "a | b\n\n# c", "x|y`z</code><b>\n| d |.yml", 1))
-    (row,) = [line for line in found.splitlines() if "error" in line]
-    assert row.count("|") == 4
-    assert "<b>" not in row
-
-
 def shape(page: str) -> tuple[list[str], list[str]]:
     """The tags and headings of a page in which nothing is markup but our own."""
     shown = Page(page)
