@@ -16,7 +16,7 @@ def test_push_is_handed_on_byte_for_byte(tmp_path: Path, name: str, is_push: boo
     assert push_event(given) == (content if is_push else b"{}")
 
 
-@pytest.mark.parametrize("path", ["", "/missing/event.json", "/", "/dev/zero", "\0"])
-def test_push_without_a_file_is_an_empty_object(path: str) -> None:
-    assert push_event({"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": path}) == b"{}"
+def test_push_without_a_file_is_an_empty_object() -> None:
+    for path in ("", "/missing/event.json", "/", "/dev/zero", "\0"):
+        assert push_event({"GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": path}) == b"{}"
     assert push_event({}) == b"{}"

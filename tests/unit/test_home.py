@@ -36,7 +36,7 @@ def test_name_takes_the_place_of_the_placeholder(tmp_path: Path, monkeypatch: py
     assert "tools.home" not in texts["CONTRIBUTING.md"]
 
 
-@pytest.mark.parametrize("name", ["octo", "octo/", "/deploy", "octo/de ploy", "octo/deploy/x", "-octo/deploy"])
-def test_another_thing_than_a_repository_is_refused(name: str) -> None:
-    with pytest.raises(SystemExit):
-        home.main([name])
+def test_another_thing_than_a_repository_is_refused() -> None:
+    for name in ("octo", "octo/", "/deploy", "octo/de ploy", "octo/deploy/x", "-octo/deploy"):
+        with pytest.raises(SystemExit):
+            home.main([name])

@@ -193,14 +193,13 @@ def test_empty_credential_is_told_where_secrets_are_missing() -> None:
         )
 
 
-HOOK = {"token": "", "deployment_secret": "hook"}
+HOOK: dict[str, str] = {"token": "", "deployment_secret": "hook"}
 KEY = {"token": "", "client_id": "id", "client_secret": "s3cret"}
 DRY = {"token": "", "dry_run": "true"}
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
+def test_what_is_missing_or_does_not_go_together_is_told() -> None:
+    for given, expected in (
         ({"workspace_id": "", "token": ""}, ["`workspace-id` is missing", "a credential is missing"]),
         ({"token": "", "dry_run": "false"}, ["a credential is missing"]),
         ({"token": "", "dry_run": "nonsense"}, ["`dry-run` must be", "a credential is missing"]),
@@ -213,17 +212,14 @@ DRY = {"token": "", "dry_run": "true"}
         (HOOK | {"on_delete": "refuse"}, ["`on-delete` as `refuse` needs a `token`, or a `client-id`"]),
         ({"run_pipelines": "a", "wait": "false"}, ["`run-pipelines` needs `wait: true`"]),
         ({"on_delete": "refuse", "preflight": "off"}, ["`on-delete` as `refuse` needs a `preflight` other than `off`"]),
-    ],
-)
-def test_what_is_missing_or_does_not_go_together_is_told(given: dict[str, str], expected: list[str]) -> None:
-    found = problems(**given)
-    assert [said[: len(beginning)] for said, beginning in zip(found, expected, strict=True)] == expected
-    assert "s3cret" not in str(found)
+    ):
+        found = problems(**given)
+        assert [said[: len(beginning)] for said, beginning in zip(found, expected, strict=True)] == expected
+        assert "s3cret" not in str(found)
 
 
-@pytest.mark.parametrize(
-    ("given", "can_sign_in"),
-    [
+def test_what_goes_together_is_accepted() -> None:
+    for given, can_sign_in in (
         ({"deployment_secret": "hook"}, True),
         (HOOK, False),
         (KEY | HOOK | {"run_pipelines": "a", "on_delete": "refuse", "verify_source": "error"}, True),
@@ -231,14 +227,12 @@ def test_what_is_missing_or_does_not_go_together_is_told(given: dict[str, str], 
         (DRY, False),
         (DRY | {"run_pipelines": "a", "on_delete": "refuse", "verify_source": "error"}, False),
         ({"on_delete": "warn", "preflight": "off"}, True),
-    ],
-)
-def test_what_goes_together_is_accepted(given: dict[str, str], can_sign_in: bool) -> None:
-    found = settings(**given)
-    assert found.can_sign_in == can_sign_in
-    assert found.api_key == (ApiKey("id", "s3cret") if "client_id" in given else None)
-    assert found.deployment_secret == given.get("deployment_secret")
-    assert not [secret for secret in ("t0ken", "s3cret", "hook") if secret in f"{found!r} {found.api_key!r}"]
+    ):
+        found = settings(**given)
+        assert found.can_sign_in == can_sign_in
+        assert found.api_key == (ApiKey("id", "s3cret") if "client_id" in given else None)
+        assert found.deployment_secret == given.get("deployment_secret")
+        assert not [secret for secret in ("t0ken", "s3cret", "hook") if secret in f"{found!r} {found.api_key!r}"]
 
 
 def test_secrets_are_masked_even_if_they_cannot_be_used_and_a_client_id_is_none() -> None:

@@ -2,7 +2,6 @@
 
 from urllib.parse import urlsplit
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -41,9 +40,8 @@ IPV6 = "https://[::1]:8443/api"
 LOOPBACK = "http://127.0.0.1:8080/api"
 
 
-@pytest.mark.parametrize(
-    ("root", "href", "expected"),
-    [
+def test_a_link_on_the_origin_is_followed() -> None:
+    for root, href, expected in (
         (ROOT, f"{ORIGIN}:443/api/jobs/1", f"{ORIGIN}:443/api/jobs/1"),
         (f"{ORIGIN}:443/api", f"{ROOT}/jobs/1", f"{ROOT}/jobs/1"),
         (ROOT, "HTTPS://APP.Matatika.COM/api/jobs/1", "https://APP.Matatika.COM/api/jobs/1"),
@@ -61,15 +59,12 @@ LOOPBACK = "http://127.0.0.1:8080/api"
         (IPV6, "https://[::1]:8443/api/jobs/1", "https://[::1]:8443/api/jobs/1"),
         (IPV6, "https://[::2]:8443/api/jobs/1", FALLBACK),
         (ROOT, None, FALLBACK),
-    ],
-)
-def test_a_link_on_the_origin_is_followed(root: str, href: str | None, expected: str) -> None:
-    assert links.resolve(root, href, FALLBACK) == expected
+    ):
+        assert links.resolve(root, href, FALLBACK) == expected
 
 
-@pytest.mark.parametrize(
-    "href",
-    [
+def test_any_other_link_is_replaced() -> None:
+    for href in (
         *("https://evil.example/api/jobs/1", "http://app.matatika.com/api/jobs/1", "ftp://app.matatika.com/api", ""),
         *("https://app.matatika.com:8443/api/jobs/1", "https://app.matatika.com.evil.example/api", "https:jobs/1"),
         *(
@@ -83,11 +78,8 @@ def test_a_link_on_the_origin_is_followed(root: str, href: str | None, expected:
         *("/api/jobs/1\r\nHost: evil.example", "ht\ntps://evil.example/", "/\n/evil.example/", "/api/jobs/1\x00"),
         *(" https://app.matatika.com/api", "/api/jobs/1\x7f", "/api/jöbs/1", "https://app.matatika\u3002com/api"),
         "/api/jobs{/id}",
-    ],
-    ids=ascii,
-)
-def test_any_other_link_is_replaced(href: str) -> None:
-    assert links.resolve(ROOT, href, FALLBACK) == FALLBACK
+    ):
+        assert links.resolve(ROOT, href, FALLBACK) == FALLBACK, href
 
 
 def test_link_with_a_credential_of_its_own_is_replaced() -> None:

@@ -33,7 +33,6 @@ CHANGES = """# Changelog
 
 def test_the_version_is_the_same_everywhere_and_the_changelog_says_what_is_new() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["dynamic"] == ["version"]
     assert project["tool"]["hatch"]["version"]["path"] == str(release.VERSION.relative_to(ROOT))
     assert release.project_version(release.VERSION.read_text(encoding="utf-8")) == __version__
     assert f"matatika-deploy-action/{__version__}" == USER_AGENT
@@ -65,22 +64,17 @@ def test_the_released_action_names_its_image_and_is_the_same_else() -> None:
             release.pinned(text, image)
 
 
-@pytest.mark.parametrize(
-    ("version", "tags", "moving"),
-    [
-        ("1.0.0", "", "v1.0 v1"),
-        ("1.2.3", "v1 v1.2 v1.2.2 v1.1.9 nightly", "v1.2 v1"),
-        ("1.2.10", "v1.2.9", "v1.2 v1"),
+def test_tags_only_move_on() -> None:
+    for version, tags, moving in (
+        ("1.2.10", "v1 v1.2 v1.2.9 v1.1.9 nightly", "v1.2 v1"),
         ("2.0.0", "v1.9.9", "v2.0 v2"),
         # A correction of an older line leaves alone what has moved on.
         ("1.2.3", "v1.2.2 v1.3.0", "v1.2"),
         ("1.2.3", "v1.2.4", ""),
         # Run again after its own tag was pushed.
         ("1.2.3", "v1.2.3 v1.2 v1", "v1.2 v1"),
-    ],
-)
-def test_tags_only_move_on(version: str, tags: str, moving: str) -> None:
-    assert release.moving_tags(version, tags.split()) == moving.split()
+    ):
+        assert release.moving_tags(version, tags.split()) == moving.split()
 
 
 READY = {

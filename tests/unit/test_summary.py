@@ -144,25 +144,17 @@ def test_the_end_of_the_log_is_shown_as_text(tail: bytes, lines: list[str]) -> N
     assert page.count("</pre>") == ("job's log" in page) == bool(lines)
 
 
-@pytest.mark.parametrize(
-    ("file", "line", "address"),
-    [
-        ("pipelines/a.yml", None, "pipelines/a.yml"),
-        ("a b/ü#1?|`%41.yml", 2, "a%20b/%C3%BC%231%3F%7C%60%2541.yml#L2"),
+def test_a_finding_links_to_its_line_and_fifty_are_enough() -> None:
+    for file, line, address in (
+        ("pipelines/a.yml", None, [f"{BLOB_URL}/pipelines/a.yml"]),
+        ("a b/ü#1?|`%41.yml", 2, [f"{BLOB_URL}/a%20b/%C3%BC%231%3F%7C%60%2541.yml#L2"]),
         # A path that is very long is no link.
-        ("a" * 301, 1, None),
-    ],
-)
-def test_a_finding_links_to_its_line(file: str, line: int | None, address: str | None) -> None:
-    found = Page(findings_of(Finding(Level.ERROR, "Wrong.", file, line)))
-    assert found.links[:-2] == ([f"{BLOB_URL}/{address}"] if address else [])
-
-
-@pytest.mark.parametrize(("count", "more"), [(50, []), (60, ["10"])])
-def test_fifty_findings_are_enough(count: int, more: list[str]) -> None:
-    found = findings_of(*(Finding(Level.WARNING, f"Finding {n}") for n in range(count)))
-    assert len(rows_of(found)) == 50
-    assert re.findall(r"(\d+) more", found) == more
+        ("a" * 301, 1, []),
+    ):
+        assert Page(findings_of(Finding(Level.ERROR, "Wrong.", file, line))).links[:-2] == address
+    for count, more in ((50, []), (60, ["10"])):
+        found = findings_of(*[Finding(Level.WARNING, "Odd.")] * count)
+        assert (len(rows_of(found)), re.findall(r"(\d+) more", found)) == (50, more)
 
 
 def shape(page: str) -> tuple[list[str], list[str]]:
@@ -216,7 +208,7 @@ def test_no_address_leaves_its_link(text: str) -> None:
     assert shape(page(text)) == shape(page("x"))
 
 
-@pytest.mark.parametrize("character", ["@", "&", "|", "💥"])
-def test_the_page_is_small_whatever_is_in_it(character: str) -> None:
-    page = render(filled(character * 10**5, b"&" * 10**6, count=1000))
-    assert len(page.encode()) < 1024 * 1024
+def test_the_page_is_small_whatever_is_in_it() -> None:
+    for character in "@&|💥":
+        page = render(filled(character * 10**5, b"&" * 10**6, count=1000))
+        assert len(page.encode()) < 1024 * 1024

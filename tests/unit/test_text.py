@@ -2,19 +2,16 @@
 
 import re
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from matatika_deploy.text import format_duration, one_line
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
+def test_text_becomes_one_line_without_commands() -> None:
+    for text, expected in (
         ("  Just words: 100 % of them, ünïcode 日本語 🎉  ", "Just words: 100 % of them, ünïcode 日本語 🎉"),
-        ("two\r\n\r\nlines\n", "two lines"),
-        ("tab\tand\x0bfeed\x0c", "tab and feed"),
+        ("two\r\n\r\nlines\n tab\tand\x0bfeed\x0c", "two lines  tab and feed"),
         ("nul\x00 bell\x07 escape\x1b[31m", "nul  bell  escape [31m"),
         ("c1\x85 line\u2028 paragraph\u2029", "c1  line  paragraph"),
         ("half\ud800 of a character", "half  of a character"),
@@ -24,11 +21,8 @@ from matatika_deploy.text import format_duration, one_line
         ("x" * 300, "x" * 300),
         ("x" * 301, "x" * 299 + "…"),
         ("x" + " " * 5000 + "y", "x…"),
-    ],
-    ids=lambda text: ascii(text)[:30],
-)
-def test_text_becomes_one_line_without_commands(text: str, expected: str) -> None:
-    assert one_line(text) == expected
+    ):
+        assert one_line(text) == expected
 
 
 def test_hidden_characters_are_dropped() -> None:

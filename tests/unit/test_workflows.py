@@ -1,4 +1,4 @@
-"""The workflows, and the types of the action, agree with `action.yml`; actions of others are what their version was."""
+"""`action.yml` says what the program reads; workflows and types agree with it; actions of others are pinned."""
 
 import os
 import re
@@ -10,7 +10,8 @@ import pytest
 
 from matatika_deploy.github.converters import Choice, boolean
 from matatika_deploy.github.inputs import CREDENTIALS, INPUTS
-from matatika_deploy.outcome import Outcome
+from matatika_deploy.outcome import Outcome, job_outputs
+from matatika_deploy.platform.job import Job, parse_timestamp
 from tests.support.readme import EXAMPLES, NAME, load
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +28,33 @@ ACTION = load((ROOT / "action.yml").read_text(encoding="utf-8"))
 TYPES = load((ROOT / "action-types.yml").read_text(encoding="utf-8"))
 FLEET = WORKFLOWS["deploy-workspaces.yml"]
 CALLED = FLEET["on"]["workflow_call"]
+OTHER_OUTPUTS = {"workspace-url", "workspace-name", "outcome", "message", "plan", "pipeline-jobs"}
 OPTIONS = set(CALLED["inputs"]) - {"workspaces", "max-parallel", "fail-fast", "runs-on"}
+
+
+def test_inputs_and_outputs_are_those_of_the_program() -> None:
+    then = parse_timestamp("2023-03-23T21:48:40")
+    job = Job("id", "COMPLETE", created=then, started=then, ended=then, exit_code=0, commit_id="1e81ff3")
+    for one, (name, about) in zip(INPUTS, ACTION["inputs"].items(), strict=True):
+        assert (name, about.get("default", "")) == (one.name, one.default)
+        assert about["required"] == ("true" if one.name == "workspace-id" else "false")
+        assert about["description"].startswith(one.meaning), name
+        # A URL is named by what it leads to.
+        assert one.default in about["description"] or one.default.startswith("https://")
+    assert set(ACTION["outputs"]) == OTHER_OUTPUTS | job_outputs(job, "https://app.matatika.com/api/jobs/id").keys()
+    # The limit of the marketplace.
+    assert len(ACTION["description"]) < 125
+
+
+def test_post_step_runs_whatever_became_of_the_job() -> None:
+    # `continue-on-error` turns a step that was killed into a success, so no `post-if` is right. Runners in Kubernetes
+    # start no container action without `entrypoint`. `args` would be shared by main and post: neither takes any.
+    assert ACTION["runs"] == {
+        "using": "docker",
+        "image": "Dockerfile",
+        "entrypoint": "/opt/action/main",
+        "post-entrypoint": "/opt/action/post",
+    }
 
 
 def test_fleets_have_and_hand_on_every_option_and_leave_the_defaults_to_the_action() -> None:

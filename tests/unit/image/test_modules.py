@@ -88,16 +88,12 @@ def test_modules_are_those_that_the_program_can_import(tmp_path: Path, sources: 
     assert _found(tmp_path, sources, ("loop",)) == {"own", *found.split()}
 
 
-@pytest.mark.parametrize(
-    ("source", "reason"),
-    [
+def test_program_that_imports_what_is_not_installed_fails(tmp_path: Path) -> None:
+    for source, reason in (
         ("import missing", "own.part takes own.part, which needs missing, which is not installed."),
         ("def later():\n    import missing", "own.part takes missing, which is not installed."),
         ("def later():\n    import broken", "own.part takes broken, which needs missing, which is not installed."),
-    ],
-)
-def test_program_that_imports_what_is_not_installed_fails(tmp_path: Path, source: str, reason: str) -> None:
-    sources = {"own/__init__.py": "", "own/part.py": source, "broken.py": "import missing"}
-    with pytest.raises(MissingModuleError) as caught:
-        _found(tmp_path, sources)
-    assert str(caught.value) == reason
+    ):
+        with pytest.raises(MissingModuleError) as caught:
+            _found(tmp_path, {"own/__init__.py": "", "own/part.py": source, "broken.py": "import missing"})
+        assert str(caught.value) == reason
