@@ -146,18 +146,12 @@ def test_file_that_is_not_there_loses_the_values_and_one_that_cannot_be_written_
     assert warning.startswith("GITHUB_OUTPUT could not be written")
 
 
-def test_finding_is_shown_at_its_place_if_it_has_one(runner: Runner) -> None:
-    runner.commands.annotate([Finding(Level.WARNING, "Odd", "pipelines/a, b:c.yml", 1, 5), Finding(Level.NOTICE, "So")])
-    assert sorted(runner.read().commands, key=lambda command: command.name) == [
-        Command("notice", "So"),
-        Command("warning", "pipelines/a, b:c.yml:1:5: Odd", {"file": "pipelines/a, b:c.yml", "line": "1", "col": "5"}),
-    ]
-
-
 @pytest.mark.parametrize(("count", "more"), [(9, []), (10, ["1 more"]), (25, ["16 more"])])
-def test_nine_findings_of_each_level_leave_room_for_the_result(runner: Runner, count: int, more: list[str]) -> None:
-    runner.commands.annotate([Finding(Level.ERROR, f"Finding {number}") for number in range(count)])
-    runner.commands.annotate([Finding(Level.WARNING, "Odd")] * 3)
+def test_nine_findings_of_each_level_are_shown_at_their_places(runner: Runner, count: int, more: list[str]) -> None:
+    errors = [Finding(Level.ERROR, f"Finding {number}") for number in range(count)]
+    runner.commands.annotate([*errors, Finding(Level.WARNING, "Odd", "pipelines/a, b:c.yml", 1, 5)])
     log = runner.read()
-    assert (log.said("error"), len(log.said("warning"))) == ([f"Finding {number}" for number in range(9)], 3)
+    assert log.of("error") == [Command("error", f"Finding {number}") for number in range(9)]
+    place = {"file": "pipelines/a, b:c.yml", "line": "1", "col": "5"}
+    assert log.of("warning") == [Command("warning", "pipelines/a, b:c.yml:1:5: Odd", place)]
     assert re.findall(r"^\.\.\. and (\d+ more)", log.own, re.MULTILINE) == more
