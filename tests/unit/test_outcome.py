@@ -56,36 +56,31 @@ def test_end_of_a_job_names_its_status_its_exit_code_and_how_long_it_took(status
         assert is_told == (status != "COMPLETE")
 
 
-def test_failure_says_why_or_where_to_look() -> None:
-    found = outcome.ended(FAILED, "The disk is full", "Look there.")
-    assert found.headline == "Deployment failed: The disk is full. Job 7127b1d3 ended with ERROR."
-    assert found.hint == ""
-    assert outcome.ended(FAILED, "Is it full?").message.startswith("Is it full? Job")
-    assert outcome.ended(FAILED, where_to_look="Look there.").hint == "Look there."
-
-
-def test_end_of_the_log_is_no_reason_to_stop_and_comes_last() -> None:
-    found = outcome.ended(STOPPED, "Waiting for the lock")
-    assert found.message.startswith("Somebody stopped it, or it reached the platform's own limit.")
-    assert found.message.endswith("At the end of its log: Waiting for the lock.")
-    told = outcome.ended(STOPPED._replace(message="Out of time"), "Out of time")
-    assert told.message == "Out of time. Job 7127b1d3 ended with STOPPED."
-
-
-def test_cancelled_step_names_its_signal_and_is_an_error_only_if_the_job_may_run_on() -> None:
-    withdrawn = outcome.cancelled(signal.SIGTERM, "Withdrawn.", may_run_on=False)
-    assert (withdrawn.message, withdrawn.is_notice) == ("Withdrawn (SIGTERM).", True)
-    running = outcome.cancelled(signal.SIGTERM, "See https://a.example/b", may_run_on=True)
-    assert (running.message, running.is_notice) == ("See https://a.example/b (SIGTERM)", False)
-
-
-def test_failure_keeps_message_and_hint_apart() -> None:
-    error = PlatformError("What happened.", "What to do.")
-    found = outcome.failed(error)
-    assert (found.message, found.hint) == ("What happened.", "What to do.")
-    assert found.headline == "Platform not reachable: What happened."
-    assert found.adding("And more.").message == "What happened. And more."
-    assert (str(error), str(PlatformError("No."))) == ("What happened. What to do.", "No.")
+def test_every_end_says_why_and_what_to_do() -> None:
+    term = signal.SIGTERM
+    stopped = "Job 7127b1d3 ended with STOPPED."
+    for found, headline, hint in (
+        (outcome.ended(FAILED, "Disk full", "Look."), "failed: Disk full. Job 7127b1d3 ended with ERROR.", ""),
+        (outcome.ended(FAILED, "Is it full?"), "failed: Is it full? Job 7127b1d3 ended with ERROR.", ""),
+        (outcome.ended(FAILED, where_to_look="Look."), "failed: Job 7127b1d3 ended with ERROR.", "Look."),
+        # The end of the log is no reason to stop, and comes last.
+        (
+            outcome.ended(STOPPED, "Waiting"),
+            f"limit. {stopped} At the end of its log: Waiting.",
+            "Run the workflow again",
+        ),
+        (outcome.ended(STOPPED._replace(message="Too long"), "Too long"), f"stopped: Too long. {stopped}", "Run"),
+        (outcome.cancelled(term, "Withdrawn.", may_run_on=False), "cancelled: Withdrawn (SIGTERM).", ""),
+        (outcome.cancelled(term, "See https://a.example/b", may_run_on=True), "https://a.example/b (SIGTERM)", ""),
+        (outcome.failed(PlatformError("Why.", "Do it.")), "Platform not reachable: Why.", "Do it."),
+        (outcome.failed(PlatformError("Why.")).adding("And more."), "Platform not reachable: Why. And more.", ""),
+    ):
+        assert found.headline.endswith(headline)
+        assert found.hint.startswith(hint)
+        assert bool(found.hint) == bool(hint)
+        # A cancelled step is an error only if the job may run on.
+        assert found.is_notice == ("Withdrawn" in headline)
+    assert [str(PlatformError("Why.", *hint)) for hint in ([], ["Do it."])] == ["Why.", "Why. Do it."]
 
 
 def test_defect_names_its_place_but_not_its_text_and_missing_threads_are_none() -> None:
