@@ -40,7 +40,8 @@ def runner(tmp_path: Path) -> Runner:
     return Runner(tmp_path)
 
 
-def test_annotations_are_escaped_and_read_back(runner: Runner) -> None:
+def test_annotations_are_escaped_and_read_back(tmp_path: Path) -> None:
+    runner = Runner(tmp_path, RUNNER_DEBUG="0")
     runner.commands.error("100 %\r\nof a, b: c::d", title="50 %: a,b\n::x")
     runner.commands.notice("Just so")
     # It shows only with debug logging.

@@ -17,6 +17,7 @@ from matatika_deploy.github.commands import _assignment
 from matatika_deploy.github.log_guard import Guard
 from matatika_deploy.github.summary import SummaryPage, render
 from matatika_deploy.platform import links
+from matatika_deploy.platform.log import LineBuffer
 from matatika_deploy.platform.reason import reason
 from matatika_deploy.platform.responses import http_date
 from matatika_deploy.text import lines_of, one_line
@@ -91,6 +92,14 @@ def guard(text: str) -> None:
     guarded.end()
 
 
+def buffer(text: str) -> None:
+    buffered = LineBuffer()
+    for start in range(0, len(text), 10):
+        buffered.feed(text[start : start + 10].encode())
+    buffered.resume()
+    buffered.feed(text.encode())
+
+
 def summarize(text: str) -> None:
     finding = Finding(Level.ERROR, text, text, 1, 2)
     render(SummaryPage("failure", text, text, text, (text,), text.encode(), findings=(finding,), commit_id=text))
@@ -104,6 +113,7 @@ WORK: Final[dict[str, Callable[[str], object]]] = {
     "reason of JSON": lambda text: reason(f'{{"message": "x", "exc_info": {re.escape(text)!r}}}'.encode()),
     "summary": summarize,
     "guard": guard,
+    "buffer": buffer,
     "date": http_date,
     "link": lambda text: links.resolve("https://app.example/api", text, ""),
     "query of a link": lambda text: links.resolve("https://app.example/api", f"/jobs?{text}", ""),
