@@ -254,7 +254,7 @@ def test_withdrawal_that_fails_is_an_error_that_names_the_job(
     assert cancelled.withdrawn_after < 0.5
     (job,) = cancelled.jobs
     assert (job.status, cancelled.result.state["deployment"]) == ("RUNNING", "running")
-    named = (f"Job {job.id} could not be withdrawn", cancelled.result.outputs["job-url"], why)
+    named = (f"Job {job.id} could not be withdrawn", cancelled.result.outputs["job-url"], why, "stop it in the app")
     assert all(text in cancelled.end.data for text in named)
     assert not cancelled.calls("delete")
 

@@ -1,112 +1,62 @@
 """Whatever fails in the program itself: one readable error, exit code 3, and the job named if it may run on."""
 
-import gc
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import CodeType, FrameType
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-import matatika_deploy
 from matatika_deploy.github.console import Console
 from matatika_deploy.main import main
 from matatika_deploy.runtime.limits import Limits
 from matatika_deploy.runtime.signals import Signals
-from matatika_simulator import JobState, Simulator
+from matatika_simulator import Simulator, constants
 from matatika_simulator.runner import state_environ
-from tests.support.result import Result, StepLog
+from tests.support.result import StepLog
 from tests.support.stage import stage
-from tests.support.step import API_KEY, PATIENCE, RUNNING, Step
+from tests.support.step import PATIENCE, RUNNING, Step
 
-# What is made to fail may be what closes a connection: it is collected while that is no warning.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
-ERRORS: Final[tuple[Callable[[], Exception], ...]] = (
-    *(lambda: RuntimeError("boom"), lambda: OSError(5, "boom"), MemoryError, lambda: KeyError("boom")),
-    *(lambda: UnicodeDecodeError("utf-8", b"x", 0, 1, "boom"), lambda: RecursionError("boom")),
-)
-LOG: Final = [{"text": "a line"}, {"text": "ERROR: no such table"}]
 CHECKED: Final = {"logs": "stream", "preflight": "warn", "verify_source": "warn"}
-STEPS: Final[Mapping[str, tuple[dict[str, Any], dict[str, str]]]] = {
-    "succeeds": ({"job": {"runs": "5s", "log": LOG}}, CHECKED),
-    "fails": ({"job": {"runs": "5s", "ends": "ERROR", "log": LOG}}, {"logs": "on-failure", **API_KEY}),
-    "times out": ({"job": {"runs": "forever", "log": LOG}}, {"logs": "stream", "timeout": "10s"}),
+# What is broken, and how the job is told of.
+BROKEN: Final = {
+    "main.prepare": "",
+    "platform.trigger.Trigger.run": "",
+    "step.Step.adopt": "may have been queued",
+    "platform.followed_job.FollowedJob.saw": "may be running still",
+    "platform.responses.Response.json": "",
+    "shutdown.over": "",
+    "step.Step.page": "",
+    "github.summary.render": "",
 }
-PACKAGE: Final = str(Path(matatika_deploy.__file__).parent)
-# Without these nothing can be printed at all, or nothing is waited for: see `test_process_has_the_last_word`.
-LAST_WORD: Final = (
-    *("Task._run", "CancelScope.", "Signals.__init__", "console.", "log_guard.", "main.main", "text.one_line"),
-    *("WorkflowCommands.__init__", "<"),
-)
-# A `ValueError` from these is what they say of a bad input.
-BAD_INPUT: Final = ("converters.", "inputs.")
+ERRORS: Final = (RuntimeError, OSError, MemoryError, KeyError, RecursionError)
 
 
-@pytest.fixture(autouse=True)
-def collect_what_was_left_open() -> Iterator[None]:
-    yield
-    gc.collect()
+@pytest.mark.parametrize(("number", "place"), list(enumerate(BROKEN)))
+def test_defect_is_one_error_that_shows_nothing_and_names_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, place: str
+) -> None:
+    kind = ERRORS[number % len(ERRORS)]
 
+    def broken(*_: object, **__: object) -> None:
+        raise kind(constants.TOKEN)
 
-def name_of(code: CodeType) -> str:
-    return f"{Path(code.co_filename).stem}.{code.co_qualname}"
-
-
-def play(
-    folder: Path, name: str, target: CodeType | None = None, call: int = 0, error: Exception | None = None
-) -> tuple[Result, list[JobState], Counter[CodeType]]:
-    """Run a step, and let one call of a function fail, if any; gives how often each function was called as well."""
-    calls: Counter[CodeType] = Counter()
-
-    def trace(frame: FrameType, event: str, _: object) -> None:
-        code = frame.f_code
-        if event == "call" and code.co_filename.startswith(PACKAGE):
-            calls[code] += 1
-            if error and code is target and calls[code] == call:
-                raise error
-
-    scenario, inputs = STEPS[name]
-    before = sys.gettrace()
-    with stage(folder, scenario, **inputs) as here:
-        threading.settrace(trace)
-        sys.settrace(trace)
-        try:
-            return here.run(hides_secrets=False), here.simulator.jobs, calls
-        finally:
-            sys.settrace(before)
-            threading.settrace(before)
-
-
-@pytest.mark.parametrize("name", STEPS)
-def test_step_says_what_failed_and_names_its_job(tmp_path: Path, name: str) -> None:
-    """Every sixtieth function that the step calls, others in each step: its first call or its last."""
-    *_, calls = play(tmp_path / "whole", name)
-    called = sorted(calls, key=name_of)
-    chosen = [code for code in called if not any(part in name_of(code) for part in LAST_WORD)]
-    assert len(chosen) > 100
-    summary = [code for code in called if name_of(code) == "summary.render"]
-    for number, code in enumerate(chosen[20 * list(STEPS).index(name) :: 60] + summary):
-        what, error = name_of(code), ERRORS[number % len(ERRORS)]()
-        is_input = any(part in what for part in BAD_INPUT)
-        result, jobs, _ = play(tmp_path / str(number), name, code, 1 if number % 2 else calls[code], error)
-        assert b"Traceback" not in result.printed, what
-        assert "boom" not in result.log.own or is_input, what
-        assert result.outputs["outcome"], what
-        assert result.outputs["message"], what
-        assert result.code in (0, 1, 3, 4) or is_input, what
-        if result.code:
-            (said,) = result.log.said("error")
-            assert said.startswith(result.outputs["message"]), what
-            running = [job.id for job in jobs if job.status in ("QUEUED", "RUNNING")]
-            assert all(job in said or "may have been queued" in said for job in running), what
+    # In the middle of a line of the log, which is held up for the rest of it.
+    log = [{"text": "x" * 100_000, "unfinished": True}]
+    with stage(tmp_path, {"job": {"queued": "1s", "runs": "10s", "log": log}}, **CHECKED) as here:
+        monkeypatch.setattr(f"matatika_deploy.{place}", broken)
+        result = here.run()
+    assert not result.log.is_stopped
+    assert b"Traceback" not in result.printed
+    assert (result.code, result.outputs["outcome"]) == (3, "error")
+    (error,) = result.log.said("error")
+    assert error.startswith(result.outputs["message"])
+    assert error.startswith(f"Internal error: The action failed with {kind.__name__}")
+    assert BROKEN[place] in error
+    assert not BROKEN[place].endswith("still") or here.simulator.jobs[0].id in error
 
 
 @pytest.mark.parametrize("name", ["_write", "_take"])
@@ -121,7 +71,8 @@ def test_log_that_cannot_be_printed_is_no_success(tmp_path: Path, monkeypatch: p
         return real(console, piece, *log)
 
     monkeypatch.setattr(Console, name, fail_once)
-    with stage(tmp_path, STEPS["succeeds"][0], **CHECKED) as here, pytest.raises(MemoryError):
+    scenario = {"job": {"runs": "5s", "log": [{"text": "a line"}]}}
+    with stage(tmp_path, scenario, **CHECKED) as here, pytest.raises(MemoryError):
         here.run(hides_secrets=False)
     outputs = here.step.files.outputs
     assert outputs["outcome"] == "error"

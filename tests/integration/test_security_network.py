@@ -21,8 +21,6 @@ from tests.support.step import API_KEY, Step
 from tests.support.tls import make_certificate
 
 QUICK = {"job": {"runs": "0s"}}
-WEBHOOK = {"deployment_secret": constants.DEPLOYMENT_SECRET}
-RELATIONS = ("self", "logs", "withdraw job", "delete job")
 SECRET = re.compile(rb"Authorization: Bearer|simulated-", re.IGNORECASE)
 PASSWORD = "a-password-of-the-proxy"
 
@@ -123,8 +121,7 @@ def test_a_netrc_and_a_proxy_of_the_process_alone_are_not_used(tmp_path: Path, p
     assert proxy.heard == []
 
 
-# Forms of an address, one for each relation, that lead to `evil`, or might for a careless reader; `here` is the
-# platform. Each is host:port.
+# Forms of an address, one for each relation, that lead to `evil`, or might for a careless reader.
 FORMS = [
     ("http://{evil}/x", "//{evil}/x", "HTTP://{evil}/x", "https://{evil}/x"),
     ("http://{here}@{evil}/x", "http:////{evil}/x", "http:/{evil}/x", "http://user:pass@{here}/x"),
@@ -132,15 +129,14 @@ FORMS = [
     ("/\t/{evil}/x", " http://{evil}/x", "ht\ntp://{evil}/x", "http://{here}\r\n@{evil}/x"),
     ("http://localhost:{port}/x", "http://127.1:{port}/x", "http://127。0。0。1:{port}/x", "file:///etc/passwd"),
 ]
-# Forms that are a path, or even a query, of the platform's own: they may be used, and lead nowhere else.
-PATHS = [("///{evil}/x", "/../..//{evil}/x", "?//{evil}/x", "://{evil}/x")]
 
 
 def relinked(peer: Peer, forms: tuple[str, ...]) -> Behaviour:
     """Pass the platform's job on with links of those forms."""
     here, evil = (url.removeprefix("http://") for url in (peer.url, peer.elsewhere_url))
-    facts = {"evil": evil, "port": evil.partition(":")[2], "here": here}
-    links = {name: {"href": form.format(**facts)} for name, form in zip(RELATIONS, forms, strict=True)}
+    hrefs = (form.format(evil=evil, port=evil.partition(":")[2], here=here) for form in forms)
+    names = ("self", "logs", "withdraw job", "delete job")
+    links = {name: {"href": href} for name, href in zip(names, hrefs, strict=True)}
     return changed(lambda job: {**job, "_links": links})
 
 
@@ -149,21 +145,17 @@ ENDLESS = {"job": {"queued": "forever"}, "withdrawal": {"queued": 409}}
 TO_THE_END = {"timeout": "3s", "logs": "stream"}
 
 
-@pytest.mark.parametrize("forms", [*FORMS, *PATHS], ids=ascii)
+@pytest.mark.parametrize("forms", FORMS, ids=ascii)
 def test_no_link_leads_to_another_origin(tmp_path: Path, forms: tuple[str, ...]) -> None:
     with stage(tmp_path, ENDLESS, **TO_THE_END) as staged:
-        staged.peer.on("trigger", relinked(staged.peer, forms))
-        staged.peer.on("job", relinked(staged.peer, forms))
+        for call in ("trigger", "job"):
+            staged.peer.on(call, relinked(staged.peer, forms))
         result = staged.run()
         (job,) = staged.simulator.jobs
-        assert result.outputs["job-url"].startswith(f"{staged.peer.url}/")
-        if forms in FORMS:
-            assert result.outputs["job-url"] == f"{staged.peer.api_url}/jobs/{job.id}"
-            assert {"job", "logs", "withdraw", "delete"} <= {request.call for request in staged.peer.requests}
-            assert job.deleted
-        evil = staged.peer.elsewhere_url.rpartition(":")[2]
-    assert result.code == 4 if forms in FORMS else result.code in (3, 4)
-    assert evil not in result.summary or forms in PATHS
+        assert {"job", "logs", "withdraw", "delete"} <= {request.call for request in staged.peer.requests}
+        assert (result.code, job.deleted) == (4, True)
+        assert result.outputs["job-url"] == f"{staged.peer.api_url}/jobs/{job.id}"
+        assert staged.peer.elsewhere_url.rpartition(":")[2] not in result.summary
 
 
 @pytest.mark.parametrize(
@@ -171,7 +163,7 @@ def test_no_link_leads_to_another_origin(tmp_path: Path, forms: tuple[str, ...])
     [
         (["token"], 307, API_KEY, True),
         (["trigger"], 308, {}, True),
-        (["webhook"], 302, WEBHOOK, True),
+        (["webhook"], 302, {"deployment_secret": constants.DEPLOYMENT_SECRET}, True),
         (["job"], 303, {}, False),
         (["logs", "withdraw", "delete"], 307, {}, True),
     ],

@@ -1,4 +1,4 @@
-"""Credentials show nowhere, whoever repeats them, in whatever field of an answer and however encoded.
+"""Credentials show nowhere: inputs that cannot be used, and whatever field of an answer repeats them, however encoded.
 
 `Stage.run` searches all that a step leaves for each secret in its usual forms; what is searched for here besides is
 the form in which the platform repeated it. That every form is found in any text is what `test_redaction.py` proves.
@@ -12,15 +12,14 @@ from urllib.parse import quote
 
 import pytest
 
-from matatika_deploy import shutdown
-from matatika_deploy.platform.followed_job import FollowedJob
 from matatika_deploy.platform.redaction import Redactor
-from matatika_deploy.step import Step
 from matatika_simulator import constants
 from tests.support import secrecy
 from tests.support.peer import Behaviour, Exchange, answer, changed
 from tests.support.result import Result
+from tests.support.secrecy import forms
 from tests.support.stage import stage
+from tests.support.step import Step
 from tests.unit.test_redaction import BASE64_ENCODERS, ENCODERS
 
 # Characters of every kind that an encoding changes, and that a secret may have.
@@ -31,6 +30,7 @@ TOKENS: Final = {"client-secret": SECRET}
 MARK: Final = "it-was-shown"
 # With everything that makes trouble in JSON, URLs, Markdown, HTML and workflow commands; GitHub's may be any text.
 AWKWARD: Final = 'a_"secret"/with\\*every*<kind>&of%25`trouble`'
+HIDDEN: Final = "a-password-in-the-address"
 MARKDOWN: Final = "a_token*with`marks~of_markdown"
 
 
@@ -95,14 +95,9 @@ def test_good_answers_about_a_workspace_and_a_job(tmp_path: Path, number: int) -
 def test_refusals_of_each_call(tmp_path: Path, call: str, status: int, inputs: Mapping[str, str], secret: str) -> None:
     said = in_round(status, secret)
     secrets = f"{secret} {constants.DEPLOYMENT_SECRET} {constants.CLIENT_ID}"
-    body = {
-        "status": status,
-        "message": f"{MARK} {secrets} ({quote(secrets)}){20 * f' {secret}'}",
-        "error": said(1),
-        "error_description": said(2),
-        "path": said(3),
-        "errors": [{"field": said(4), "message": said(5), "rejectedValue": said(6)}],
-    }
+    message = f"{MARK} {secrets} ({quote(secrets)}){20 * f' {secret}'}"
+    errors = [{"field": said(4), "message": said(5), "rejectedValue": said(6)}]
+    body = {"status": status, "message": message, "error": said(1), "error_description": said(2), "errors": errors}
     with stage(tmp_path, {"tokens": TOKENS, "job": {"runs": "forever"}}, **{"timeout": "20s", **inputs}) as staged:
         staged.peer.on(call, answer(status, json.dumps(body).encode()))
         # The list before it, whatever token comes.
@@ -114,11 +109,9 @@ def test_refusals_of_each_call(tmp_path: Path, call: str, status: int, inputs: M
     assert_nothing_shows(result, secret)
 
 
-@pytest.mark.parametrize(
-    ("call", "name", "encoding"), [("trigger", "error", "line by line"), ("logs", "warning", "plain")]
-)
-def test_redirects(tmp_path: Path, call: str, name: str, encoding: str) -> None:
-    shown = ENCODERS[encoding](SECRET).replace("\r\n", "%0D%0A")
+@pytest.mark.parametrize(("call", "name"), [("trigger", "error"), ("logs", "warning")])
+def test_redirects(tmp_path: Path, call: str, name: str) -> None:
+    shown = ENCODERS["line by line"](SECRET).replace("\r\n", "%0D%0A")
     with stage(tmp_path, {"tokens": TOKENS}, **KEY, logs="stream") as staged:
         staged.peer.on(call, answer(302, headers={"Location": f"https://else.example/{MARK} {shown}"}))
         result = staged.run()
@@ -173,24 +166,69 @@ def test_every_token_is_masked_before_anything_is_said_of_its_use(tmp_path: Path
     assert [lines.index(f"::add-mask::{token}") for token in tokens] == [line + 1 for line in signed_in]
 
 
-class Broken(Exception):
-    """A defect, with a secret in its text."""
+# Two bad values for each input; `{evil}` is an address that nobody is to call.
+BAD = {
+    "workspace_id": (f"{constants.WORKSPACE_ID}\n::error::x", "../../jobs"),
+    "token": ("a-token\r\nX-Injected: header", "tökén-of-letters"),
+    "deployment_secret": ("two\nlines", "$DEPLOYMENT_SECRET"),
+    "api_url": (f"http://someone:{HIDDEN}@{{evil}}/api", "//{evil}/api"),
+    "auth_url": (f"http://{{evil}}/#{HIDDEN}", "https://app.matatika.com:99999/api"),
+    "audience": ("two\nlines", "two\nlines"),
+    "timeout": ("9" * 5000, "soon"),
+    "logs": ("verbose", "::error::x"),
+    "workspace_directory": ("a/../../b", "a\nb"),
+    "ca_bundle": ("../../../etc/ssl/certs/ca-certificates.crt", "control-\x01"),
+}
+NAMES = {name.replace("_", "-") for name in BAD}
 
 
-@pytest.mark.parametrize("place", [(shutdown, "over"), (FollowedJob, "saw"), (Step, "adopt"), (Step, "page")])
-def test_a_defect_of_our_own_says_where_it_is_and_shows_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: tuple[object, str]
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [
+        *(({name: values[turn] for name, values in BAD.items()}, NAMES) for turn in (0, 1)),
+        ({"token": " \n"}, {"token", "client-id", "client-secret", "deployment-secret"}),
+        ({"token": "", "client_id": constants.CLIENT_ID, "client_secret": "a\nnother"}, {"client-secret"}),
+        ({"client_id": constants.CLIENT_ID, "client_secret": SECRET}, {"token", "client-id", "client-secret"}),
+    ],
+    ids=lambda value: "-".join(sorted(value))[:60],
+)
+def test_bad_inputs_end_the_step_at_once_with_one_error_that_names_them_all(
+    tmp_path: Path, inputs: Mapping[str, str], names: set[str]
 ) -> None:
-    def broken(*_: object, **__: object) -> None:
-        raise Broken(constants.TOKEN)
+    with stage(tmp_path) as here:
+        evil = here.peer.elsewhere_url.removeprefix("http://")
+        given = {name: value.replace("{evil}", evil) for name, value in inputs.items()}
+        here.step.environ |= {f"INPUT_{name.replace('_', '-').upper()}": value for name, value in given.items()}
+        result = here.run(hides_secrets=False)
+        assert here.peer.requests == []
+    reading = result.log
+    assert (result.code, set(result.outputs), result.state) == (2, {"outcome", "message"}, {})
+    (error,) = reading.said("error")
+    assert error.startswith("Bad input: ")
+    assert {name for name in names if f"`{name}`" in error} == names
+    assert not [name for name in NAMES - names if f"`{name}` must" in error]
+    assert "Bad input" in result.summary
+    # No secret shows, and none is more than masked; a password in an address is one too, but cannot be masked.
+    masks = set(reading.said("add-mask"))
+    said = "\n".join([*reading.shown, *(command.data for command in reading.commands if command.name != "add-mask")])
+    secrets = [
+        line
+        for name in ("token", "client_secret", "deployment_secret")
+        for line in given.get(name, "").strip().splitlines()
+        if len(line) > 3
+    ]
+    assert masks == {*secrets, *([constants.TOKEN] if "token" not in given else [])}
+    for secret in [*secrets, HIDDEN]:
+        assert not [form for form in forms(secret) if form in (said + result.summary).encode()], secret
 
-    # In the middle of a line of the log, which is held up for the rest of it.
-    log = [{"text": "x" * 100_000, "unfinished": True}]
-    with stage(tmp_path, {"job": {"runs": "10s", "log": log}}, logs="stream") as staged:
-        monkeypatch.setattr(*place, broken)
-        result = staged.run()
-    assert not result.log.is_stopped
-    assert (result.code, result.outputs["outcome"]) == (3, "error")
+
+@pytest.mark.parametrize("are_absent", [False, True])
+def test_a_process_without_any_input_is_bad_input(tmp_path: Path, are_absent: bool) -> None:
+    """Empty, as the runner hands them on, or not there at all."""
+    step = Step(tmp_path / "step")
+    for name in [name for name in step.environ if name.startswith("INPUT_") and are_absent]:
+        del step.environ[name]
+    result = step.run_process()
+    assert (result.code, result.outputs["outcome"], result.state) == (2, "error", {})
     (error,) = result.log.said("error")
-    assert error.startswith("Internal error: ")
-    assert "Broken" in error
+    assert all(text in error for text in ("`workspace-id`", "credential"))

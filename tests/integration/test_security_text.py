@@ -66,13 +66,12 @@ def assert_harmless(result: Result, staged: Stage) -> Page:
     assert len(reading.of("error")) == (result.code != 0)
     lines = [*StepLog(result.log.own.encode()).shown, *(command.data for command in reading.commands)]
     assert [line for line in lines if not line.isprintable() or len(line) > 5000] == []
-    assert result.outputs.keys() <= OUTPUTS
-    assert result.outputs["outcome"] in ("success", "failure", "error")
-    workspace_url = f"{staged.peer.url}/workspaces/{constants.WORKSPACE_ID}"
-    assert result.outputs["workspace-url"] == workspace_url
-    assert result.outputs["message"].isprintable()
-    assert len(result.outputs["message"]) <= 500
-    assert sum(len(value) for value in result.outputs.values()) < 256 * 1024
+    outputs, workspace_url = result.outputs, f"{staged.peer.url}/workspaces/{constants.WORKSPACE_ID}"
+    assert outputs.keys() <= OUTPUTS
+    assert outputs["workspace-url"] == workspace_url
+    assert (outputs["outcome"] in ("failure", "error"), outputs["message"].isprintable()) == (True, True)
+    assert len(outputs["message"]) <= 500
+    assert sum(len(value) for value in outputs.values()) < 256 * 1024
     # The post step gets each as one variable, which Linux limits to 128 KiB.
     assert all(len(value.encode()) < 64 * 1024 for value in result.state.values())
     shown = Page(result.summary)
@@ -80,8 +79,7 @@ def assert_harmless(result: Result, staged: Stage) -> Page:
     # Others lead to the repository that the workflow runs for, to a commit or to a file's line.
     assert {it for it in shown.links if not re.match(LINK, str(it))} <= {workspace_url}
     assert all(set(attributes) <= {"href"} for _, attributes in shown.elements)
-    assert not shown.comments
-    assert not re.search(r"@\w", shown.text)
+    assert (shown.comments, re.findall(r"@\w", shown.text)) == ([], [])
     assert len(result.summary.encode()) < 1024 * 1024
     return shown
 
@@ -133,25 +131,6 @@ def test_text_in_a_refusal_and_in_the_folder_of_the_workspace(tmp_path: Path, te
     assert any("there is no folder" in notice for notice in result.log.said("notice"))
 
 
-@pytest.mark.parametrize("name", ["command-in-the-middle", "html", "entity", "links"])
-def test_text_in_the_address_of_a_redirect(tmp_path: Path, name: str) -> None:
-    with stage(tmp_path) as staged:
-        staged.peer.on("trigger", answer(302, headers={"Location": f"https://evil.example/{TEXTS[name]}"}))
-        result = staged.run()
-        assert_harmless(result, staged)
-    assert result.code == 3
-
-
-def test_megabytes_of_log(tmp_path: Path) -> None:
-    log = [{"lines": 20_000, "text": "line {n} <&> @octocat </pre>", "line-bytes": 100}]
-    with stage(tmp_path, {"job": {"runs": "2s", "ends": "ERROR", "log": log}}, logs="stream") as staged:
-        result = staged.run()
-        shown = assert_harmless(result, staged)
-    assert re.findall(r"line (\d+)", shown.verbatim) == [str(n) for n in range(19_950, 20_000)]
-    assert shown.verbatim.count("</pre>") == 50
-    assert len(result.summary) < 64 * 1024
-
-
 # Each of these is obeyed if it stands in the output as it is.
 COMMANDS = [
     *(b"::set-output name=outcome::success", b"::save-state name=deployment::running", b"::set-env name=PATH::/tmp"),
@@ -160,11 +139,7 @@ COMMANDS = [
     *(b"::debug::A debug line", b"::group::A group", b"::endgroup::", b"::echo::on", b"::ERROR::in capitals"),
     *(b"  \t::error::after white space", b"\xc2\xa0\xe2\x80\x83\xe3\x80\x80::error::after wider white space"),
     *(b"##[error]An error of the old style", b"INFO  in the middle of a line ##[set-output name=outcome]success"),
-    *(
-        b"::unknown::##[warning]behind no command",
-        b"::add-mask::x%0A::error::y",
-        b"no UTF-8 \xff\xfe ##[error]",
-    ),
+    *(b"::unknown::##[warning]behind no command", b"::add-mask::x%0A::error::y", b"no UTF-8 \xff ##[error]"),
     *(b"50 %\r::warning::after a carriage return", b"50 %\r##[error]after a carriage return\r100 %"),
     *(b"\x1b[31m##[error]in red\x1b[0m", b"nul \x00##[error]"),
     *(b"::stop-commands::a-token-of-the-logs-own", b"##[stop-commands]a-token-of-the-logs-own"),
@@ -175,13 +150,6 @@ GUESSES = [
     *(b"::::", b"::stop-commands::", b"::stop-commands", b"##[]", b"::end::"),
 ]
 LOG = b"\n".join([*COMMANDS, *GUESSES, b""])
-
-
-def test_unguarded_each_of_these_lines_is_obeyed() -> None:
-    """Else the other tests could not fail."""
-    for line in COMMANDS:
-        reading = StepLog(line + b"\n")
-        assert reading.commands or reading.is_stopped, line
 
 
 def log_item(data: bytes, **more: Any) -> dict[str, Any]:
