@@ -148,93 +148,89 @@ def test_next_steps_could_read_the_job_while_it_runs(tmp_path: Path) -> None:
         assert outputs["job-url"].endswith(job.id)
 
 
-class TestWebhook:
-    """A deployment that is signed instead of signed in."""
-
-    def test_alone_triggers_and_does_not_follow(self, tmp_path: Path) -> None:
-        ended = follow(tmp_path, QUICK, **WEBHOOK)
-        outputs = ended.result.outputs
-        assert (ended.result.code, ended.calls, ended.job.triggered_by) == (0, ["webhook"], "webhook")
-        assert (outputs["outcome"], outputs["job-id"], outputs["status"]) == ("submitted", ended.job.id, "QUEUED")
-        assert any("not followed" in notice for notice in ended.result.log.said("notice"))
-
-    def test_carries_the_push_byte_for_byte_and_what_github_sends(self, tmp_path: Path) -> None:
-        body = '{"ref":"refs/heads/main",\r\n  "head_commit": {"message": "Ü\\u0000"}}\n\n'.encode()
-        with stage(tmp_path, **WEBHOOK) as here:
-            here.step.event.write_bytes(body)
-            assert here.run().code == 0
-        (request,) = here.peer.requests
-        assert request.body == body
-        headers = dict(request.headers)
-        delivery, secret = headers["x-github-delivery"], constants.DEPLOYMENT_SECRET.encode()
-        assert str(uuid.UUID(delivery)) == delivery
-        assert headers["user-agent"].startswith("GitHub-Hookshot/")
-        assert headers == {
-            "host": here.step.environ["INPUT_API-URL"].split("/")[2],
-            "accept": "*/*",
-            "accept-encoding": "identity",
-            "content-type": "application/json",
-            "content-length": str(len(body)),
-            "user-agent": headers["user-agent"],
-            "x-github-delivery": delivery,
-            "x-github-event": "push",
-            "x-hub-signature": f"sha1={hmac.new(secret, body, 'sha1').hexdigest()}",
-            "x-hub-signature-256": f"sha256={hmac.new(secret, body, 'sha256').hexdigest()}",
-        }
-
-    def test_carries_an_empty_object_for_any_other_event(self, tmp_path: Path) -> None:
-        with stage(tmp_path, **WEBHOOK) as here:
-            here.step.event.write_bytes(b'{"inputs": {}}')
-            here.step.environ["GITHUB_EVENT_NAME"] = "workflow_dispatch"
-            assert here.run().code == 0
-        assert [request.body for request in here.peer.requests] == [b"{}"]
-
-    @pytest.mark.parametrize(("credentials", "debug"), [({}, "0"), (API_KEY, "1")], ids=["token", "api-key"])
-    def test_beside_another_credential_is_followed(
-        self, tmp_path: Path, credentials: dict[str, str], debug: str
-    ) -> None:
-        """With `RUNNER_DEBUG=1`, and only then, each request is named, and nothing secret."""
-        inputs = {"deployment_secret": constants.DEPLOYMENT_SECRET, "logs": "stream", **credentials}
-        with stage(tmp_path, QUICK, **inputs) as here:
-            here.step.environ["RUNNER_DEBUG"] = debug
-            result = here.run()
-        assert (result.code, result.outputs["outcome"]) == (0, "success")
-        assert [job.triggered_by for job in here.simulator.jobs] == ["webhook"]
-        assert here.simulator.calls("webhook")[0].authorization is None
-        assert result.log.job_log == LOG.encode()
-        lines = [re.fullmatch(r"(\w+) (/\S*): (\d+) after \d+\.\d\d s", line) for line in result.log.said("debug")]
-        requests = [(entry.method, entry.path, str(entry.status)) for entry in here.simulator.journal]
-        assert sorted(line.groups() if line else () for line in lines) == (sorted(requests) if debug == "1" else [])
+def test_webhook_alone_triggers_and_does_not_follow(tmp_path: Path) -> None:
+    ended = follow(tmp_path, QUICK, **WEBHOOK)
+    outputs = ended.result.outputs
+    assert (ended.result.code, ended.calls, ended.job.triggered_by) == (0, ["webhook"], "webhook")
+    assert (outputs["outcome"], outputs["job-id"], outputs["status"]) == ("submitted", ended.job.id, "QUEUED")
+    assert any("not followed" in notice for notice in ended.result.log.said("notice"))
 
 
-class TestApiKey:
-    """A deployment whose token the action fetches for itself."""
+def test_webhook_carries_the_push_byte_for_byte_and_what_github_sends(tmp_path: Path) -> None:
+    body = '{"ref":"refs/heads/main",\r\n  "head_commit": {"message": "Ü\\u0000"}}\n\n'.encode()
+    with stage(tmp_path, **WEBHOOK) as here:
+        here.step.event.write_bytes(body)
+        assert here.run().code == 0
+    (request,) = here.peer.requests
+    assert request.body == body
+    headers = dict(request.headers)
+    delivery, secret = headers["x-github-delivery"], constants.DEPLOYMENT_SECRET.encode()
+    assert str(uuid.UUID(delivery)) == delivery
+    assert headers["user-agent"].startswith("GitHub-Hookshot/")
+    assert headers == {
+        "host": here.step.environ["INPUT_API-URL"].split("/")[2],
+        "accept": "*/*",
+        "accept-encoding": "identity",
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "user-agent": headers["user-agent"],
+        "x-github-delivery": delivery,
+        "x-github-event": "push",
+        "x-hub-signature": f"sha1={hmac.new(secret, body, 'sha1').hexdigest()}",
+        "x-hub-signature-256": f"sha256={hmac.new(secret, body, 'sha256').hexdigest()}",
+    }
 
-    def test_renews_a_token_that_has_expired_once_for_each_call(self, tmp_path: Path) -> None:
-        ended = follow(tmp_path, {**QUICK, "tokens": {"expires-after-uses": 2}}, **API_KEY)
-        assert (ended.result.code, ended.calls[0], ended.job.triggered_by) == (0, "token", "token")
-        assert ended.result.log.job_log == LOG.encode()
-        fetched, form = ended.simulator.calls("token"), "application/x-www-form-urlencoded"
-        assert {(it.path, it.authorization, it.content_type) for it in fetched} == {("/oauth/token", None, form)}
-        # One for the sign-in, and at most one for each refusal: the log's may be met by the job's renewal.
-        refused = [entry for entry in ended.simulator.journal if entry.status == 401]
-        assert refused
-        assert 2 <= len(fetched) <= 1 + len(refused)
-        # A trigger that was refused for its token was not carried out.
-        assert len(ended.simulator.jobs) == 1
-        # The key is masked first, and each token before its use.
-        tokens = ended.simulator.issued_tokens
-        assert ended.result.log.said("add-mask") == [constants.CLIENT_SECRET, *tokens]
-        assert all(ended.result.printed.count(token.encode()) == 1 for token in tokens)
 
-    def test_audience_is_the_api_or_what_is_given(self, tmp_path: Path) -> None:
-        scenario = {**QUICK, "tokens": {"audience": "https://catalog.example/api"}}
-        given = follow(tmp_path / "given", scenario, wait="false", audience="https://catalog.example/api", **API_KEY)
-        assert given.result.code == 0
-        refused = follow(tmp_path / "not-given", scenario, wait="false", **API_KEY)
-        assert (refused.result.code, refused.simulator.jobs) == (3, [])
-        (error,) = refused.result.log.said("error")
-        assert all(text in error for text in ("403", "`audience`"))
+def test_webhook_carries_an_empty_object_for_any_other_event(tmp_path: Path) -> None:
+    with stage(tmp_path, **WEBHOOK) as here:
+        here.step.event.write_bytes(b'{"inputs": {}}')
+        here.step.environ["GITHUB_EVENT_NAME"] = "workflow_dispatch"
+        assert here.run().code == 0
+    assert [request.body for request in here.peer.requests] == [b"{}"]
+
+
+@pytest.mark.parametrize(("credentials", "debug"), [({}, "0"), (API_KEY, "1")], ids=["token", "api-key"])
+def test_webhook_beside_another_credential_is_followed(tmp_path: Path, credentials: dict[str, str], debug: str) -> None:
+    """With `RUNNER_DEBUG=1`, and only then, each request is named, and nothing secret."""
+    inputs = {"deployment_secret": constants.DEPLOYMENT_SECRET, "logs": "stream", **credentials}
+    with stage(tmp_path, QUICK, **inputs) as here:
+        here.step.environ["RUNNER_DEBUG"] = debug
+        result = here.run()
+    assert (result.code, result.outputs["outcome"]) == (0, "success")
+    assert [job.triggered_by for job in here.simulator.jobs] == ["webhook"]
+    assert here.simulator.calls("webhook")[0].authorization is None
+    assert result.log.job_log == LOG.encode()
+    lines = [re.fullmatch(r"(\w+) (/\S*): (\d+) after \d+\.\d\d s", line) for line in result.log.said("debug")]
+    requests = [(entry.method, entry.path, str(entry.status)) for entry in here.simulator.journal]
+    assert sorted(line.groups() if line else () for line in lines) == (sorted(requests) if debug == "1" else [])
+
+
+def test_api_key_renews_a_token_that_has_expired_once_for_each_call(tmp_path: Path) -> None:
+    ended = follow(tmp_path, {**QUICK, "tokens": {"expires-after-uses": 2}}, **API_KEY)
+    assert (ended.result.code, ended.calls[0], ended.job.triggered_by) == (0, "token", "token")
+    assert ended.result.log.job_log == LOG.encode()
+    fetched, form = ended.simulator.calls("token"), "application/x-www-form-urlencoded"
+    assert {(it.path, it.authorization, it.content_type) for it in fetched} == {("/oauth/token", None, form)}
+    # One for the sign-in, and at most one for each refusal: the log's may be met by the job's renewal.
+    refused = [entry for entry in ended.simulator.journal if entry.status == 401]
+    assert refused
+    assert 2 <= len(fetched) <= 1 + len(refused)
+    # A trigger that was refused for its token was not carried out.
+    assert len(ended.simulator.jobs) == 1
+    # The key is masked first, and each token before its use.
+    tokens = ended.simulator.issued_tokens
+    assert ended.result.log.said("add-mask") == [constants.CLIENT_SECRET, *tokens]
+    assert all(ended.result.printed.count(token.encode()) == 1 for token in tokens)
+
+
+def test_audience_is_the_api_or_what_is_given(tmp_path: Path) -> None:
+    scenario = {**QUICK, "tokens": {"audience": "https://catalog.example/api"}}
+    given = follow(tmp_path / "given", scenario, wait="false", audience="https://catalog.example/api", **API_KEY)
+    assert given.result.code == 0
+    refused = follow(tmp_path / "not-given", scenario, wait="false", **API_KEY)
+    assert (refused.result.code, refused.simulator.jobs) == (3, [])
+    (error,) = refused.result.log.said("error")
+    assert all(text in error for text in ("403", "`audience`"))
 
 
 def test_step_that_does_not_wait_hands_on_the_job_and_ends(tmp_path: Path) -> None:
