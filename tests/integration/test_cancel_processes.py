@@ -8,11 +8,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from threading import Event, get_ident
+from threading import get_ident
 from typing import Final
 
 import pytest
@@ -107,37 +106,25 @@ def test_signals_are_caught_before_anything_slow_is_imported(module: str) -> Non
     assert subprocess.run([sys.executable, "-c", look]).returncode == 0
 
 
-# What is waited for is a minute away; a signal ends the wait in a tenth of a second, on whatever machine long before.
-@pytest.mark.parametrize(
-    "wait",
-    [
-        lambda scope, _: scope.sleep(60, wakeable=True),
-        lambda scope, is_over: scope.run(lambda: is_over.wait(60), 60),
-    ],
-    ids=["sleep", "task"],
-)
-@pytest.mark.parametrize(("signum", "by_main"), [(signal.SIGINT, True), (signal.SIGTERM, False)], ids=["main", "other"])
-def test_a_signal_ends_the_wait_whichever_thread_gets_it(
-    wait: Callable[[CancelScope, Event], object], signum: int, by_main: bool
-) -> None:
-    """If another does, nothing but Python's own flag tells the main thread: as with one just before the wait."""
+def test_a_signal_that_another_thread_gets_ends_the_wait_as_well() -> None:
+    """Nothing but Python's own flag tells the main thread: as with a signal just before the wait."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signals, is_over, main = Signals(), Event(), get_ident()
+    signals = Signals()
     signals.catch()
 
     def receive() -> None:
         time.sleep(0.05)
-        signal.pthread_kill(main if by_main else get_ident(), signum)
+        signal.pthread_kill(get_ident(), signal.SIGTERM)
 
     began = time.monotonic()
     with ThreadPoolExecutor(1) as aside:
         aside.submit(receive)
         try:
             with pytest.raises(Cancelled) as caught:
-                wait(CancelScope(SYSTEM_CLOCK, signals), is_over)
+                CancelScope(SYSTEM_CLOCK, signals).sleep(60)
         finally:
-            is_over.set()
             for number, handler in before.items():
                 signal.signal(number, handler)
+    # On whatever machine, that is long before the sleep would have been over.
     assert time.monotonic() - began < 30
-    assert caught.value.signum == signum
+    assert caught.value.signum == signal.SIGTERM

@@ -13,7 +13,7 @@ from matatika_simulator import Simulator
 from tests.support.clock import FakeClock
 from tests.support.peer import Exchange, Peer, answer, relay
 from tests.support.stage import follow, stage
-from tests.support.step import API_KEY, Step
+from tests.support.step import Step
 
 LOG = "INFO  Reading the workspace\n::error::of the log\nINFO  Déployé\n"
 LOG_PARTS = [{"at": "1s", "text": line} for line in LOG.splitlines()]
@@ -225,12 +225,3 @@ def test_job_whose_answer_was_lost_is_found_however_roughly_its_creation_is_told
         peer.on("jobs", late)
         result = Step(tmp_path, simulator, api_url=peer.api_url, preflight="off", logs="none").run(clock)
     assert (result.code, len(simulator.jobs)) == (0, 1)
-
-
-def test_call_gets_one_new_token_whatever_happens_between_its_attempts(tmp_path: Path) -> None:
-    with stage(tmp_path, {"job": {"runs": 60}}, **API_KEY) as here:
-        # The first look takes three attempts, the second is refused for good.
-        here.peer.on("job", answer(401), numbers={1, 4, 6})
-        here.peer.on("job", answer(502), numbers={2, 5})
-        assert here.run().code == 3
-    assert (here.peer.count("job"), here.peer.count("token")) == (6, 3)

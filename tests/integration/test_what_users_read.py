@@ -252,20 +252,6 @@ TABLE = [
         Warning: Could not read the workspace within 10 s. It is not known what it deploys.
         Deployed: Job JOB is COMPLETE after 4 s.
     """),
-    when(
-        "Values that cannot be used.",
-        workspace_id="orders",
-        api_url="http://app.matatika.com/api",
-        wait="maybe",
-        timeout="soon",
-        logs="some",
-    ).reads("""
-        Error: Bad input: 5 mistakes. (1) `workspace-id` must be a UUID, like 5e5c9a60-1f2e-4b3c-8d4e-5f6a7b8c9d0e: the
-          end of the workspace's address in the app. (2) `api-url` must use https: http is for loopback addresses only.
-          (3) `wait` must be `true` or `false`. (4) `timeout` must be a duration like `90s`, `15m` or `1h30m`: more than
-          0, at most 24h. (5) `logs` must be one of `stream`, `on-failure`, `none`. Correct the step's `with:` in the
-          workflow.
-    """),
     when("Nothing is given.", workspace_id="", token="").reads("""
         Error: Bad input: 2 mistakes. (1) `workspace-id` is missing: give the UUID of the workspace. If the step gives
           it, it is empty: is there a variable of that name in this repository or environment? (2) a credential is
