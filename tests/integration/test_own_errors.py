@@ -1,24 +1,17 @@
 """Whatever fails in the program itself: one readable error, exit code 3, and the job named if it may run on."""
 
-import os
 import subprocess
 import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from matatika_deploy.github.console import Console
-from matatika_deploy.main import main
-from matatika_deploy.runtime.limits import Limits
-from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
 from matatika_simulator.runner import state_environ
-from tests.support.result import StepLog
 from tests.support.stage import stage
-from tests.support.step import PATIENCE, RUNNING, Step
+from tests.support.step import RUNNING, Step
 
 CHECKED: Final = {"logs": "stream", "preflight": "warn", "verify_source": "warn"}
 # What is broken, and how the job is told of.
@@ -131,30 +124,3 @@ def test_post_step_without_threads_warns_and_names_the_job(tmp_path: Path) -> No
     assert (result.code, b"Traceback" in result.printed) == (0, False)
     (warning,) = result.log.said("warning")
     assert "Job 7127b1d3 could not be withdrawn" in warning
-
-
-def test_runner_that_reads_too_late_gets_the_log_s_beginning_without_a_hole(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
-    # Much more than fits into a pipe and into the memory that is meant for it, in pieces that do not end with a line.
-    text = "".join(f"{number} {'x' * 1000}\n" for number in range(4000))
-
-    def read_late() -> bytes:
-        end = time.monotonic() + PATIENCE
-        # By then the step has waited in vain for the end of the log, and only wants to be rid of what it has.
-        while not step.files.summary and time.monotonic() < end:
-            time.sleep(0.01)
-        with os.fdopen(reading, "rb") as pipe:
-            return pipe.read()
-
-    with Simulator({"job": {"runs": 0.5, "log": [{"text": text}]}}) as simulator, ThreadPoolExecutor(1) as aside:
-        step = Step(tmp_path, simulator, preflight="off")
-        read = aside.submit(read_late)
-        limits = Limits(log_end=0.3)
-        assert main(step.environ, Signals(), time.monotonic(), limits=limits, descriptor=writing) == 0
-        os.close(writing)
-        log = StepLog(read.result())
-    numbers = [int(line.split()[0]) for line in log.job_log.splitlines()]
-    assert 0 < len(numbers) < 4000
-    assert numbers == list(range(len(numbers)))
-    assert text.startswith(log.job_log.decode().removesuffix("\n"))
-    assert any("cannot be shown whole" in warning for warning in log.said("warning"))
