@@ -76,18 +76,6 @@ def test_job_may_be_left_running_at_the_deadline(tmp_path: Path) -> None:
     assert ended.result.log.job_log == LOG.encode()
 
 
-@pytest.mark.parametrize(("stream", "empty"), [("ends", 200), ("ends", 204), ("held", 200)])
-def test_stream_reads_on_from_the_lines_that_it_has(tmp_path: Path, stream: str, empty: int) -> None:
-    scenario = {"job": {"queued": 2, "runs": 5, "log": LOG_PARTS}, "logs": {"stream": stream, "empty": empty}}
-    ended = follow(tmp_path, scenario)
-    assert ended.result.log.job_log == LOG.encode()
-    readings = ended.simulator.calls("logs")
-    assert readings[0].status == empty
-    starts = [int(entry.query.removeprefix("sequence=")) for entry in readings]
-    assert starts == sorted(starts)
-    assert (starts[0], starts[-1]) == (0, 3)
-
-
 def test_log_that_is_there_only_at_the_second_reading_after_the_end_is_not_lost(tmp_path: Path) -> None:
     looks_after_end: list[float] = []
     readings_after_them: list[float] = []

@@ -10,7 +10,7 @@ import pytest
 
 from matatika_simulator import Simulator, constants
 from tests.integration.faults.faults import HTML, api_error
-from tests.support.peer import Behaviour, Exchange, after_effect, answer, changed, raw, relay, reset
+from tests.support.peer import Behaviour, Exchange, after_effect, answer, changed, relay, reset
 from tests.support.result import Result
 from tests.support.stage import stage
 from tests.support.step import API_KEY
@@ -124,17 +124,6 @@ def test_queued_job_of_somebody_else_that_is_not_listed_is_waited_for(tmp_path: 
         here.peer.on("jobs", without_queued)
         assert_deployed_once(here.run(), here.simulator)
         assert here.clock.passed >= 14
-
-
-def test_interim_answers_are_skipped_on_every_call(tmp_path: Path) -> None:
-    calls = ("token", "workspace", "jobs", "trigger", "job", "logs")
-    with stage(tmp_path, WITH_LOG, logs="stream", verify_source="warn", **API_KEY) as here:
-        for call in calls:
-            here.peer.on(call, raw(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n", relay))
-        result = here.run()
-        assert all(here.peer.count(call) for call in calls)
-        assert here.peer.count("token") == here.peer.count("trigger") == here.peer.count("jobs") == 1
-    assert (result.code, result.log.job_log) == (0, b"a line\n")
 
 
 @pytest.mark.parametrize(
