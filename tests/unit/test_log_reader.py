@@ -28,7 +28,8 @@ class Reading:
         """From which lines on the log was asked for."""
         self.at_sink: Callable[[], object] = lambda: None
         """What happens before a chunk is printed."""
-        self.rest = b""
+        self.rest = self.shown = b""
+        """When it was abandoned: the end that was held, and all that was printed by then, with that end."""
         client = platform.make_client(FakeClock())
         client.http.open = self._open  # type: ignore[method-assign]
         client.http.chunks = self._chunks  # type: ignore[method-assign]
@@ -41,6 +42,8 @@ class Reading:
 
     def abandon(self) -> None:
         self.rest = self.reader.abandon()
+        # What was not printed by now is dropped: see `Console.end_log`.
+        self.shown = b"".join([*self.printed, self.rest])
 
     def _open(self, request: Request) -> requests.Response:
         self.starts.append(int(request.url.rpartition("=")[2]))
@@ -102,10 +105,8 @@ def test_chunk_that_arrives_while_the_reader_is_abandoned_leaves_no_gap(monkeypa
     thread.start()
     assert is_held.wait(10)
     reading.abandon()
-    # What was not printed by now is dropped: see `Console.end_log`.
-    shown = b"".join([*reading.printed, reading.rest])
     thread.join(10)
-    assert shown == reading.reader.tail == b"zero\no"
+    assert reading.shown == reading.reader.tail == b"zero\no"
 
 
 @settings(max_examples=50)
@@ -117,22 +118,16 @@ def test_chunk_that_arrives_while_the_reader_is_abandoned_leaves_no_gap(monkeypa
 def test_whatever_is_shown_is_a_beginning_of_the_log(chunks: list[bytes], free: int, is_stopped_at_sink: bool) -> None:
     """The reader is abandoned before a chunk, or while the sink takes the next one."""
     reading = Reading()
-    shown: list[bytes] = []
-
-    def abandon() -> None:
-        reading.abandon()
-        shown[:] = [*reading.printed, reading.rest]
 
     def stop() -> None:
         if is_stopped_at_sink:
-            reading.at_sink = abandon
+            reading.at_sink = reading.abandon
         else:
-            abandon()
+            reading.abandon()
 
-    reading.run(*chunks[:free], stop, *chunks[free:], abandon)
-    log = b"".join(chunks)
-    assert log.startswith(b"".join(shown))
-    assert log.startswith(reading.reader.tail)
+    reading.run(*chunks[:free], stop, *chunks[free:], reading.abandon)
+    assert b"".join(chunks).startswith(reading.shown)
+    assert b"".join(chunks).startswith(reading.reader.tail)
 
 
 def test_log_that_starts_over_is_shown_from_its_beginning() -> None:
