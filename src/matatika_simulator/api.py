@@ -58,7 +58,7 @@ class _Api:
 
     async def issue_token(self, request: Request) -> Response:
         """An access token for the API key (OAuth 2.0 client credentials, https://www.rfc-editor.org/rfc/rfc6749#section-4.4)."""
-        form = await _form(request)
+        form = _form(request)
         if form.get("grant_type") != "client_credentials":
             return _oauth_error(400, "unsupported_grant_type", "Only client_credentials is supported")
         tokens = self._platform.tokens
@@ -83,7 +83,7 @@ class _Api:
         signature = request.headers.get("x-hub-signature")
         if signature is None:
             raise HTTPException(400, "Required request header 'X-Hub-Signature' is not present")
-        workspace, body = self._workspace(request), await request.body()
+        workspace, body = self._workspace(request), request.state.body
         digest = hmac.new(workspace.deployment_secret.encode(), body, hashlib.sha1).hexdigest()
         request.state.entry.authorised = hmac.compare_digest(signature.encode(), f"sha1={digest}".encode())
         if not request.state.entry.authorised:
@@ -120,9 +120,8 @@ class _Api:
 
     async def stop_job(self, request: Request) -> Response:
         job = self._job(request)
-        refusal = self._platform.withdraw(job)
-        if refusal is not None:
-            raise HTTPException(refusal, f"Job must be RUNNING, but is {job.status(self._platform.clock.now())}")
+        if not self._platform.withdraw(job):
+            raise HTTPException(409, f"Job must be RUNNING, but is {job.status(self._platform.clock.now())}")
         return self._answer({"message": "Job withdrawn"}, 202)
 
     async def get_workspace(self, request: Request) -> Response:
@@ -213,9 +212,9 @@ def _uuid(request: Request, parameter: str) -> str:
         raise HTTPException(400, f"'{parameter}' is not a UUID") from None
 
 
-async def _form(request: Request) -> Mapping[str, str]:
+def _form(request: Request) -> Mapping[str, str]:
     """The parameters of a token request, which the real endpoint takes as a form or as JSON."""
-    body = await request.body()
+    body: bytes = request.state.body
     if request.headers.get("content-type", "").startswith("application/json"):
         try:
             content = json.loads(body)

@@ -1,5 +1,7 @@
 """What stands between the client and the API: the journal, the limits, the faults and the check of tokens."""
 
+import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from hashlib import sha256
@@ -24,7 +26,7 @@ _HTML: Final = "<html>\r\n<head><title>Bad gateway</title></head>\r\n<body>Bad g
 
 
 class Gateway:
-    """ASGI middleware. What stands behind it finds the request's entry in `scope["state"]["entry"]`."""
+    """ASGI middleware. What stands behind it finds the request's body and its entry in the scope's `state`."""
 
     def __init__(self, app: ASGIApp, platform: Platform, journal: Journal, routes: Sequence[Route]) -> None:
         self._app = app
@@ -38,22 +40,22 @@ class Gateway:
         return next((route.name for route in self._routes if route.matches(scope)[0] is Match.FULL), None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; one whose body never comes in whole counts for nothing."""
-        try:
+        """Answer one request; one whose body never comes in whole counts for nothing.
+
+        It is cancelled when the server ends, which uvicorn would report as a failure of the application.
+        """
+        with contextlib.suppress(ClientDisconnect, asyncio.CancelledError):
             body = await Request(scope, receive).body()
-        except ClientDisconnect:
-            return
-        entry = self._record(Request(scope), body)
-        scope["state"]["entry"] = entry
-        receive, send = wire.replayed(body, receive), self._dated(entry, send)
-        limit = self._platform.scenario.rate_limit
-        if limit is not None and entry.call != "token" and self._platform.is_over_limit():
-            refused = Response("Too Many Requests", 429, {"Retry-After": str(limit.retry_after)}, "text/plain")
-            await refused(scope, receive, send)
-        elif entry.call and (fault := self._platform.choose_fault(entry.call)):
-            await self._misbehave(fault, scope, receive, send)
-        else:
-            await self._let_in(scope, receive, send)
+            entry = self._record(Request(scope), body)
+            scope["state"] |= {"entry": entry, "body": body}
+            send, limit = self._dated(entry, send), self._platform.scenario.rate_limit
+            if limit is not None and entry.call != "token" and self._platform.is_over(limit):
+                refused = Response("Too Many Requests", 429, {"Retry-After": str(limit.retry_after)}, "text/plain")
+                await refused(scope, receive, send)
+            elif entry.call and (fault := self._platform.choose_fault(entry.call)):
+                await self._misbehave(fault, scope, receive, send)
+            else:
+                await self._let_in(scope, receive, send)
 
     async def _misbehave(self, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
         app: ASGIApp = self._let_in
@@ -93,10 +95,10 @@ class Gateway:
     def _made_up(self, request: Request, status: int, fault: Fault) -> Response:
         """The answer that stands in the scenario."""
         headers = {name.lower(): value for name, value in fault.headers.items()}
+        if fault.body == "html":
+            return Response(_HTML, status, {"content-type": "text/html", **headers})
         if fault.body.text is not None:
             return Response(fault.body.text, status, {"content-type": "application/json", **headers})
-        if fault.body.page == "html":
-            return Response(_HTML, status, {"content-type": "text/html", **headers})
         return self._refusal(request, status, fault.body.api, headers)
 
     def _refusal(self, request: Request, status: int, message: str, headers: Mapping[str, str]) -> Response:

@@ -5,7 +5,7 @@ from typing import Any
 
 from matatika_simulator.clock import Clock
 from matatika_simulator.jobs import CONFIGURATION, RUN, Job
-from matatika_simulator.scenario import DEPLOYMENT, Fault, OtherJob, Pipeline, Plan, Scenario, Workspace
+from matatika_simulator.scenario import DEPLOYMENT, Fault, OtherJob, Pipeline, Plan, RateLimit, Scenario, Workspace
 from matatika_simulator.tokens import Tokens
 
 
@@ -45,11 +45,9 @@ class Platform:
         faults = (it for it in self.scenario.faults if call in it.calls and it.requests.matches(number, elapsed))
         return next(faults, None)
 
-    def is_over_limit(self) -> bool:
+    def is_over(self, limit: RateLimit) -> bool:
         """Whether the gateway refuses a request that comes now, since it let in too many of late."""
-        limit, now = self.scenario.rate_limit, self.clock.now()
-        if limit is None:
-            return False
+        now = self.clock.now()
         while self._let_in and self._let_in[0] <= now - limit.per:
             self._let_in.popleft()
         if len(self._let_in) >= limit.requests:
@@ -113,18 +111,16 @@ class Platform:
         self._jobs.append(job)
         return job
 
-    def withdraw(self, job: Job) -> int | None:
-        """Stop a job; return None, or the status of the refusal."""
+    def withdraw(self, job: Job) -> bool:
+        """Stop a job; says whether that is accepted."""
         now, policy = self.clock.now(), self.scenario.withdrawal
-        status = job.status(now)
-        if job.ended(now) is not None:
-            return 409
-        if status == "QUEUED" and policy.queued != "accept":
-            return 409
+        is_queued = job.status(now) == "QUEUED"
+        if job.ended(now) is not None or (is_queued and policy.queued != "accept"):
+            return False
         if job.withdrawn is None:
-            job.withdrawn = now if status == "QUEUED" else now + policy.takes
+            job.withdrawn = now if is_queued else now + policy.takes
         self.clock.notify()
-        return None
+        return True
 
     def delete(self, job: Job) -> None:
         """Delete a job, which stops it."""

@@ -241,17 +241,10 @@ class Selection(_Section):
 
 
 class Body(_Section):
-    """The body of an answer that the scenario makes up; by default the API's own error body."""
+    """The body of an answer that the scenario makes up; by default the API's own error body with this message."""
 
-    page: Literal["api", "html"] = "api"
-    """What a plain string stands for."""
     api: str = "Simulated fault"
     text: str | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return {"page": value} if isinstance(value, str) else value
 
 
 class Fault(_Section):
@@ -260,7 +253,7 @@ class Fault(_Section):
     calls: Annotated[list[Call], BeforeValidator(_call_names), Field(min_length=1)]
     requests: Selection = Selection()
     status: Annotated[int, Field(ge=200, le=599)] | None = None
-    body: Body = Body()
+    body: Literal["html"] | Body = Body()
     headers: dict[str, Annotated[str, BeforeValidator(str)]] = {}
     drop: Literal["close", "reset"] | None = None
     hang: bool = False

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Self
 
 import uvicorn
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from matatika_simulator import scenario as scenarios
 from matatika_simulator.api import application
@@ -75,16 +74,6 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield  # signals are the business of whoever runs the thread
-
-
-def _cancellable(app: ASGIApp) -> ASGIApp:
-    """An application whose requests may be cancelled, which uvicorn would report as a failure of the application."""
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        with contextlib.suppress(asyncio.CancelledError):
-            await app(scope, receive, send)
-
-    return answer
 
 
 class Simulator:
@@ -179,7 +168,7 @@ class Simulator:
     def _config(self) -> uvicorn.Config:
         certificate, key = self._tls or (None, None)
         return uvicorn.Config(
-            _cancellable(self._gateway),
+            self._gateway,
             http=Protocol,
             ws="none",
             loop="asyncio",

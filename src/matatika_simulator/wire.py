@@ -9,10 +9,9 @@ silence, waits until the client is gone: uvicorn then takes the request as aband
 import asyncio
 import socket
 import struct
-from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Literal
 
-from starlette.types import Message, Receive, Scope
+from starlette.types import Receive, Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -43,13 +42,3 @@ async def drop(scope: Scope, receive: Receive, how: Literal["close", "reset"]) -
     else:
         transport.close()
     await gone(receive)
-
-
-def replayed(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that gives a body which was read already, then whatever comes."""
-    messages: list[MutableMapping[str, Any]] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def receiver() -> Message:
-        return messages.pop() if messages else await receive()
-
-    return receiver

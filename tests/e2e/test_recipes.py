@@ -1,11 +1,15 @@
-"""The examples, run: copied as they stand, with the simulator in place of the platform."""
+"""The examples, run: copied as they stand, with the simulator in place of the platform.
+
+act cannot read `max-parallel` and `fail-fast` from expressions (it says so, and takes its own defaults), runs no job of
+the calling workflow after a called one that failed, and calls each job of a matrix a failure once one is.
+"""
 
 import json
 import os
 import re
 import subprocess
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +33,8 @@ ARCHIVE = re.compile(rf"https://github\.com/{NAME}/archive/\S+")
 JOB = {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}
 PIPELINES = ("extract-orders", "transform-orders")
 REPOSITORY = "simulated-org/simulated-workspace"
-FLEET = sorted(re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", WORKFLOWS["fleet.yml"]))
+FLEET = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", WORKFLOWS["fleet.yml"])
+FAILS = "00000000-51a1-4000-8000-000000000002"
 STAND_IN = Path(__file__).with_name("stand_in.py")
 AT_ONCE = min(os.cpu_count() or 1, 4)
 """Workflows that run side by side: act and the engine wait for each other most of the time."""
@@ -48,8 +53,19 @@ def _has_its_files_checked(run: WorkflowRun, simulator: Simulator) -> None:
 
 
 def _has_deployed_every_workspace(run: WorkflowRun, simulator: Simulator) -> None:
-    assert sorted(job.workspace_id for job in simulator.jobs) == FLEET
+    assert {job.workspace_id for job in simulator.jobs} == set(FLEET)
     assert run.printed_by("Show the result") == ["All workspaces -- success"]
+    # act adds the job's number in the matrix.
+    titles = re.findall(r"Deploy (\S+)-\d\b", " ".join(entry.get("job", "") for entry in run.log))
+    assert set(titles) == {"Sales", "Finance", FLEET[-1]}
+
+
+def _has_failed_as_a_whole(run: WorkflowRun, _: Simulator) -> None:
+    assert run.printed_by("Say it") == ["Deployments -- failure"]
+
+
+def _has_been_skipped(run: WorkflowRun, _: Simulator) -> None:
+    assert run.printed_by("Show the result") == ["All workspaces -- skipped"]
 
 
 def _has_told_the_commit_and_slack(run: WorkflowRun, _: Simulator) -> None:
@@ -82,6 +98,8 @@ class Case:
     options: tuple[str, ...] = ()
     payload: Mapping[str, Any] = field(default_factory=dict)
     is_from_fork: bool = False
+    workspaces: Sequence[Mapping[str, str]] | None = None
+    """Of a fleet, if not those of the example."""
     job: Mapping[str, Any] = field(default_factory=lambda: JOB)
     pipelines: tuple[Mapping[str, Any], ...] = tuple({"name": name, "job": JOB} for name in PIPELINES)
     code: int = 0
@@ -97,9 +115,22 @@ _HEAD = {"ref": "add-orders", "repo": {"full_name": REPOSITORY}}
 _DRY: dict[str, Any] = {"event": "pull_request", "calls": {"trigger": 0, "workspace": 1}, "statuses": ()}
 _TWO, _THREE = ("COMPLETE",) * 2, ("COMPLETE",) * 3
 _FAILING = {**JOB, "ends": "ERROR"}
+_NO_TRIGGER: dict[str, Any] = {"calls": {"trigger": 0}, "statuses": ()}
 CASES = {
     # The longest first, so that none is left to run alone.
     "fleet": Case("fleet.yml", calls={"trigger": 3}, statuses=_THREE, check=_has_deployed_every_workspace),
+    "fleet, one fails": Case(
+        "fleet.yml",
+        workspaces=[{"id": it} for it in (FLEET[0], FAILS, FLEET[1])],
+        code=1,
+        calls={"trigger": 3},
+        statuses=(*_TWO, "ERROR"),
+        check=_has_failed_as_a_whole,
+    ),
+    "fleet, a misspelt key deploys nothing": Case(
+        "fleet.yml", workspaces=[{"workspace-id": FAILS}], code=1, check=_has_failed_as_a_whole, **_NO_TRIGGER
+    ),
+    "fleet, empty": Case("fleet.yml", workspaces=[], check=_has_been_skipped, **_NO_TRIGGER),
     "promote": Case("promote.yml", "push", _AS_THE_WORKSPACE, calls={"trigger": 3, "run": 2}, statuses=_THREE + _TWO),
     "deploy": Case("deploy.yml"),
     "deploy, pull request": Case("deploy.yml", **_DRY),
@@ -154,7 +185,7 @@ def test_example_does_what_it_says(runs: Runs, name: str) -> None:
     queued = max(case.calls.get("webhook", 0), case.calls["trigger"]) + case.calls.get("run", 0)
     assert len(simulator.jobs) == queued
     if case.calls.get("job") != 0:  # followed
-        assert tuple(job.status for job in simulator.jobs) == case.statuses
+        assert tuple(sorted(job.status for job in simulator.jobs)) == case.statuses
     assert not [entry for entry in run.log if any(token in entry["msg"] for token in simulator.issued_tokens)]
     case.check(run, simulator)
 
@@ -171,31 +202,31 @@ def _run(engine: Engine, released: Path, case: Case, folder: Path) -> tuple[Work
     variables, secrets = ({"MATATIKA_WORKSPACE_ID": constants.WORKSPACE_ID}, SECRETS)
     if case.is_from_fork:
         variables, secrets = {}, {}
-    others = [{"id": workspace} for workspace in FLEET]
+    others: list[Any] = [{"id": FAILS, "job": _FAILING}, *({"id": workspace} for workspace in FLEET)]
     scenario = {"job": case.job, "pipelines": list(case.pipelines), "other-workspaces": others}
     with Simulator(scenario, tls=make_certificate(folder)) as simulator:
-        repository = _repository(released, case.example, simulator, folder)
+        repository = _repository(released, case, simulator, folder)
         return run_workflow(engine, repository, EXAMPLE, variables, secrets, *options, event=case.event), simulator
 
 
-def _repository(released: Path, example: str, simulator: Simulator, folder: Path) -> Path:
+def _repository(released: Path, case: Case, simulator: Simulator, folder: Path) -> Path:
     """A workspace's repository, an example among its workflows; `folder` has the simulator's certificate.
 
     Beside it is what the example uses of the action: less to copy into each job.
     """
     repository = folder / "repository"
     copy_files(released, repository, ["action.yml", FLEETS])
-    if ARCHIVE.search(WORKFLOWS[example]):
+    if ARCHIVE.search(WORKFLOWS[case.example]):
         copy_files(ROOT, repository, ["LICENSE", "README.md", "pyproject.toml", "src/matatika_deploy"])
     files = {f"pipelines/{pipeline}.yml": "version: pipelines/v0.1\n" for pipeline in PIPELINES}
     write_files(repository, {"workspace.yml": "version: workspaces/v0.2\nname: Orders\n", **files})
-    write_files(repository, {EXAMPLE: _adapted(WORKFLOWS[example], simulator)})
+    write_files(repository, {EXAMPLE: _adapted(WORKFLOWS[case.example], case.workspaces, simulator)})
     write_files(repository, {AUTHORITY: (folder / "certificate.pem").read_bytes()})
     commit_all(repository)
     return repository
 
 
-def _adapted(text: str, simulator: Simulator) -> str:
+def _adapted(text: str, workspaces: Any, simulator: Simulator) -> str:
     """An example with the action beside it instead of a released one, and the simulator instead of the platform."""
     workflow = load(ARCHIVE.sub(".", text))
     # act names the containers of jobs after workflow and job.
@@ -206,7 +237,8 @@ def _adapted(text: str, simulator: Simulator) -> str:
         if job.get("uses", "").startswith(NAME):
             job["uses"] = f"./{FLEETS}"
             job["with"] |= given
-            job["with"]["workspaces"] = re.sub(r'"https://[^"]+"', f'"{simulator.api_url}"', job["with"]["workspaces"])
+            listed = job["with"]["workspaces"] if workspaces is None else json.dumps(workspaces)
+            job["with"]["workspaces"] = re.sub(r'"https://[^"]+"', f'"{simulator.api_url}"', listed)
             continue
         # Python is there, and nobody can fetch an action.
         job["steps"] = [step for step in job["steps"] if not step.get("uses", "").startswith("actions/setup-")]
