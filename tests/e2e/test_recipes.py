@@ -220,17 +220,20 @@ def _repository(released: Path, case: Case, simulator: Simulator, folder: Path) 
         copy_files(ROOT, repository, ["LICENSE", "README.md", "pyproject.toml", "src/matatika_deploy"])
     files = {f"pipelines/{pipeline}.yml": "version: pipelines/v0.1\n" for pipeline in PIPELINES}
     write_files(repository, {"workspace.yml": "version: workspaces/v0.2\nname: Orders\n", **files})
-    write_files(repository, {EXAMPLE: _adapted(WORKFLOWS[case.example], case.workspaces, simulator)})
+    # act names the containers of jobs after workflow and job.
+    unique = uuid.uuid4().hex
+    fleets = (repository / FLEETS).read_text("utf-8").replace("name: Deploy workspaces", f"name: Fleet {unique}")
+    example = _adapted(WORKFLOWS[case.example], case.workspaces, simulator, unique)
+    write_files(repository, {EXAMPLE: example, FLEETS: fleets})
     write_files(repository, {AUTHORITY: (folder / "certificate.pem").read_bytes()})
     commit_all(repository)
     return repository
 
 
-def _adapted(text: str, workspaces: Any, simulator: Simulator) -> str:
+def _adapted(text: str, workspaces: Any, simulator: Simulator, unique: str) -> str:
     """An example with the action beside it instead of a released one, and the simulator instead of the platform."""
     workflow = load(ARCHIVE.sub(".", text))
-    # act names the containers of jobs after workflow and job.
-    workflow["name"] += f" {uuid.uuid4().hex}"
+    workflow["name"] += f" {unique}"
     addresses = {"api-url": simulator.api_url, "auth-url": simulator.auth_url, "audience": simulator.api_url}
     given = {**addresses, "ca-bundle": AUTHORITY}
     for job in workflow["jobs"].values():
