@@ -288,7 +288,9 @@ def test_a_log_begins_with_the_line_asked_for_and_if_it_is_held_stays_open_until
             for pause, expected in [(5, b"zero\n"), (1, b"zero\none\n"), (1, WHOLE)]:
                 api.clock.advance(pause)
                 while seen != expected:
-                    seen += answer.raw.read1()
+                    piece = answer.raw.read1()
+                    assert piece
+                    seen += piece
             rest = pool.submit(answer.raw.read)
             time.sleep(0.05)
             assert not rest.done()
