@@ -47,40 +47,35 @@ def client_that_gets(*pages: dict[str, Any]) -> tuple[Client, list[str]]:
     return platform.make_client(clock, respond), asked
 
 
-class TestParse:
-    def test_fields_are_read_without_properties(self) -> None:
-        found = parsed(label="A", status="ready", repositoryPath="x.yml", timeout=7, properties={"password": "x"})
-        assert found[:6] == ("id-1", "a", "A", "READY", "x.yml", False)
-        assert found.fields["timeout"] == 7
-        assert "properties" not in found.fields
+def test_fields_are_read_without_properties_credentials_and_hidden_text() -> None:
+    found = parsed(label="A", status="ready", repositoryPath="x.yml", timeout=7, properties={"password": "x"})
+    assert found[:6] == ("id-1", "a", "A", "READY", "x.yml", False)
+    assert found.fields["timeout"] == 7
+    assert "properties" not in found.fields
+    secret = parsed(name=f"x-{SECRET}", label="a\u202eb\n", repositoryPath=SECRET.upper())
+    assert secret.names == ("x-***", "ab", "***")
 
-    @pytest.mark.parametrize("value", [None, 7, [], {}])
-    def test_other_types_count_as_missing(self, value: Any) -> None:
-        names = ("id", "name", "label", "status", "repositoryPath", "triggeredBy")
-        assert parsed(**dict.fromkeys(names, value))[:6] == ("", "", "", "", "", False)
 
-    @pytest.mark.parametrize("value", [None, "a", []])
-    def test_entry_that_is_no_object_makes_the_answer_invalid(self, value: Any) -> None:
-        with pytest.raises(InvalidResponse):
-            parse_pipeline(value, Redactor())
+@pytest.mark.parametrize("value", [None, 7, [], {}])
+def test_fields_of_other_types_count_as_missing(value: Any) -> None:
+    names = ("id", "name", "label", "status", "repositoryPath", "triggeredBy")
+    assert parsed(**dict.fromkeys(names, value))[:6] == ("", "", "", "", "", False)
 
-    @pytest.mark.parametrize("pipeline_id", ["", "../x", "x" * 200, f"x-{SECRET}", 7])
-    def test_id_that_cannot_be_a_part_of_an_address_is_not_used(self, pipeline_id: Any) -> None:
-        unusable = parsed(id=pipeline_id)
-        assert unusable.id == ""
-        with pytest.raises(PlatformError, match="no usable id"):
-            run_target(client_that_gets({})[0], unusable)
 
-    @pytest.mark.parametrize(
-        ("triggers", "expected"),
-        [(["a", "DEPLOY"], True), ([" Deploy "], True), (["deployment"], False), ("deploy", False), ([7], False)],
-    )
-    def test_trigger_by_deployments_is_known_in_any_case(self, triggers: Any, expected: bool) -> None:
-        assert parsed(triggeredBy=triggers).runs_after_deployments is expected
+@pytest.mark.parametrize("pipeline_id", ["", "../x", "x" * 200, f"x-{SECRET}", 7])
+def test_id_that_cannot_be_a_part_of_an_address_is_not_used(pipeline_id: Any) -> None:
+    unusable = parsed(id=pipeline_id)
+    assert unusable.id == ""
+    with pytest.raises(PlatformError, match="no usable id"):
+        run_target(client_that_gets({})[0], unusable)
 
-    def test_text_holds_no_credential_and_nothing_hidden(self) -> None:
-        found = parsed(name=f"x-{SECRET}", label="a\u202eb\n", repositoryPath=SECRET.upper())
-        assert (found.name, found.label, found.repository_path) == ("x-***", "ab", "***")
+
+@pytest.mark.parametrize(
+    ("triggers", "expected"),
+    [(["a", "DEPLOY"], True), ([" Deploy "], True), (["deployment"], False), ("deploy", False), ([7], False)],
+)
+def test_trigger_by_deployments_is_known_in_any_case(triggers: Any, expected: bool) -> None:
+    assert parsed(triggeredBy=triggers).runs_after_deployments is expected
 
 
 def page(*names: str, **numbers: int) -> dict[str, Any]:
@@ -109,6 +104,8 @@ def test_answer_that_is_no_page_is_told_apart(body: object) -> None:
     answered = platform.respond(FakeClock(), 200, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with pytest.raises(InvalidResponse):
         parse_page(answered, "pipelines")
+    with pytest.raises(InvalidResponse):
+        parse_pipeline([body], Redactor())
 
 
 def test_list_without_end_is_an_error() -> None:
@@ -118,95 +115,76 @@ def test_list_without_end_is_an_error() -> None:
 
 
 KNOWN = [pipeline("orders", "Orders"), pipeline("both", "Load, check"), pipeline("old", "Renamed"), pipeline("my-own")]
+ALIKE = [pipeline("my-own"), pipeline("my--own"), pipeline("a"), pipeline("b", "a")]
 UNKNOWN = "`run-pipelines` names '{}', but no pipeline of the workspace is called that"
+TWO = "`run-pipelines` names '{}', which 2 pipelines are called"
+GONE = "`run-pipelines` names 'old', which this deployment deletes, since its file is gone"
 CREATED = [("New One", "pipelines/New One.yml", "Label"), ("m", "pipelines/m.yml")]
+MOVED = [("new", "pipelines/new.yml", "Renamed")]
+PATHS = ("pipelines/x.yml", "teams/a/pipelines/x.yml")
 
 
-class TestFind:
-    def found(self, entries: str, known: list[Pipeline] = KNOWN, created: Any = (), deleted: Any = ()) -> list[str]:
-        named, problems = find(entries, known, created, deleted, "teams/a")
-        return problems or [one.title for one in named]
-
-    @pytest.mark.parametrize(
-        ("entries", "expected"),
-        [
-            (" , \n,", []),
-            ("Load, check", ["both"]),
-            ("Load, check\norders", ["both", "orders"]),
-            ("\n both ,\n\n, orders,\n", ["both", "orders"]),
-            ("Load, check, orders", [UNKNOWN.format("Load"), UNKNOWN.format("check")]),
-            ("My Own", ["my-own"]),
-            ("my_own", ["my-own"]),
-            ("!!!", [UNKNOWN.format("!!!")]),
-            ("orders,Orders,./pipelines/orders.yml", ["orders"]),
-        ],
-    )
-    def test_names_mean_pipelines(self, entries: str, expected: list[str]) -> None:
-        assert self.found(entries) == expected
-
-    def test_exact_name_comes_before_a_slug(self) -> None:
-        known = [pipeline("my-own"), pipeline("my--own")]
-        assert self.found("my--own", known) == ["my--own"]
-        assert "2 pipelines" in self.found("My Own", known)[0]
-
-    def test_name_of_one_and_label_of_another_could_be_two(self) -> None:
-        known = [pipeline("a"), pipeline("b", "a")]
-        assert self.found("a", known) == ["`run-pipelines` names 'a', which 2 pipelines are called"]
-
-    @pytest.mark.parametrize("text", ["New One", "new-one", "pipelines/New One.yml", "Label"])
-    def test_created_pipeline_is_known_by_every_name_of_its_file_and_run_once(self, text: str) -> None:
-        assert self.found(f"{text}, m, New One", created=CREATED) == [text, "m"]
-
-    def test_deleted_pipeline_is_a_problem_of_its_own_unless_its_label_moves_to_another_file(self) -> None:
-        (problem,) = self.found("old", deleted=["old"])
-        assert problem == "`run-pipelines` names 'old', which this deployment deletes, since its file is gone"
-        moved = [("new", "pipelines/new.yml", "Renamed")]
-        assert self.found("Renamed", created=moved, deleted=["old"]) == ["Renamed"]
-
-    @pytest.mark.parametrize("listed", ["pipelines/x.yml", "teams/a/pipelines/x.yml"])
-    @pytest.mark.parametrize("text", ["pipelines/x.yml", "teams/a/pipelines/x.yml"])
-    def test_paths_count_from_either_root(self, listed: str, text: str) -> None:
-        assert self.found(text, [pipeline("p", path=listed)]) == ["p"]
+@pytest.mark.parametrize(
+    ("entries", "known", "created", "deleted", "expected"),
+    [
+        (" , \n,", KNOWN, [], [], []),
+        ("Load, check", KNOWN, [], [], ["both"]),
+        ("\nLoad, check\n\n, orders,\nboth", KNOWN, [], [], ["both", "orders"]),
+        ("Load, check, orders", KNOWN, [], [], [UNKNOWN.format("Load"), UNKNOWN.format("check")]),
+        ("My Own", KNOWN, [], [], ["my-own"]),
+        ("my_own", KNOWN, [], [], ["my-own"]),
+        ("!!!", KNOWN, [], [], [UNKNOWN.format("!!!")]),
+        ("orders,Orders,./pipelines/orders.yml", KNOWN, [], [], ["orders"]),
+        # An exact name comes before a slug; the label of one can be the name of another.
+        ("my--own", ALIKE, [], [], ["my--own"]),
+        ("My Own", ALIKE, [], [], [TWO.format("My Own")]),
+        ("a", ALIKE, [], [], [TWO.format("a")]),
+        # A new pipeline has every name of its file, and a label can move from a deleted one to another.
+        *((f"{it}, m, New One", KNOWN, CREATED, [], [it, "m"]) for it in ("New One", "new-one", *CREATED[0][1:])),
+        ("old", KNOWN, [], ["old"], [GONE]),
+        ("Renamed", KNOWN, MOVED, ["old"], ["Renamed"]),
+        *((text, [pipeline("p", path=listed)], [], [], ["p"]) for text in PATHS for listed in PATHS),
+    ],
+)
+def test_names_mean_pipelines_or_are_problems(
+    entries: str, known: list[Pipeline], created: Any, deleted: list[str], expected: list[str]
+) -> None:
+    named, problems = find(entries, known, created, deleted, "teams/a")
+    assert (problems or [one.title for one in named]) == expected
 
 
-class TestAwaitReady:
-    """A pipeline is run when it is listed and ready."""
+OLD = pipeline("a", "Label")
+NAMED = Named("Label", OLD.names, OLD)
 
-    NEW = Named("a", ("a",), None)
 
-    def awaited(self, named: Named, *states: list[Pipeline]) -> tuple[Pipeline, list[str]]:
-        waited: list[str] = []
-        lists = iter(states)
-        return await_ready(named, lambda: next(lists), waited.append), waited
+def awaited(named: Named, *states: list[Pipeline]) -> tuple[Pipeline, list[str]]:
+    """The pipeline that is run, and what was waited for before."""
+    waited: list[str] = []
+    return await_ready(named, iter(states).__next__, waited.append), waited
 
-    def test_provisioning_and_unlisted_pipelines_are_waited_for(self) -> None:
-        busy, ready = pipeline("a", status="provisioning"), pipeline("a")
-        assert self.awaited(self.NEW, [], [busy], [busy], [ready]) == (
-            ready,
-            ["pipeline 'a' is not listed yet", *["pipeline 'a' is PROVISIONING"] * 2],
-        )
 
-    @pytest.mark.parametrize("status", ["FAILED", "DRAFT", "failed"])
-    def test_failed_pipeline_or_draft_is_not_run(self, status: str) -> None:
-        with pytest.raises(PipelineFailed, match=f"'a' cannot be run: it is {status.upper()}"):
-            self.awaited(self.NEW, [pipeline("a", status=status)])
+@pytest.mark.parametrize(
+    ("listed", "why"),
+    [
+        ([pipeline("a", status="FAILED")], "be run: it is FAILED"),
+        ([pipeline("a", status="draft")], "be run: it is DRAFT"),
+        ([pipeline("a"), pipeline("b", "a")], "2 pipelines are called that"),
+    ],
+)
+def test_failed_pipeline_or_draft_or_one_of_two_is_not_run(listed: list[Pipeline], why: str) -> None:
+    with pytest.raises(PipelineFailed, match=why):
+        awaited(Named("a", ("a",), None), listed)
 
-    @pytest.mark.parametrize("status", ["READY", "", "SOMETHING NEW"])
-    def test_any_other_status_is_tried_at_once(self, status: str) -> None:
-        a = pipeline("a", status=status)
-        assert self.awaited(self.NEW, [a]) == (a, [])
 
-    def test_listed_pipeline_is_known_by_its_id_and_one_that_replaced_it_by_its_name(self) -> None:
-        before, other = pipeline("a", "Label"), pipeline("b", "a")
-        renamed = before._replace(name="z", repository_path="pipelines/z.yml")
-        assert self.awaited(Named("a", before.names, before), [other, renamed])[0] == renamed
-        replaced = before._replace(id="another")
-        assert self.awaited(Named("Label", before.names, before), [replaced])[0] == replaced
-
-    def test_created_pipeline_is_known_by_the_slug_of_its_file(self) -> None:
-        after = pipeline("new-one", path="elsewhere.yml")
-        assert self.awaited(Named("Label", CREATED[0], None), [after])[0] == after
-
-    def test_of_two_none_is_run(self) -> None:
-        with pytest.raises(PipelineFailed, match="2 pipelines are called that"):
-            self.awaited(self.NEW, [pipeline("a"), pipeline("b", "a")])
+@pytest.mark.parametrize(
+    ("named", "run"),
+    [
+        *((NAMED, OLD._replace(status=status)) for status in ("READY", "", "SOMETHING NEW")),
+        # One that was listed is known by its id, one that replaced it by its name, a new one by its file.
+        (NAMED, OLD._replace(name="z", label="", repository_path="pipelines/z.yml")),
+        (NAMED, OLD._replace(id="another")),
+        (Named("Label", CREATED[0], None), pipeline("new-one", path="elsewhere.yml")),
+    ],
+)
+def test_pipeline_is_run_at_once_under_whatever_name_it_is_listed_now(named: Named, run: Pipeline) -> None:
+    assert awaited(named, [pipeline("b", "another"), run]) == (run, [])

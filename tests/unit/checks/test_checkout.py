@@ -7,20 +7,17 @@ from tests.support.repository import BROKEN, PIPELINE, WORKSPACE, Check, Files, 
 
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'4d7a' * 16}\nsize 12345\n"
 REPO = {"repo/.git/HEAD": ""}
-TEAMS = {**REPO, "repo/teams/a/pipelines/a.yml": BROKEN, "repo/pipelines/b.yml": BROKEN}
-TWO = {**REPO, "repo/pipelines/a.yml": BROKEN, "other/.git/HEAD": "", "other/pipelines/b.yml": BROKEN}
+SPACE = REPO | {"repo/workspace.yml": BROKEN}
+TEAMS = REPO | {"repo/teams/a/pipelines/a.yml": BROKEN, "repo/pipelines/b.yml": BROKEN}
+TWO = REPO | {"repo/pipelines/a.yml": BROKEN, "other/.git/HEAD": "", "other/pipelines/b.yml": BROKEN}
 SUBMODULE = {".git/HEAD": "", "sub/.git": "gitdir: ../.git/modules/sub\n", "sub/pipelines/a.yml": BROKEN}
 
 
 @pytest.mark.parametrize(
     ("files", "directory", "expected"),
     [
-        *(
-            (REPO | {"repo/workspace.yml": BROKEN}, it, "error workspace.yml")
-            for it in ("repo", "repo/", "./repo", None)
-        ),
-        (TEAMS, "repo/teams/a", "error teams/a/pipelines/a.yml"),
-        (TEAMS, "teams/a", "error teams/a/pipelines/a.yml"),
+        *((SPACE, directory, "error workspace.yml") for directory in ("repo", "repo/", "./repo", None)),
+        *((TEAMS, directory, "error teams/a/pipelines/a.yml") for directory in ("repo/teams/a", "teams/a")),
         (REPO | {"repo/pipelines/a.yml": BROKEN, "meltano.yml": BROKEN}, None, "error meltano.yml"),
         # Which of several repositories is meant is not guessed, and none is looked for in a repository.
         (TWO, None, "notice"),
@@ -37,18 +34,11 @@ def test_files_are_named_from_the_root_of_the_repository_wherever_it_lies(
     assert brief(preflight.check(root, None, directory).findings) == [expected]
 
 
-def test_nothing_outside_of_the_repository_is_read(write: Write) -> None:
-    workspace = WORKSPACE + "pipeline_paths: [../other]\n"
-    root = write({**REPO, "repo/workspace.yml": workspace, "other/a.yml": BROKEN})
-    assert brief(preflight.check(root, "repo").findings) == ["warning workspace.yml"]
-
-
 @pytest.mark.parametrize("name", ["pipelines/a.yml", "meltano.yml", "workspace.yml", "workspace-dev.yml"])
 def test_a_git_lfs_pointer_is_named_as_such_and_nothing_is_guessed_of_its_content(check: Check, name: str) -> None:
     (finding,) = check({"pipelines/b.yml": PIPELINE + "triggered_by: [a]\n", "pipelines/a.yml": "", name: POINTER})
     assert brief([finding]) == [f"warning {name}"]
-    assert "Git LFS pointer" in finding.message
-    assert "`lfs: true`" in finding.message
+    assert "Git LFS pointer. Set `lfs: true`" in finding.message
 
 
 def modules(path: str) -> Files:
@@ -81,18 +71,11 @@ def test_a_missing_submodule_is_named_and_nothing_else_that_follows_from_it(
     assert report.pipelines is None
 
 
-@pytest.mark.parametrize(
-    ("path", "files"),
-    [
-        ("teams/a/vendor", {"teams/b/pipelines/a.yml": PIPELINE}),
-        ("teams/b/pipelines", {"teams/b/pipelines/.git": "", "teams/b/pipelines/a.yml": PIPELINE}),
-        *((path, {"teams/b/pipelines/a.yml": PIPELINE}) for path in ("../outside", "/etc", "x\0y", "a" * 5000, "")),
-    ],
-)
-def test_a_submodule_elsewhere_or_one_that_is_there_is_no_finding(write: Write, path: str, files: Files) -> None:
-    root = write({**modules(path), **files})
-    if path.startswith("teams"):
-        (root / path).mkdir(parents=True, exist_ok=True)
+def test_a_submodule_elsewhere_or_one_that_is_there_is_no_finding(write: Write) -> None:
+    paths = ("teams/a", "teams/b/pipelines", "../outside", "/etc", "x\0y", "a" * 5000, "")
+    files = {".gitmodules": "".join(f"[submodule]\n\tpath = {path}\n" for path in paths)}
+    root = write({**files, "teams/b/pipelines/.git": "", "teams/b/pipelines/a.yml": PIPELINE})
+    (root / "teams/a").mkdir()
     assert preflight.check(root, "teams/b").findings == []
 
 
@@ -117,9 +100,9 @@ def test_a_sparse_checkout_is_checked_as_it_is_and_a_notice_says_so(write: Write
 
 
 def test_a_report_counts_the_files_of_each_kind_and_knows_which_files_exist(write: Write) -> None:
-    files = {"workspace.yml": "", "pipelines/a.yml": "", "pipelines/b.yml": "", "datastores/a.yml": ""}
+    names = ("workspace.yml", "pipelines/a.yml", "pipelines/b.yml", "datastores/a.yml")
     report = preflight.check(
-        write({f"teams/a/{name}": "" for name in files} | {"b.yml": "", "../x.yml": ""}), "teams/a"
+        write({f"teams/a/{name}": "" for name in names} | {"b.yml": "", "../x.yml": ""}), "teams/a"
     )
     assert report.files == {"workspace": 1, "pipeline": 2, "datastore": 1}
     for path in ("teams/a/pipelines/a.yml", "pipelines/a.yml", "/pipelines/a.yml", "b.yml"):
@@ -134,7 +117,6 @@ def test_a_report_counts_the_files_of_each_kind_and_knows_which_files_exist(writ
         ({"pipelines/A b.yml": PIPELINE, "pipelines/c/d.yaml": ""}, ["A b", "c/d"]),
         ({"workspace.yml": "pipeline_paths: [x, y/one.yml]\n", "x/a.yml": "", "y/one.yml": ""}, ["a", "one"]),
         ({"workspace.yml": "pipeline_paths: ['${X}']\n"}, None),
-        ({"workspace.yml": "pipeline_paths: !env X\n"}, []),
         ({"workspace.yml": "\t\n# tab\n", "pipelines/a.yml": PIPELINE}, None),
         ({"workspace-dev.yml": "pipeline_paths: [x]\n", "pipelines/a.yml": PIPELINE}, None),
         ({"datastores/a.yml": ""}, []),

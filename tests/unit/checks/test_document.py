@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from matatika_deploy.checks import document
 from matatika_deploy.checks.budget import Budget
-from matatika_deploy.checks.document import Document, List, Map, Node, Problem, Scalar
+from matatika_deploy.checks.document import Document, List, Map, Node, Scalar
 
 
 def read(text: str | bytes) -> Document:
@@ -17,12 +17,6 @@ def root_of(text: str | bytes) -> Map:
     assert found.problem is None
     assert isinstance(found.root, Map)
     return found.root
-
-
-def problem_of(text: str | bytes) -> Problem:
-    found = read(text)
-    assert found.problem is not None
-    return found.problem
 
 
 def text_of(node: Node | None) -> str:
@@ -38,95 +32,56 @@ def _each_parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(document, "_Parser", yaml.SafeLoader)
 
 
-def test_values_have_their_places() -> None:
-    root = root_of("# comment\nname: 'x'\nlist:\n  - a\n  - {b: 1}\n")
-    name, listed = root.get("name"), root.get("list")
-    assert isinstance(name, Scalar)
-    assert (name.text, name.plain, name.line, name.column) == ("x", False, 2, 7)
-    assert isinstance(listed, List)
-    assert [(node.line, node.column) for node in listed.children] == [(4, 5), (5, 5)]
-    assert isinstance(listed.children[0], Scalar)
-    assert listed.children[0].plain
-    assert isinstance(listed.children[1], Map)
+def test_values_have_their_places_whatever_ends_the_lines() -> None:
+    text = "# comment\nname: 'x'\nlist:\n  - a\n  - {b: 1}\n"
+    for data in (text.encode(), text.replace("\n", "\r\n").encode("utf-8-sig")):
+        root = root_of(data)
+        assert [(key.text, key.line, key.column) for key, _ in root.entries()] == [("name", 2, 1), ("list", 3, 1)]
+        name, listed = root.get("name"), root.get("list")
+        assert isinstance(name, Scalar)
+        assert (name.text, name.plain, name.line, name.column) == ("x", False, 2, 7)
+        assert isinstance(listed, List)
+        assert [(node.line, node.column) for node in listed.children] == [(4, 5), (5, 5)]
+        assert isinstance(listed.children[0], Scalar)
+        assert listed.children[0].plain
 
 
-def test_a_byte_order_mark_and_windows_line_ends_move_nothing() -> None:
-    root = root_of("a: 1\nb: 2\n".replace("\n", "\r\n").encode("utf-8-sig"))
-    assert [(key.text, key.line, key.column) for key, _ in root.entries()] == [("a", 1, 1), ("b", 2, 1)]
-
-
-@pytest.mark.parametrize(
-    ("text", "is_null"),
-    [
-        *((text, True) for text in ("", "# nothing\n", "---\n", "~", "null\n", "---\n...\n", "\ufeff")),
-        *((text, False) for text in ("'~'", "!!null x", "''", "!x", "0")),
-    ],
-)
-def test_an_empty_document_is_null_but_no_quoted_or_tagged_value(text: str, is_null: bool) -> None:
-    found = read(text)
-    assert found.problem is None
-    assert (found.root is None or (isinstance(found.root, Scalar) and found.root.is_null)) is is_null
-
-
-def test_unknown_tags_are_no_problem() -> None:
-    root = root_of("a: !reference [x, y]\nb: !!python/object:os.system {}\nc: !ENV ${X}\nd: !secret\n")
-    assert [value.tagged for _, value in root.entries()] == [True, True, True, True]
-
-
-def test_only_the_first_document_counts() -> None:
-    assert root_of("a: 1\n---\nb: 2\nb: 3\n").get("b") is None
-    assert read("a: 1\n---\nb: 2\nb: 3\n").repeated == []
-
-
-def test_own_keys_come_before_merged_keys_and_the_last_of_repeated_ones_counts() -> None:
-    here = root_of("base: &base {a: base, b: base}\nhere:\n  <<: *base\n  a: first\n  a: here\n").get("here")
-    assert isinstance(here, Map)
-    assert [text_of(here.get(name)) for name in "ab"] == ["here", "base"]
-    assert here.get("c") is None
-
-
-@pytest.mark.parametrize("merging", ["{<<: [*x, *y]}", "{<<: *x, <<: *y}"])
-def test_the_first_of_several_merged_maps_counts(merging: str) -> None:
-    merged = root_of(f"x: &x {{a: x, <<: {{b: x}}}}\ny: &y {{a: y, b: y, c: y}}\nz: {merging}\n").get("z")
-    assert isinstance(merged, Map)
-    assert [text_of(merged.get(name)) for name in "abc"] == ["x", "x", "y"]
-
-
-def test_a_map_that_is_merged_into_itself_ends() -> None:
-    assert root_of("&a\n<<: [*a, *a, *a]\nb: 1\n").get("c") is None
+def test_an_empty_document_is_null_but_no_quoted_or_tagged_value() -> None:
+    nulls = ("", "# nothing\n", "---\n", "~", "null\n", "---\n...\n", "\ufeff")
+    for text in (*nulls, "'~'", "!!null x", "''", "!x", "0"):
+        found = read(text)
+        assert found.problem is None
+        assert (found.root is None or (isinstance(found.root, Scalar) and found.root.is_null)) is (text in nulls)
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: 1\nb: 2\na: 3\n", [("a", 3, 1)]),
-        ("a: 1\n'a': 2\n", [("a", 2, 1)]),
-        ("a: 1\na: 1\na: 1\n", [("a", 2, 1), ("a", 3, 1)]),
-        ("x:\n  y:\n    z: 1\n    z: 2\n", [("z", 4, 3)]),
-        ("- {a: 1, a: 2}\n", [("a", 1, 1)]),
-        ("? a\n: 1\n? a\n: 2\n", [("a", 3, 1)]),
-        ("1: a\n1: b\n", [("1", 2, 1)]),
-        ("'': a\n'': b\n", [("", 2, 1)]),
-        # Some readers keep these apart.
-        ("a: {b: 1}\nc: {b: 1}\n", []),
-        ("- a: 1\n- a: 2\n", []),
-        ("<<: {a: 1}\n<<: {b: 2}\n", []),
-        ("x: &x {a: 1}\ny: {<<: *x, a: 2}\n", []),
-        ("1: a\n'1': b\n", []),
-        ("yes: a\n'yes': b\n", []),
-        ("~: a\n'~': b\n", []),
-        ("A: 1\na: 2\n", []),
-        ("!x a: 1\na: 2\n", []),
-        ("? [a]\n: 1\n? [a]\n: 2\n", []),
-        ("{{ a }}: 1\n", []),
+        # Own keys come before merged keys, the last of repeated ones counts, and the first of several merged maps.
+        ("base: &base {a: base, b: base}\nhere:\n  <<: *base\n  a: first\n  a: here\n", ["here", "base", None]),
+        ("x: &x {a: x, <<: {b: x}}\ny: &y {a: y, b: y, c: y}\nhere: {<<: [*x, *y]}\n", ["x", "x", "y"]),
+        ("x: &x {a: x, <<: {b: x}}\ny: &y {a: y, b: y, c: y}\nhere: {<<: *x, <<: *y}\n", ["x", "x", "y"]),
+        ("here: &a\n  <<: [*a, *a, *a]\n  b: 1\n", [None, "1", None]),
     ],
 )
-def test_keys_that_every_reader_takes_for_repeated_are_found_at_any_depth(
-    text: str, expected: list[tuple[str, int, int]]
-) -> None:
-    found = read(text)
+def test_a_key_has_one_value_in_merged_maps(text: str, expected: list[str | None]) -> None:
+    here = root_of(text).get("here")
+    assert isinstance(here, Map)
+    assert [node and text_of(node) for node in map(here.get, "abc")] == expected
+
+
+def test_keys_that_every_reader_takes_for_repeated_are_found_at_any_depth() -> None:
+    found = read("a: 1\nb: 2\n'a': 1\na: 3\nx:\n  y:\n  - {z: 1, z: 2}\n? c\n: 1\n? c\n: 2\n1: a\n1: b\n'': a\n'': b\n")
     assert found.problem is None
-    assert [(key.text, key.line, first) for key, first in found.repeated] == expected
+    keys = [(key.text, key.line, first) for key, first in found.repeated]
+    assert keys == [("z", 7, 7), ("a", 3, 1), ("a", 4, 1), ("c", 10, 8), ("1", 13, 12), ("", 15, 14)]
+
+
+def test_keys_that_some_readers_keep_apart_are_not_repeated() -> None:
+    merged = "a: &x {b: 1}\nc: {<<: *x, b: 1, <<: {b: 2}}\n"
+    found = read(f"{merged}1: a\n'1': b\nyes: a\n'yes': b\n~: a\n'~': b\nA: 1\n!x a: 2\n? [a]\n: 1\n? [a]\n: 2\n")
+    assert found.problem is None
+    assert [key.text for key, _ in found.repeated] == []
 
 
 @pytest.mark.parametrize(
@@ -136,7 +91,6 @@ def test_keys_that_every_reader_takes_for_repeated_are_found_at_any_depth(
         ("a: b\n\tc: d\n", 2, 1, "spaces instead of tabs"),
         ("query: |\n\tSELECT 1\n", 2, 1, "spaces instead of tabs"),
         ("a: 1\nb: @daily\n", 2, 4, "'@' must stand in quotes"),
-        ("schedule: * * * * * *\n", 1, 11, "'*' must stand in quotes"),
         ("schedule: */5 * * * * *\n", 1, 11, "'*' must stand in quotes"),
         ("{% if x %}\na: 1\n{% endif %}\n", 1, 2, "'%' must stand in quotes"),
         ("a: *hunter2\n", 1, 4, "undefined alias"),
@@ -144,51 +98,38 @@ def test_keys_that_every_reader_takes_for_repeated_are_found_at_any_depth(
         ("a: 1\nb: [1, 2\n", 2, 4, "flow sequence"),
         ("a: 1\n- b\n", 2, 1, "expected"),
         ("a: 1\nb\nc: 2\n", 2, 1, "a ':' may be missing"),
-        ("a: \x01\n", 1, 4, "control character U+0001"),
         ("a: 1\nb: \x00\n", 2, 4, "control character U+0000"),
         ('a: "\\d"\n', 1, 5, "escape"),
         (b"a: 1\nb: caf\xe9\n", 2, 7, "not UTF-8: byte 0xE9"),
         ("é: ".encode() + b"\xff", 1, 4, "not UTF-8: byte 0xFF"),
-        (b"a: \xed\xa0\x80\n", 1, 4, "not UTF-8: byte 0xED"),
         ("a: 1\n".encode("utf-16"), 1, 1, "not UTF-8: it looks like UTF-16"),
+        # Some readers accept these.
+        ("a: b\n\t\nc: d\n", 2, None, ""),
+        ("a: |\n  x\n\t\nb: c\n", 3, None, ""),
+        ("a:\n\t# comment\n  b: c\n", 2, None, ""),
+        ("a: &x.y b\n", 1, None, ""),
+        ("a: *important*\n", 1, None, ""),
+        ("...\n", 1, None, ""),
+        ("a: b\n---\nc: [\n", 3, None, "first document"),
+        ("a: b\n---\nc: *nobody\n", 3, None, "first document"),
+        ("".join(f"%TAG !a{n}! b\n" for n in range(1000)) + "--- x\n", 1, None, "Not checked"),
     ],
 )
-def test_what_no_reader_accepts_is_a_certain_problem_with_its_place(
-    text: str | bytes, line: int, column: int, words: str
+def test_a_problem_has_its_place_and_is_certain_if_no_reader_accepts_the_text(
+    text: str | bytes, line: int, column: int | None, words: str
 ) -> None:
-    problem = problem_of(text)
-    assert problem.certain
+    problem = read(text).problem
+    assert problem is not None
+    assert problem.certain is (column is not None)
     assert words in problem.message
     assert "hunter2" not in problem.message  # An alias can be a password without its quotes.
     assert problem.line == line
-    assert problem.column == pytest.approx(column, abs=2)  # The two parsers mark different ends of some mistakes.
-    assert read(text).root is None
+    # The two parsers mark different ends of some mistakes.
+    assert column is None or problem.column == pytest.approx(column, abs=2)
 
 
 @pytest.mark.parametrize(
-    ("text", "line"),
-    [
-        ("a: b\n\t\nc: d\n", 2),
-        ("a: |\n  x\n\t\nb: c\n", 3),
-        ("a:\n\t# comment\n  b: c\n", 2),
-        ("a: &x.y b\n", 1),
-        ("a: *x.y\n", 1),
-        ("a: *important*\n", 1),
-        ("...\n", 1),
-        ("a: b\n---\nc: [\n", 3),
-        ("a: b\n---\nc: *nobody\n", 3),
-        ("".join(f"%TAG !a{n}! b\n" for n in range(1000)) + "--- x\n", 1),
-    ],
-)
-def test_what_some_readers_accept_is_no_certain_problem(text: str, line: int) -> None:
-    problem = problem_of(text)
-    assert not problem.certain
-    assert problem.line == line
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["a: {b:}\n", "a: [b:, c:]\n", "%YAML 1.3\n---\na: b\n", "%FOO\n---\na: b\n", "a: !x,y b\n", "a: b\n\ufeffc: d\n"],
+    "text", ["a: {b:}\n", "%YAML 1.3\n---\na: b\n", "%FOO\n---\na: b\n", "a: !x,y b\n", "a: b\n\ufeffc: d\n"]
 )
 def test_a_mistake_that_only_libyaml_refuses_is_no_certain_problem(text: str) -> None:
     problem = read(text).problem
@@ -209,26 +150,16 @@ def test_text_that_only_libyaml_refuses_is_read(text: str, value: str) -> None:
     assert found in (value, value.replace("\ufffd\ufffd", "\ud83d\ude00"), value.replace("\ufffd", "\ud83d"))
 
 
-def test_too_deep_or_too_many_values_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    deepest = "[" * document.MAX_DEPTH + "]" * document.MAX_DEPTH
-    assert read(deepest).problem is None
-    assert read(f"[{deepest}]").may_be_readable
-    monkeypatch.setattr(document, "MAX_NODES", 106)  # 100, and the start and end of list, document and stream
-    assert read("- a\n" * 100).problem is None
-    assert not problem_of("- a\n" * 101).certain
+def test_too_many_values_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(document, "MAX_NODES", 100)
+    problem = read("- a\n" * 101).problem
+    assert problem is not None
+    assert not problem.certain
 
 
 def test_reading_ends_when_the_budget_is_spent() -> None:
     times = iter([0.0, 1.0, 9.0])
     assert document.read(b"- a\n" * 10_000, Budget(8, lambda: next(times))).may_be_readable
-
-
-def test_aliases_are_not_expanded_and_may_hold_themselves() -> None:
-    bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 60))
-    root_of(bomb)
-    loop = root_of("a: &a\n  b: *a\nc: &c [*c, *c]\n").get("a")
-    assert isinstance(loop, Map)
-    assert loop.get("b") is loop
 
 
 @settings(max_examples=300)

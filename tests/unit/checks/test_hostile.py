@@ -1,5 +1,6 @@
 """Hostile repositories: no hang, no crash, bounded memory and time, nothing outside of them is read or quoted."""
 
+import itertools
 import json
 import os
 import resource
@@ -7,15 +8,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import Mock
 
 import pytest
 
-from matatika_deploy.checks import files, preflight, rules, triggers
+from matatika_deploy.checks import files, preflight, rules
 from matatika_deploy.checks.budget import Budget
 from matatika_deploy.runtime.limits import CHECK_SECONDS
 from tests.support.repository import BROKEN, DATASET, PIPELINE, WORKSPACE, Check, Files, Write, brief, write_files
@@ -42,20 +41,19 @@ def _long(number: int) -> str:
     return f"{'ab' * 90}{number:06}"
 
 
+MERGES = _bomb("a0: &a0 {x: y}\n", "a{n}: &a{n} {{<<: [{repeated}]}}\n")
+LISTS = f"x: &a [{', '.join('x' * 20_000)}]\n" + "!!str actions: *a\n!!str triggered_by: *a\n" * 5000
+LONG_PATHS = "".join(f"{key}: [{', '.join(['*a'] * 100)}]\n" for key in ("plugin_paths", "pipeline_paths"))
+NEARLY = f"{PIPELINE}triggered_by:\n" + "".join(f"- {_long(n)}x\n" for n in range(1000, 1020))
 # Pipeline files, and the level of what is found first in each.
 PIPELINES = {
     "a billion laughs": (PIPELINE + _bomb("a0: &a0 [x]\n", "a{n}: &a{n} [{repeated}]\n"), None),
-    "a billion merges": (
-        PIPELINE + _bomb("a0: &a0 {x: y}\n", "a{n}: &a{n} {{<<: [{repeated}]}}\n") + "<<: *a49\n",
-        None,
-    ),
+    "a billion merges": (f"{PIPELINE}{MERGES}<<: *a49\n", None),
     "anchors in circles": ("&a\n<<: *a\nx: &x [*x, *a]\nactions: *x\ntriggered_by: *x\n", "error"),
     "one map merged many times": ("x: &x {a: b}\n" + f"<<: [{', '.join(['*x'] * 30_000)}]\n", "warning"),
     "many merge keys": ("<<: {}\n" * 20_000, "warning"),
     "5 MiB of brackets": ("[" * LIMIT, "warning"),
-    "deep maps": ("{a: " * 10_000 + "}" * 10_000, "warning"),
     "deep blocks": ("".join(f"{' ' * depth}a:\n" for depth in range(3000)), "warning"),
-    "deep question marks": ("? " * 10_000, "warning"),
     "many deep values": ("[" * 190 + "1," * 20_000 + "]" * 190, "error"),
     "2,600,000 values": ("[" + "1," * (LIMIT // 2 - 1) + "]", "warning"),
     "many keys": (PIPELINE + "".join(f"k{n}:\n" for n in range(20_000)), None),
@@ -68,18 +66,13 @@ PIPELINES = {
     "a huge cron field": (f"{PIPELINE}schedule: {'9' * 2_000_000} * * * * *\n", "error"),
     "a huge number": (f"{PIPELINE}timeout: {'9' * 2_000_000}\n", None),
     "nearly a huge number": (f"{PIPELINE}timeout: {'9_' * 1_000_000}x\n", "error"),
-    "a huge version": (f"version: {'x' * 2_000_000}\n", "warning"),
     "one word": ("a" * (LIMIT - 1), "error"),
     "nothing but lines": ("\n" * LIMIT, None),
     "a quote without end": ('"' + "\\n" * (LIMIT // 2 - 1), "error"),
-    "tagged keys with one list": (
-        f"{PIPELINE}x: &a [{', '.join('x' * 20_000)}]\n" + "!!str actions: *a\n!!str triggered_by: *a\n" * 5000,
-        "warning",
-    ),
+    "tagged keys with one list": (f"{PIPELINE}{LISTS}", "warning"),
 }
 JSON = {
     "JSON of lists": ("[" * 1_000_000, "warning"),
-    "JSON of maps": ('{"a":' * 1_000_000, "warning"),
     "JSON of values": ("[" + "1," * 1_000_000, "error"),
     "JSON of a number": ("9" * 2_000_000, None),
     "JSON of a string": ('"' + "\\\\u0000" * 200_000, "error"),
@@ -92,17 +85,10 @@ HOSTILE: dict[str, tuple[Files, str | None]] = {
         None,
     ),
     "triggers that nearly match long names": (
-        {f"pipelines/{_long(n)}.yml": PIPELINE for n in range(300)}
-        | {"pipelines/x.yml": f"{PIPELINE}triggered_by:\n" + "".join(f"- {_long(n)}x\n" for n in range(1000, 1020))},
+        {f"pipelines/{_long(n)}.yml": PIPELINE for n in range(300)} | {"pipelines/x.yml": NEARLY},
         "warning",
     ),
-    "aliases of a long path": (
-        {
-            "workspace.yml": f"{WORKSPACE}x: &a {'a/' * 50_000}\nplugin_paths: [{', '.join(['*a'] * 100)}]\n"
-            f"pipeline_paths: [{', '.join(['*a'] * 100)}]\n"
-        },
-        "warning",
-    ),
+    "aliases of a long path": ({"workspace.yml": f"{WORKSPACE}x: &a {'a/' * 50_000}\n{LONG_PATHS}"}, "warning"),
     "paths of many steps": (
         {f"workspace-{n}.yml": f"{WORKSPACE}plugin_paths: [{'../' * 300}x]\n" for n in range(200)},
         "warning",
@@ -174,51 +160,25 @@ def test_what_is_no_plain_file_is_not_waited_for_even_if_it_was_one_when_listed(
 
 OUTSIDE = {"../outside/a.yml": BROKEN, "../outside/pipelines/b.yml": BROKEN, "../checkout-and-more/c.yml": BROKEN}
 ONE = {"pipelines/a.yml": PIPELINE}
+ETL = {"workspace.yml": f"{WORKSPACE}pipeline_paths: [etl, /etc, ../outside]\n", ".hidden/a.yml": BROKEN}
+HIDDEN = [".env", ".env.yml", ".git/config", ".cache/a.yml", "secrets.txt", ".a/../.b.yml"]
 
 
 @pytest.mark.parametrize(
     ("content", "links", "expected"),
     [
         # What lies outside is not followed, ...
-        (
-            ONE | OUTSIDE,
-            "pipelines/file.yml=../../outside/a.yml pipelines/twice.yml=file.yml meltano.yml=/proc/self/environ "
-            "pipelines/beside.yml=../../checkout-and-more/c.yml workspace.yml=../outside/a.yml",
-            [],
-        ),
-        (
-            {"datastores/x.yml": "", **OUTSIDE},
-            "pipelines=../outside analyze=../outside datastores/folder=../../outside "
-            "datastores/through.yml=folder/pipelines/b.yml",
-            [],
-        ),
-        (
-            {"workspace.yml": WORKSPACE + "pipeline_paths: [etl, /etc, ../outside]\n", **OUTSIDE},
-            "etl=../outside",
-            ["warning workspace.yml"] * 3,
-        ),
+        (ONE, "pipelines/file.yml=../../outside/a.yml pipelines/twice.yml=file.yml meltano.yml=/proc/self/environ", []),
+        (ONE, "pipelines/beside.yml=../../checkout-and-more/c.yml workspace.yml=../outside/a.yml", []),
+        ({"datastores/x.yml": ""}, "pipelines=../outside analyze=../outside datastores/folder=../../outside", []),
+        ({"datastores/x.yml": ""}, "datastores/f=../../outside datastores/through.yml=f/pipelines/b.yml", []),
+        *((ETL, f"etl={folder}", ["warning workspace.yml"] * 3) for folder in ("../outside", ".hidden")),
         # ... nor what is hidden, or no YAML, ...
-        *(
-            (
-                {**ONE, target: "API_KEY=hunter2\n", ".a/x": ""},
-                f"pipelines/b.yml=../{target} workspace-dev.yml={target} meltano.yml={target}",
-                [],
-            )
-            for target in (".env", ".env.yml", ".git/config", ".cache/a.yml", "secrets.txt", ".a/../.b.yml")
-        ),
-        (
-            {"workspace.yml": WORKSPACE + "pipeline_paths: [etl]\n", ".hidden/a.yml": BROKEN},
-            "etl=.hidden",
-            ["warning workspace.yml"],
-        ),
+        *(({**ONE, it: "A=hunter2\n", ".a/x": ""}, f"pipelines/b.yml=../{it} meltano.yml={it}", []) for it in HIDDEN),
         # ... nor what would make pipelines of other files, or never end.
         ({**ONE, "other/b.yml": BROKEN}, "pipelines/all=.. pipelines/other=../other pipelines/gone.yml=gone.yml", []),
-        (
-            ONE,
-            "pipelines/self.yml=self.yml pipelines/one.yml=two.yml pipelines/two.yml=one.yml pipelines/here=. "
-            "meltano.yml=meltano.yml datastores=datastores",
-            [],
-        ),
+        (ONE, "pipelines/self.yml=self.yml pipelines/one.yml=two.yml pipelines/two.yml=one.yml pipelines/here=.", []),
+        (ONE, "meltano.yml=meltano.yml datastores=datastores", []),
         # What lies inside is.
         ({"etl/a.yml": BROKEN}, "pipelines=etl", ["error etl/a.yml"]),
         (
@@ -231,19 +191,17 @@ ONE = {"pipelines/a.yml": PIPELINE}
 def test_links_are_followed_to_yaml_inside_of_the_checkout_alone(
     write: Write, content: dict[str, str], links: str, expected: list[str]
 ) -> None:
-    root = write(content)
+    root = write({**content, **OUTSIDE})
     for link, _, target in (pair.partition("=") for pair in links.split()):
         (root / link).symlink_to(target)
     assert brief(preflight.check(root).findings) == expected
 
 
-def test_the_checkout_may_be_a_link_but_the_workspace_none_that_leads_out_or_in_a_loop(
-    write: Write, tmp_path: Path
-) -> None:
+def test_the_checkout_may_be_a_link_but_the_workspace_none_that_leads_out_or_in_a_loop(write: Write) -> None:
     root = write({"pipelines/a.yml": BROKEN, "../outside/pipelines/a.yml": BROKEN})
-    for link, target in (("link", "checkout"), ("checkout/out", "../outside"), ("checkout/loop", "loop")):
-        (tmp_path / link).symlink_to(target)
-    assert brief(preflight.check(tmp_path / "link").findings) == ["error pipelines/a.yml"]
+    for link, target in (("../link", "checkout"), ("out", "../outside"), ("loop", "loop")):
+        (root / link).symlink_to(target)
+    assert brief(preflight.check(root.parent / "link").findings) == ["error pipelines/a.yml"]
     for space in ("out", "loop"):
         (finding,) = preflight.check(root, space).findings
         assert "no folder" in finding.message
@@ -262,30 +220,18 @@ def test_suggestions_list_no_folder_outside(write: Write, path: str) -> None:
     ("name", "content"),
     [
         ("pipelines/a.yml", f"{PIPELINE}properties: password=hunter2\n"),
-        *(
-            ("pipelines/a.yml", f"{PIPELINE}properties:\n  password: {it}\n")
-            for it in ("*hunter2", "@hunter2", "!hunter2,x y", "a: hunter2")
-        ),
+        ("pipelines/a.yml", f"{PIPELINE}properties:\n  password: *hunter2\n"),
+        ("pipelines/a.yml", f"{PIPELINE}properties:\n  password: @hunter2\n"),
+        ("pipelines/a.yml", f"{PIPELINE}properties:\n  password: a: hunter2\n"),
         ("datastores/a.yml", "version: datastores/v0.1\nproperties: 'hunter2'\n"),
-        ("workspace.yml", WORKSPACE + "app_properties: hunter2\n"),
+        ("workspace.yml", f"{WORKSPACE}app_properties: hunter2\n"),
         *((name, "hunter2\n") for name in ("pipelines/a.yml", "workspace.yml", "analyze/datasets/a.yml")),
     ],
 )
 def test_values_that_may_be_secrets_are_never_quoted(check: Check, name: str, content: str) -> None:
     findings = check({name: content})
+    assert findings
     assert "hunter2" not in str(findings)
-    assert findings or "!hunter2" in content
-
-
-@pytest.fixture
-def root() -> Iterator[Path]:
-    """A checkout that others may enter, unlike pytest's own folders."""
-    with TemporaryDirectory() as folder:
-        root = Path(folder)
-        root.chmod(0o755)
-        yield write_files(root, {"pipelines/a.yml": BROKEN, "pipelines/b.yml": BROKEN, "meltano.yml": ""})
-        for path in (root, root / "pipelines"):
-            path.chmod(0o755)
 
 
 @pytest.mark.parametrize(
@@ -297,33 +243,41 @@ def root() -> Iterator[Path]:
         *((".", mode, ["notice"]) for mode in (0, 0o444, 0o111)),
     ],
 )
-def test_what_may_not_be_read_is_told_or_left_out(root: Path, path: str, mode: int, expected: list[str]) -> None:
-    (root / path).chmod(mode)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65534)  # Root may read everything.
-    try:
-        findings = preflight.check(root).findings
-    finally:
-        os.seteuid(user)
+def test_what_may_not_be_read_is_told_or_left_out(path: str, mode: int, expected: list[str]) -> None:
+    # Others may enter this folder, unlike pytest's own.
+    with TemporaryDirectory() as folder:
+        root = write_files(Path(folder), {"pipelines/a.yml": BROKEN, "pipelines/b.yml": BROKEN, "meltano.yml": ""})
+        for it, permissions in ((root, 0o755), (root / "pipelines", 0o755), (root / path, mode)):
+            it.chmod(permissions)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65534)  # Root may read everything.
+        try:
+            findings = preflight.check(root).findings
+        finally:
+            os.seteuid(user)
+            root.chmod(0o755)
     assert brief(findings) == expected
     assert not expected or "warning" not in expected[-1] or "Permission denied" in findings[-1].message
 
 
 def test_file_names_stay_as_they_are_and_can_be_printed(write: Write) -> None:
     names = [
-        *("%0A.yml", "'\"`<img>.yml", "##[error]x.yml", "-rf.yml", "::error::x.yml", "\x1b[31m.yml", "a b.yml"),
-        *("a\nb.yml", "a\r::add-mask::e.yml", "é😀.yml", "folder.yml/a.yml"),
+        "%0A.yml",
+        "'\"`<img>.yml",
+        "##[error]x.yml",
+        "::error::x.yml",
+        "\x1b[31m.yml",
+        "a\r::add-mask::e.yml",
+        "é😀.yml",
     ]
     root = write({**{f"pipelines/{name}": BROKEN for name in names}, "meltano.yml/a": ""})
     (root / os.fsdecode(b"pipelines/\xff.yml")).write_text(BROKEN)
     (root / os.fsdecode(b"dir\xff")).mkdir()
     write({"workspace.yml": WORKSPACE + "plugin_paths: [dirx, 'a\u202eb']\n"})
     findings = preflight.check(root).findings
-    assert {finding.file for finding in findings} == {
-        *(f"pipelines/{name}" for name in names),
-        *("pipelines/\ufffd.yml", "workspace.yml", "meltano.yml"),
-    }
+    in_folder = {f"pipelines/{name}" for name in (*names, "\ufffd.yml")}
+    assert {finding.file for finding in findings} == {*in_folder, "workspace.yml", "meltano.yml"}
     for finding in findings:
         f"{finding.file}{finding.message}".encode()
         assert "\u202e" not in finding.message
@@ -332,65 +286,36 @@ def test_file_names_stay_as_they_are_and_can_be_printed(write: Write) -> None:
 def test_keys_and_values_cannot_break_a_message(check: Check) -> None:
     evil = '"a\\n::error::b\\r##error\\e31m\\0"'
     pipeline = f"{PIPELINE}{evil}: 1\n{evil}: 2\ntimeout: {evil}\nschedule: {evil}\ntriggered_by: [{evil}]\n"
-    findings = check(
-        {
-            "pipelines/a.yml": pipeline,
-            "pipelines/b.yml": f"version: {evil}\n",
-            "workspace.yml": f"{WORKSPACE}plugin_paths: [{evil}]\n",
-        }
-    )
+    workspace = f"{WORKSPACE}plugin_paths: [{evil}]\n"
+    findings = check({"pipelines/a.yml": pipeline, "pipelines/b.yml": f"version: {evil}\n", "workspace.yml": workspace})
     assert len(findings) == 6
     assert all(finding.message.isprintable() for finding in findings)
 
 
-@pytest.fixture
-def end_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Ends the budget after so many looks at it."""
-
-    def end_after(looks: int) -> None:
-        count = iter(range(1_000_000))
-        monkeypatch.setattr(preflight, "Budget", lambda: Budget(looks, lambda: next(count)))
-
-    return end_after
+def end_after(monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
+    """End the budget of the next check after so many looks at it."""
+    monkeypatch.setattr(preflight, "Budget", lambda: Budget(looks, itertools.count().__next__))
 
 
 @pytest.mark.parametrize("looks", [0, 1, 50, 150, 200, 250])
-def test_a_spent_budget_ends_the_check_and_says_so(
-    write: Write, end_after: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, looks: int
-) -> None:
+def test_a_spent_budget_ends_the_check_and_says_so(write: Write, monkeypatch: pytest.MonkeyPatch, looks: int) -> None:
     root = write({f"pipelines/{n % 7}/{n}.yml": PIPELINE for n in range(100)})
     assert preflight.check(root).findings == []
-    read = Mock(wraps=files.read)
-    monkeypatch.setattr(files, "read", read)
-    end_after(looks)
+    end_after(monkeypatch, looks)
     report = preflight.check(root)
-    assert sum(call.args[0].endswith(".yml") for call in read.mock_calls) < 100
     (finding,) = report.findings
     assert (finding.level, finding.file) == ("warning", None)
     assert "as a whole" in finding.message
+    assert looks < 2 or "'pipelines/" in finding.message
+    assert sum(report.files.values()) < 100
     assert report.pipelines is None
 
 
-def test_the_first_file_that_was_left_out_is_named(write: Write, end_after: Callable[[int], None]) -> None:
-    root = write({f"pipelines/{n}.yml": PIPELINE for n in range(10)})
-    end_after(20)
-    assert "'pipelines/5.yml'" in preflight.check(root).findings[0].message
-
-
-def test_a_list_counts_up_to_100_paths_and_the_budget_bounds_them_too(
-    write: Write, end_after: Callable[[int], None]
-) -> None:
-    lost = ", ".join(f"lost{n}" for n in range(10_000))
-    root = write({f"workspace-{n}.yml": f"{WORKSPACE}plugin_paths: [{lost}]\n" for n in range(3)})
-    assert len(preflight.check(root).findings) == 3 * 100
-    end_after(100)
-    assert len(preflight.check(root).findings) < 100
-
-
-def test_names_of_a_deep_path_are_few_and_short() -> None:
-    names = list(triggers.names("d/" * 2000 + "a.yml", None))
-    assert max(len(name) for name in names) <= 200
-    assert len(names) <= 100
+def test_a_spent_budget_ends_the_paths_of_a_workspace_file(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = write({"workspace.yml": f"{WORKSPACE}plugin_paths: [{', '.join(f'lost{n}' for n in range(1000))}]\n"})
+    assert len(preflight.check(root).findings) == 100
+    end_after(monkeypatch, 50)
+    assert len(preflight.check(root).findings) < 60
 
 
 def test_nothing_is_written(write: Write) -> None:

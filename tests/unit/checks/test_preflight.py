@@ -1,7 +1,5 @@
 """Each rule with a file that breaks it and one that does not, and which files are looked at at all."""
 
-from pathlib import Path
-
 import pytest
 
 from matatika_deploy.checks import preflight
@@ -78,15 +76,13 @@ def test_every_key_has_its_type(check: Check, name: str, version: str, keys: str
 MISTAKES = {
     "pipelines/a.yml": [
         (PIPELINE + "actions: [a\n", "error", "2:10", "not YAML"),
-        ("- actions\n", "error", "1:1", "pipeline file must be a map"),
+        ("- actions\n", "error", "1:1", "pipeline file must be a map (name: value), but this is a list."),
+        ("'~'\n", "error", "1:1", "A pipeline file must be a map (name: value), but this is a string."),
         (PIPELINE + "actions: dbt:run\n", "error", "2:10", "did you mean '[dbt:run]'?"),
         (PIPELINE + "actions:\n- dbt: run\n", "error", "3:3", "did you mean 'dbt:run'?"),
-        (PIPELINE + "timeout: 5m\n", "error", "2:10", "did you mean '300'?"),
-        (PIPELINE + "max_retries: 5m\n", "error", "2:14", "'5m'."),
-        (PIPELINE + "schedule: 0 0 9 * * MON 2024\n", "error", "2:11", "did you mean '0 0 9 * * MON'?"),
+        (PIPELINE + "timeout: 5m\n", "error", "2:10", "is the string '5m': did you mean '300'?"),
         ("schedule: daily\nversion: pipelines/v0.1\n", "error", "1:11", "1 field"),
         ("\nactions: []\n", "warning", "2:1", "'pipelines/v0.1'"),
-        ("version:\nactions: []\n", "warning", "1:1", "'pipelines/v0.1'"),
         ("version: pipeline/v0.1\n", "warning", "1:10", "'pipelines/v0.1'"),
         (DATASET, "warning", "1:10", "did you mean 'pipelines/v0.1'?"),
         (PIPELINE + "a: 1\na: 2\n", "warning", "3:1", "twice in this map, first on line 2; only the last one counts"),
@@ -95,8 +91,13 @@ MISTAKES = {
         (PIPELINE + "actions: ''\n", "warning", "2:10", "list of strings"),
         (PIPELINE + "timeout: true\n", "warning", "2:10", "a number"),
         (PIPELINE + "schedule: 0 9 * * MON-FRI\n", "warning", "2:11", "'schedule' has 5 fields"),
-        (PIPELINE + "triggered_by: [lost]\n", "warning", "2:16", "no pipeline here"),
-        (PIPELINE + "label: long\ntriggered_by: [longs]\n", "warning", "3:16", "did you mean 'long'?"),
+        (
+            PIPELINE + "label: long\ntriggered_by: [lnog]\n",
+            "warning",
+            "3:16",
+            "here has that name: did you mean 'long'?",
+        ),
+        (PIPELINE + f"triggered_by: [{'a' * 61}]\n", "warning", "2:16", "…', but no pipeline here has that name."),
         (PIPELINE + f"a: {'[' * 300}{']' * 300}\n", "warning", "2:203", "nest deeper"),
         (f"#{' ' * 5 * 2**20}\n", "warning", "1:1", "5.0 MiB"),
     ],
@@ -106,7 +107,6 @@ MISTAKES = {
     ],
     "workspace-dev.yml": [
         ("name: x\n", "warning", "1:1", "'workspaces/v0.2'"),
-        (WORKSPACE + "dataset_paths: [x]\n", "warning", "2:17", "'x'"),
     ],
     "meltano.yml": [
         ("version: 1\n\tplugins: {}\n", "error", "2:1", "not YAML"),
@@ -119,7 +119,7 @@ MISTAKES = {
         (DATASET + 'metadata: |-\n  {"a": {{ a }}}\n', "warning", "2:11", "must hold JSON"),
         (DATASET + f"metadata: '{'[' * 100_000}'\n", "warning", "2:11", "nests too deep"),
         ("- x\n", "warning", "1:1", "dataset file must be a map"),
-        ("version: 2\nmodels: []\n", "warning", "1:10", "another tool"),
+        ("version: 2\nmodels: []\ntitle: []\n", "warning", "1:10", "another tool"),
     ],
 }
 
@@ -137,41 +137,23 @@ def test_a_mistake_is_found_at_its_place(
     assert words in finding.message
 
 
-def test_a_file_of_another_tool_has_no_error(check: Check) -> None:
-    findings = check({"analyze/datasets/a.yml": "version: 2\ntitle: []\na: 1\na: 2\n"})
-    assert brief(findings) == ["warning analyze/datasets/a.yml"] * 2
-
-
 FINE = {
     "pipelines/a.yml": [
         *("", "# nothing yet\n", "---\n", "{}", "!include other.yml\n"),
-        PIPELINE + "no_such_key: [1]\nscript: |\n  \tmeltano run x\n" + 'label: "\\ud83d\\ude00"\n',
-        PIPELINE + "schedule: 0 0 0 * * FRIL\ntimeout: 0x1F\nmax_retries: 1_000\n",
-        PIPELINE + "schedule: '-'\ntimeout: \"300\"\nmax_retries: 1e1\n",
-        PIPELINE + "schedule: ''\ntimeout: ''\nactions: {}\nproperties: []\n",
-        PIPELINE + "schedule: '{{ x }}'\ntimeout: ${T}\nactions: [a, ~, 1, true, !secret x, !ref [y]]\n",
-        PIPELINE + "actions: ~\nscript: null\ntimeout:\nproperties:\nschedule:\ntriggered_by: Null\n",
-        PIPELINE + "timeout: !env T\nactions: !reference [x, y]\ntriggered_by: !reference [x, y]\n",
+        PIPELINE + 'no_such_key: [1]\ntimeout: "300"\nmax_retries: 0x1F\n',
         "version: pipelines/v0.9\nactions: x\ntriggered_by: [y]\n",
         f"x: &x [a]\n{PIPELINE}actions: *x\n",
         "x: &x\n  version: pipelines/v0.1\n  timeout: soon\n<<: *x\n",
-        f"{PIPELINE}---\n{PIPELINE}actions: x\n",
+        f"{PIPELINE}---\n{PIPELINE}actions: x\na: 1\na: 2\n",
     ],
     "workspace.yml": [
         "~",
-        "version: workspaces/v0.1\ndomains: '@a.com'\n",
-        WORKSPACE + "meltano_version: V4_2\nstate_datastore: x\ndomains: b.com\n",
-        WORKSPACE + "pipeline_paths: ['pipe*', '${X}', '{{ y }}']\n",
-        WORKSPACE + "dataset_paths: [./analyze/datasets/]\nchannel_paths: [/analyze/channels]\n"
-        "pipeline_paths: [pipelines]\nplugin_paths: [plugins]\ndata_store_paths: [datastores]\n",
+        WORKSPACE + "state_datastore: x\npipeline_paths: ['pipe*', '${X}', '{{ y }}']\n",
+        WORKSPACE
+        + "dataset_paths: [./analyze/datasets/]\nchannel_paths: [/analyze/channels]\nplugin_paths: [plugins]\n",
     ],
     "meltano.yml": ["plugins: {}\n", "version: 2\nplugins: x\n"],
-    "analyze/datasets/a.yml": [
-        DATASET + 'metadata: |-\n  \t{"a": "\\ud83d\\ude00"}\nvisualisation: true\n',
-        DATASET + f"metadata: '{'1' * 5000}'\nvisualisation: ' '\n",
-        ("\ufeffversion: datasets/v0.1\ntitle: 2023\nsource: true\n").replace("\n", "\r\n"),
-    ],
-    "datastores/a.yml": ["version: datastores/v1\nproperties: x\n"],
+    "analyze/datasets/a.yml": [DATASET + "title: 2023\nsource: true\n"],
 }
 
 
@@ -208,10 +190,9 @@ def test_workspace_files_name_the_folders(check: Check, name: str, text: str, fi
 
 
 def test_defaults_are_not_checked_if_a_mistake_may_hide_other_folders(check: Check) -> None:
-    files = {"workspace.yml": WORKSPACE + "pipeline_paths: etl\n", "pipelines/a.yml": BROKEN}
-    assert brief(check(files)) == ["error workspace.yml"]
-    files["workspace.yml"] = WORKSPACE + "\t\npipeline_paths: [etl]\n"
-    assert brief(check(files)) == ["warning workspace.yml"]
+    for text, level in (("pipeline_paths: etl\n", "error"), ("\t\npipeline_paths: [etl]\n", "warning")):
+        files = {"workspace.yml": WORKSPACE + text, "pipelines/a.yml": BROKEN}
+        assert brief(check(files)) == [f"{level} workspace.yml"]
 
 
 def test_a_misspelt_path_gets_a_suggestion(check: Check) -> None:
@@ -230,14 +211,9 @@ def test_a_file_in_the_folders_of_two_kinds_is_of_the_kind_that_its_version_says
 
 
 def test_a_workspace_in_a_folder_may_use_the_whole_repository_and_nothing_else(write: Write) -> None:
-    root = write(
-        {
-            "workspace.yml": BROKEN,
-            "teams/a/workspace.yml": WORKSPACE + "pipeline_paths: [../../shared, ../../../outside]\n",
-            "shared/a.yml": BROKEN,
-            "../outside/b.yml": BROKEN,
-        }
-    )
+    workspace = WORKSPACE + "pipeline_paths: [../../shared, ../../../outside]\n"
+    shared = {"workspace.yml": BROKEN, "shared/a.yml": BROKEN, "../outside/b.yml": BROKEN}
+    root = write({**shared, "teams/a/workspace.yml": workspace})
     assert brief(preflight.check(root, "teams/a").findings) == ["error shared/a.yml", "warning teams/a/workspace.yml"]
 
 
@@ -250,6 +226,7 @@ def test_any_plausible_name_of_a_pipeline_is_known(check: Check) -> None:
     files = {
         "pipelines/daily/load.yml": PIPELINE + "name: My Pipeline\nlabel: my label\n",
         "pipelines/b.yml": PIPELINE + "triggered_by:\n" + "".join(f"- '{name}'\n" for name in names),
+        f"pipelines/{'c' * 150}/{'d' * 150}.yml": f"{PIPELINE}timeout: {'9' * 101}\n",
     }
     assert check(files) == []
 
@@ -263,31 +240,6 @@ def test_a_pipeline_is_known_even_if_it_cannot_be_read_but_a_file_of_another_kin
         **DATASETS,
     }
     assert brief(check(files)) == ["error pipelines/b.yml", "warning pipelines/d.yml"]
-
-
-def test_only_the_first_20_references_get_a_suggestion(check: Check) -> None:
-    references = {f"pipelines/{number}.yml": PIPELINE + "triggered_by: [laod]\n" for number in range(25)}
-    findings = check({"pipelines/load.yml": PIPELINE, **references})
-    assert len(findings) == 25
-    assert sum("did you mean 'load'?" in finding.message for finding in findings) == 20
-
-
-def test_errors_come_first_then_files_and_lines(check: Check) -> None:
-    findings = check(
-        {
-            "pipelines/b.yml": "actions: x\nschedule: x\n",
-            "pipelines/a.yml": PIPELINE + "triggered_by: [x]\nactions: y\n",
-            "analyze/datasets/c.yml": DATASET + "title: []\n",
-        }
-    )
-    assert [f"{it.level} {it.file}:{it.line}" for it in findings] == [
-        "error analyze/datasets/c.yml:2",
-        "error pipelines/a.yml:3",
-        "error pipelines/b.yml:1",
-        "error pipelines/b.yml:2",
-        "warning pipelines/a.yml:2",
-        "warning pipelines/b.yml:1",
-    ]
 
 
 def test_only_the_first_20_findings_of_a_file_are_shown(check: Check) -> None:
@@ -321,10 +273,12 @@ def test_nothing_to_check_is_told(
         assert finding.message.endswith("Nothing was checked.")
 
 
-def test_a_checkout_that_is_no_folder_is_none(write: Write, tmp_path: Path) -> None:
-    write({"a": ""})
-    for path in ("checkout/a", "nowhere"):
-        assert brief(preflight.check(tmp_path / path).findings) == ["notice"]
+def test_a_checkout_that_is_no_folder_or_a_workspace_without_a_file_is_none(write: Write) -> None:
+    root = write({"a": ""})
+    for path in ("", "a", "nowhere"):
+        report = preflight.check(root / path)
+        assert brief(report.findings) == ["notice"]
+        assert report.pipelines is None
 
 
 def test_the_users_directory_comes_before_the_platforms(write: Write) -> None:

@@ -38,35 +38,18 @@ def compare(env: Mapping[str, str] = ENV, **fields: object) -> list[Finding]:
     return source.compare(workspace(**fields), env)
 
 
-def only(findings: list[Finding]) -> tuple[Level, str]:
-    (finding,) = findings
-    assert finding.file is None
-    return finding.level, finding.message
-
-
-def test_a_workspace_that_deploys_what_was_pushed_has_no_findings() -> None:
-    assert compare() == []
-
-
 def test_several_mistakes_are_several_findings() -> None:
     findings = compare(status="FAILED", repositoryUrl="https://github.com/a/b", repositoryBranch="develop")
     assert [finding.level for finding in findings] == [Level.ERROR] * 3
-
-
-def test_an_empty_environment_gives_only_notices() -> None:
     assert {finding.level for finding in compare({})} == {Level.NOTICE}
 
 
-@pytest.mark.parametrize("status", ["PROVISIONING", "FAILED", "SOMETHING_NEW"])
-def test_any_status_but_ready_is_an_error(status: str) -> None:
-    level, message = only(compare(status=status))
-    assert level is Level.ERROR
-    assert status in message
-
-
-@pytest.mark.parametrize("status", ["Ready", None, "", 7, []])
-def test_a_workspace_that_is_ready_or_whose_status_is_unknown_is_fine(status: object) -> None:
-    assert compare(status=status) == []
+@pytest.mark.parametrize("status", ["PROVISIONING", "FAILED", "SOMETHING_NEW", "READY", "Ready", None, "", 7, []])
+def test_any_status_but_ready_is_an_error_if_it_is_known(status: object) -> None:
+    findings = compare(status=status)
+    is_error = status in ("PROVISIONING", "FAILED", "SOMETHING_NEW")
+    assert [finding.level for finding in findings] == [Level.ERROR] * is_error
+    assert all(str(status) in finding.message for finding in findings)
 
 
 # Addresses of repositories; `{}` is a secret.
@@ -107,27 +90,23 @@ github.com/acme/data?{} github.com/{}:x/data
 """
 
 
-@pytest.mark.parametrize("url", [*OURS.split(), "  https://github.com/Org/Repo\n"])
-def test_every_way_to_write_our_repository_is_ours(url: str) -> None:
-    assert compare(repositoryUrl=url.format(SECRET)) == []
-
-
 @pytest.mark.parametrize(
     ("url", "level", "words"),
     [
+        *((url, None, "") for url in (*OURS.split(), "  https://github.com/Org/Repo\n")),
         *((url, Level.ERROR, "this workflow runs in Org/Repo") for url in OTHERS.split()),
         *((url, Level.NOTICE, "was not compared: it lies on") for url in ELSEWHERE.split()),
         *((url, Level.NOTICE, "no address of a host and a path") for url in NOWHERE),
     ],
 )
 def test_another_repository_is_an_error_and_one_that_cannot_be_compared_a_notice(
-    url: object, level: Level, words: str
+    url: object, level: Level | None, words: str
 ) -> None:
-    url = url.replace("{}", SECRET) if isinstance(url, str) else url
-    found, message = only(compare(repositoryUrl=url))
-    assert found is level
-    assert words in message
-    assert SECRET not in message
+    findings = compare(repositoryUrl=url.replace("{}", SECRET) if isinstance(url, str) else url)
+    assert [(finding.level, finding.file) for finding in findings] == ([(level, None)] if level else [])
+    assert words in f"{findings}"
+    assert SECRET not in f"{findings}"
+    assert source.deploys_this(workspace(repositoryUrl=url), ENV) is (level is None)
 
 
 def test_a_branch_of_another_servers_repository_is_not_compared() -> None:
@@ -140,92 +119,81 @@ def test_an_address_that_is_not_plainly_a_host_and_a_path_is_not_shown(url: str)
     assert SECRET not in f"{workspace(repositoryUrl=address)}{compare(repositoryUrl=address)}"
 
 
+GHE = "https://ghe.example.com"
+HERE = "https://github.com/Org/Repo"
+
+
 @pytest.mark.parametrize(
-    ("server", "url"),
+    ("env", "url", "level", "words"),
     [
-        ("https://GHE.example.com:8443/", "https://ghe.example.com/Org/Repo.git"),
-        ("https://ghe.example.com", "git@ghe.example.com:Org/Repo.git"),
-        ("http://ghe.example.com", "ssh://git@ghe.example.com:2222/Org/Repo"),
-        ("", "https://github.com/Org/Repo"),
+        ({"GITHUB_SERVER_URL": "https://GHE.example.com:8443/"}, f"{GHE}/Org/Repo.git", None, ""),
+        ({"GITHUB_SERVER_URL": "http://ghe.example.com"}, "ssh://git@ghe.example.com:2222/Org/Repo", None, ""),
+        ({"GITHUB_SERVER_URL": GHE}, HERE, Level.NOTICE, "it lies on github.com, this one on ghe.example.com"),
+        ({"GITHUB_SERVER_URL": ""}, HERE, None, ""),
+        ({"GITHUB_REPOSITORY": "org/repo"}, HERE, None, ""),
+        ({"GITHUB_REPOSITORY": "Org/Other"}, HERE, Level.ERROR, "this workflow runs in Org/Other"),
+        *(({"GITHUB_REPOSITORY": it}, HERE, Level.NOTICE, "GITHUB_REPOSITORY") for it in ("", "Org", "a b", "\n")),
     ],
 )
-def test_the_server_may_be_github_enterprise(server: str, url: str) -> None:
-    assert compare({**ENV, "GITHUB_SERVER_URL": server}, repositoryUrl=url) == []
-
-
-@pytest.mark.parametrize("repository", ["", "Org", "a b", "\n"])
-def test_an_unknown_repository_of_the_workflow_is_not_compared(repository: str) -> None:
-    level, message = only(compare({**ENV, "GITHUB_REPOSITORY": repository}, repositoryUrl="https://x.com/a/b"))
-    assert level is Level.NOTICE
-    assert "GITHUB_REPOSITORY" in message
+def test_the_workflows_repository_may_lie_on_github_enterprise(
+    env: dict[str, str], url: str, level: Level | None, words: str
+) -> None:
+    findings = compare({**ENV, **env}, repositoryUrl=url)
+    assert [finding.level for finding in findings] == ([level] if level else [])
+    assert words in f"{findings}"
+    assert source.deploys_this(workspace(repositoryUrl=url), {**ENV, **env}) is (level is None)
 
 
 FEATURE = {"GITHUB_REF": "refs/heads/feature/a"}
+FEATURE_QUEUE = {"GITHUB_REF": QUEUE["GITHUB_REF"].replace("main", "feature/a")}
+TAG = {"GITHUB_REF": "refs/tags/main"}
+NO_BASE = {**PULL, "GITHUB_BASE_REF": ""}
+NO_QUEUES = ("gh-readonly-queue", "gh-readonly-queue/main/pr-x-1e81")
+NO_BRANCHES = ("", "main", "refs/heads/", COMMIT, "refs/remotes/origin/refs/heads/main")
 
 
 @pytest.mark.parametrize(
-    ("env", "branch", "level", "words"),
+    ("env", "branch", "level", "words", "deploys"),
     [
-        ({}, "develop", Level.ERROR, "deploys the branch 'develop', but this workflow runs for the branch 'main'"),
-        *(({}, branch, Level.ERROR, "but") for branch in ("Main", "main2", "feature/main", "refs/tags/main")),
-        *((FEATURE, branch, None, "") for branch in ("feature/a", "refs/heads/feature/a", " feature/a\n")),
-        *(({}, branch, Level.NOTICE, "default branch") for branch in (None, "", " ", 7, ["main"])),
-        *((QUEUE, branch, Level.NOTICE, "runs for a merge queue;") for branch in ("main", "develop", None)),
-        ({"GITHUB_REF": "refs/heads/gh-readonly-queue"}, "main", Level.ERROR, "but"),
-        ({"GITHUB_REF": "refs/heads/gh-readonly-queue/main/pr-x-1e81"}, "main", Level.ERROR, "but"),
-        *((PULL, branch, None, "") for branch in ("main", "refs/heads/main")),
-        *((PULL, branch, Level.NOTICE, "runs for a pull request;") for branch in ("develop", None)),
-        *(({**PULL, "GITHUB_BASE_REF": ""}, it, Level.NOTICE, "runs for a pull request;") for it in ("main", None)),
-        *(({"GITHUB_REF": "refs/tags/v1.0"}, it, Level.NOTICE, "runs for a tag;") for it in ("main", None)),
-        *(
-            ({"GITHUB_REF": ref}, "main", Level.NOTICE, "runs for no branch;")
-            for ref in ("", "main", "refs/heads/", COMMIT, "refs/remotes/origin/refs/heads/main")
+        (
+            {},
+            "develop",
+            Level.ERROR,
+            "deploys the branch 'develop', but this workflow runs for the branch 'main'",
+            False,
         ),
+        *(({}, branch, Level.ERROR, "but", False) for branch in ("Main", "feature/main", "refs/tags/main")),
+        ({"GITHUB_REF": "refs/heads/develop", "GITHUB_BASE_REF": "main"}, "main", Level.ERROR, "but", False),
+        *((FEATURE, branch, None, "", True) for branch in ("feature/a", "refs/heads/feature/a", " feature/a\n")),
+        *(({}, branch, Level.NOTICE, "default branch", False) for branch in (None, " ", 7, ["main"])),
+        *((QUEUE, branch, Level.NOTICE, "runs for a merge queue;", False) for branch in ("develop", None)),
+        (QUEUE, "main", Level.NOTICE, "runs for a merge queue;", True),
+        (FEATURE_QUEUE, "feature/a", Level.NOTICE, "runs for a merge queue;", True),
+        *(({"GITHUB_REF": f"refs/heads/{it}"}, "main", Level.ERROR, "but", False) for it in NO_QUEUES),
+        *((PULL, branch, None, "", True) for branch in ("main", "refs/heads/main")),
+        *((PULL, branch, Level.NOTICE, "runs for a pull request;", False) for branch in ("develop", None)),
+        *((NO_BASE, branch, Level.NOTICE, "runs for a pull request;", False) for branch in ("main", None)),
+        *((TAG, branch, Level.NOTICE, "runs for a tag;", False) for branch in ("main", None)),
+        *(({"GITHUB_REF": ref}, "main", Level.NOTICE, "runs for no branch;", False) for ref in NO_BRANCHES),
     ],
 )
 def test_another_branch_is_an_error_and_what_has_none_a_notice(
-    env: dict[str, str], branch: object, level: Level | None, words: str
+    env: dict[str, str], branch: object, level: Level | None, words: str, deploys: bool
 ) -> None:
     findings = compare({**ENV, **env}, repositoryBranch=branch)
     assert [finding.level for finding in findings] == ([level] if level else [])
     assert all(words in finding.message for finding in findings)
-
-
-@pytest.mark.parametrize(
-    ("env", "fields", "expected"),
-    [
-        ({}, {}, True),
-        ({"GITHUB_REPOSITORY": "org/repo"}, {}, True),
-        (QUEUE, {}, True),
-        ({"GITHUB_REF": QUEUE["GITHUB_REF"].replace("main", "feature/a")}, {"repositoryBranch": "feature/a"}, True),
-        (PULL, {}, True),
-        ({**PULL, "GITHUB_BASE_REF": "develop"}, {}, False),
-        ({**PULL, "GITHUB_BASE_REF": ""}, {}, False),
-        ({"GITHUB_REF": "refs/heads/develop", "GITHUB_BASE_REF": "main"}, {}, False),
-        ({"GITHUB_REF": "refs/tags/main"}, {}, False),
-        ({"GITHUB_REPOSITORY": "Org/Other"}, {}, False),
-        ({"GITHUB_SERVER_URL": "https://ghe.example.com"}, {}, False),
-        ({"GITHUB_REPOSITORY": ""}, {}, False),
-        ({}, {"repositoryBranch": None}, False),
-        ({}, {"repositoryUrl": None}, False),
-    ],
-)
-def test_a_workspace_deploys_the_workflows_target_branch_or_not(
-    env: dict[str, str], fields: dict[str, object], expected: bool
-) -> None:
-    assert source.deploys_this(workspace(**fields), {**ENV, **env}) is expected
+    assert source.deploys_this(workspace(repositoryBranch=branch), {**ENV, **env}) is deploys
 
 
 @pytest.mark.parametrize(
     ("deployed", "env", "level"),
     [
-        *((same, {}, None) for same in (COMMIT, COMMIT.upper(), COMMIT[:7], f" {COMMIT[:12]}\n")),
-        *((unknown, {}, None) for unknown in (None, "", " ", "000000")),
-        *((COMMIT, {"GITHUB_SHA": unknown}, None) for unknown in ("", " ", "000000")),
-        ("0" * 40, {}, Level.WARNING),
-        ("0" * 7, {}, Level.WARNING),
-        *(("0" * 40, {"GITHUB_REF": ref}, Level.NOTICE) for ref in ("", "refs/tags/v1", "refs/pull/7/merge")),
-        ("0" * 40, QUEUE, Level.NOTICE),
+        *((same, {}, None) for same in (COMMIT, COMMIT.upper(), f" {COMMIT[:7]}\n")),
+        *((unknown, {}, None) for unknown in (None, " ", "000000")),
+        *((COMMIT, {"GITHUB_SHA": unknown}, None) for unknown in (" ", "000000")),
+        *((other, {}, Level.WARNING) for other in ("0" * 40, "0" * 7)),
+        *(("0" * 40, env, Level.NOTICE) for env in ({"GITHUB_REF": ""}, TAG, PULL, QUEUE)),
     ],
 )
 def test_another_commit_is_a_warning_or_a_notice_where_it_has_to_differ(
