@@ -95,7 +95,7 @@ def test_dry_run_says_what_merging_would_do(tmp_path: Path, environ: dict[str, s
     with stage_with_pipelines(tmp_path, PIPELINES, FILES, dry_run="true", **API_KEY) as here:
         here.step.environ |= environ
         result = here.run()
-        assert here.peer.count("trigger") == 0
+        assert (here.peer.requests[0].call, here.peer.count("trigger")) == ("token", 0)
     assert (result.code, result.outputs["outcome"]) == (0, "checked")
     assert plan_of(result) == PLAN
     assert plan_lines(result) == LINES
