@@ -1,5 +1,6 @@
 """The platform as it is found: clocks that differ, lists that hide and do not sort, and whatever stands in front."""
 
+import socket
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -196,6 +197,23 @@ def test_log_of_a_new_attempt_is_shown_from_its_beginning(lines: int, is_counted
         result = here.run()
     assert (result.code, result.log.job_log) == (0, b"".join(first + second))
     assert "starts over" in result.log.own
+
+
+def test_name_that_was_resolved_before_is_tried_for_as_long_as_any_outage_may_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unresolved(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    def lose_the_name(exchange: Exchange) -> None:
+        patched.setattr("urllib3.util.connection.create_connection", unresolved)
+        reset(exchange)
+
+    with stage(tmp_path, QUICK, logs="none") as here, monkeypatch.context() as patched:
+        here.peer.on("job", lose_the_name, {1})
+        error = error_of(here.run(), 3)
+    assert "no good answer for 5 min" in error
+    assert "could not be resolved" in error
 
 
 def pages(status: int, **numbers: set[int]) -> list[tuple[str, Behaviour, set[int]]]:
