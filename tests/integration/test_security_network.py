@@ -7,6 +7,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,20 @@ def encrypted(tmp_path: Path) -> Iterator[tuple[Simulator, str]]:
 def proxy() -> Iterator[Proxy]:
     with Proxy() as proxy:
         yield proxy
+
+
+def test_call_to_another_origin_and_a_secret_that_shows_are_noticed(tmp_path: Path) -> None:
+    """Else no test of credentials could fail."""
+    with stage(tmp_path / "astray", QUICK, timeout="1s") as here:
+        here.step.environ["INPUT_API-URL"] = f"{here.peer.elsewhere_url}/api"
+        with pytest.raises(AssertionError, match="was_called_elsewhere"):
+            here.run()
+    with stage(tmp_path / "step", QUICK) as here:
+        result = here.run()
+    encoded = base64.b64encode(f"Bearer {constants.TOKEN}".encode()).decode()
+    for shown in ({"summary": encoded}, {"outputs": {"message": constants.TOKEN}}, {"state": {"job": constants.TOKEN}}):
+        with pytest.raises(AssertionError, match=f"a secret shows in the {next(iter(shown))}"):
+            check(replace(result, **shown), [constants.TOKEN])
 
 
 def test_through_a_proxy_everything_stays_encrypted_and_the_proxys_credentials_go_to_it_alone(
