@@ -67,6 +67,13 @@ def test_a_process_whose_output_nobody_reads_ends_in_order(tmp_path: Path) -> No
     os.close(writing)
 
 
+def test_process_ends_at_the_deadline_of_a_real_clock(tmp_path: Path) -> None:
+    with Simulator({"job": {"runs": "forever"}}) as simulator:
+        result = Step(tmp_path, simulator, timeout="3s").run_process()
+    assert (result.code, result.outputs["outcome"], result.outputs["status"]) == (4, "timed-out", "STOPPED")
+    assert len(simulator.calls("withdraw")) == 1
+
+
 def is_handling(running: StepProcess) -> bool:
     """Whether it has a handler for SIGTERM: see proc_pid_status(5)."""
     status = Path(f"/proc/{running.popen.pid}/status").read_text(encoding="ascii", errors="replace")
