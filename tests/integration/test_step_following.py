@@ -57,6 +57,20 @@ def test_job_that_outlasts_the_deadline_is_withdrawn_and_its_end_and_log_are_wai
     assert "\nunfinished\n</pre>" in ended.result.summary
 
 
+def test_job_that_ends_before_its_withdrawal_arrives_has_succeeded(tmp_path: Path) -> None:
+    late = [{"calls": "withdraw", "delay": "3s"}]
+    ended = follow(tmp_path, {"job": {"runs": 21}, "faults": late}, logs="none", timeout="20s")
+    assert len(ended.simulator.calls("withdraw")) == 1
+    assert (ended.result.code, ended.result.outputs["outcome"]) == (0, "success")
+
+
+def test_withdrawal_that_takes_long_is_one_all_the_same(tmp_path: Path) -> None:
+    ended = follow(tmp_path, {"job": {"runs": "forever"}, "withdrawal": {"takes": "60s"}}, logs="none", timeout="20s")
+    (error,) = ended.result.log.said("error")
+    assert "was not over within 20 s: it was withdrawn. " in error
+    assert (ended.result.code, ended.result.outputs["status"], ended.took < 30) == (4, "RUNNING", True)
+
+
 def test_time_counts_from_the_start_of_the_process(tmp_path: Path) -> None:
     with (
         stage(tmp_path / "step", {"job": {"runs": "forever"}}, timeout="20s") as here,
