@@ -478,6 +478,7 @@ TABLE = [
 def play(folder: Path, it: Situation) -> Result:
     with stage(folder, it.scenario, **it.inputs) as at:
         at.step.environ.pop("RUNNER_DEBUG")
+        at.step.environ |= {"GITHUB_ACTION_REPOSITORY": "acme/deploy", "GITHUB_ACTION_REF": "v1"}
         for arrange in it.arrange:
             arrange(at)
         signals = Signals(at.clock.monotonic)
@@ -495,7 +496,8 @@ def shown(result: Result) -> str:
         lines.append(reading.shown[-1])
     if result.outputs["outcome"] == "error":
         lines[-1], _, more = lines[-1].partition(" More: ")
-        assert more == f'"{said[-1].properties["title"]}" in the action\'s docs/troubleshooting.md'
+        heading = said[-1].properties["title"].lower().replace(" ", "-")
+        assert more == f"https://github.com/acme/deploy/blob/v1/docs/troubleshooting.md#{heading}"
     text = re.sub(r"127\.0\.0\.1:\d+", "platform.example", "\n".join(lines)).replace(WORKSPACE_PAGE, "WORKSPACE-PAGE")
     return re.sub(r"(?i)\b(job |jobs/)[0-9a-f-]{36}", r"\1JOB", text)
 
@@ -505,6 +507,12 @@ def test_user_reads_what_happened_and_what_to_do(situation: Situation, tmp_path:
     result = play(tmp_path / "step", situation)
     assert shown(result) == situation.text
     assert_is_told_alike(result)
+
+
+def test_documentation_is_named_where_its_address_is_unknown(tmp_path: Path) -> None:
+    with stage(tmp_path, workspace_id="") as here:
+        (error,) = here.run().log.said("error")
+    assert error.endswith(' More: "Bad input" in the action\'s docs/troubleshooting.md')
 
 
 def assert_is_told_alike(result: Result) -> None:
