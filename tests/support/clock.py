@@ -1,6 +1,7 @@
 """A clock for tests in which a step runs at full speed: nothing is slept, and hours pass in milliseconds."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from queue import Empty
@@ -10,6 +11,8 @@ from matatika_deploy.runtime.signals import Inbox
 
 # Between two looks at what the other threads do (real seconds).
 _LOOK_EVERY = 0.0005
+# Real seconds after which a wait in which no time passes is a failure, and no hang.
+_GIVE_UP_AFTER = 120.0
 # A server that waits sees what happens within so many of the clock's seconds at once: it may be hundreds of lines.
 _TICK = 0.1
 
@@ -60,9 +63,12 @@ class FakeClock:
         end = self.monotonic() + seconds
         with self._lock:
             self._waits[thread] = end, inbox
+        began = time.monotonic()
         try:
             while self._passed < end:
                 self._pass_if_all_wait()
+                if thread is threading.main_thread() and time.monotonic() - began > _GIVE_UP_AFTER:
+                    raise AssertionError("time does not pass: a thread of the step neither waits nor ends")
                 with suppress(Empty):
                     return inbox.get(timeout=_LOOK_EVERY)
             raise Empty

@@ -44,7 +44,7 @@ SHORT: Final = ("known", "plan", "pipelines", "earlier-runs")
 OUTCOMES: Final = {0: "success", 3: "error", 4: "timed-out"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def network() -> Iterator[tuple[Client, Peer]]:
     clock = FakeClock()
     with Simulator(clock=clock.now, held=clock.held) as simulator, Peer(simulator, clock) as peer:
