@@ -44,9 +44,9 @@ def run() -> Section:
 def measure(delay: float) -> list[Figures]:
     """Start both in turns, and answer the listing of jobs after `delay` seconds."""
     with tempfile.TemporaryDirectory() as folder, wire.Server(partial(answer, delay=delay)) as server:
-        urls = {"jobs": f"{server.url}/api/jobs?page=0", "trigger": f"{server.url}/api/trigger"}
+        jobs, trigger = f"{server.url}/api/jobs?page=0", f"{server.url}/api/trigger"
         action = commands.action(Path(folder), f"{server.url}/api", wait="false")
-        one_liner = commands.python("-c", ONE_LINER.format(**{name: repr(url) for name, url in urls.items()}))
+        one_liner = commands.python("-c", ONE_LINER.format(jobs=repr(jobs), trigger=repr(trigger)))
         return alternate([partial(until_request, server, action), partial(until_request, server, one_liner)], ROUNDS)
 
 

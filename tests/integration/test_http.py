@@ -7,8 +7,8 @@ import struct
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event, Semaphore, Thread
-from typing import Any, NamedTuple, Self
+from threading import Event, Semaphore
+from typing import Any, NamedTuple
 
 import pytest
 import requests
@@ -18,6 +18,7 @@ from matatika_deploy.platform.http import Http, HttpConfig
 from matatika_deploy.platform.responses import Failure, Kind, Request, TransportError, Verdict, classify
 from matatika_deploy.runtime.limits import HttpLimits
 from tests.support.proxy import Proxy
+from tests.support.server import LoopbackServer
 from tests.support.tls import make_certificate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -70,28 +71,17 @@ def verdict(url: str, environ: Environ = None, ca_bundle: str | None = None, **l
             return classify(error)
 
 
-class Server(socketserver.ThreadingTCPServer):
+class Server(LoopbackServer):
     """Answers every request to a port of this machine, or does with each connection what it is told."""
 
     def __init__(
         self, answer: bytes | Callable[[socket.socket], None] = OK, context: ssl.SSLContext | None = None
     ) -> None:
-        super().__init__(("127.0.0.1", 0), socketserver.BaseRequestHandler)
+        super().__init__(socketserver.BaseRequestHandler)
         self._answer, self._context = answer, context
-        self.host = f"127.0.0.1:{self.server_address[1]}"
         self.url = f"http{'s' if context else ''}://{self.host}/"
         self.heard: list[list[bytes]] = []
         """The requests of each connection."""
-
-    def __enter__(self) -> Self:
-        self._thread = Thread(target=self.serve_forever, args=(0.01,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
 
     def finish_request(self, request: Any, client_address: object) -> None:
         request.settimeout(5)

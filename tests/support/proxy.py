@@ -5,8 +5,9 @@ import socketserver
 from contextlib import suppress
 from itertools import takewhile
 from threading import Thread
-from typing import Self
 from urllib.parse import urlsplit
+
+from tests.support.server import LoopbackServer
 
 
 class _Forwarding(socketserver.StreamRequestHandler):
@@ -39,23 +40,13 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         target.shutdown(socket.SHUT_RDWR)
 
 
-class Proxy(socketserver.ThreadingTCPServer):
+class Proxy(LoopbackServer):
     """Forwards requests for `http:` addresses one by one, and opens tunnels (`CONNECT`) for everything else."""
 
     request_queue_size = 64
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Forwarding)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        super().__init__(_Forwarding)
+        self.url = f"http://{self.host}"
         self.heard: list[bytes] = []
         """The head of each request that came."""
-
-    def __enter__(self) -> Self:
-        self._thread = Thread(target=self.serve_forever, args=(0.01,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.shutdown()
-        self._thread.join()
-        self.server_close()

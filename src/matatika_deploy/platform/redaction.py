@@ -71,9 +71,10 @@ class Redactor:
 
     def _spans(self, layer: bytes, origins: Sequence[int]) -> Iterator[tuple[int, int]]:
         """Give where secrets stand in a layer, as positions in the original text."""
-        for pattern in {pattern for secret in list(self._secrets) for pattern in _patterns(secret)}:
-            for start, end in _beginnings(pattern, layer):
-                yield origins[start], origins[end]
+        for secret in list(self._secrets):
+            for pattern in _patterns(secret):
+                for start, end in _beginnings(pattern, layer):
+                    yield origins[start], origins[end]
 
 
 @cache
