@@ -26,7 +26,7 @@ ENDS = {
     "queued-forever": (4, "timed-out", ""),
     "slow": (0, "success", "layer 039: extracted"),
     "stopped": (1, "stopped", "Stopped on request"),
-    "success": (0, "success", "10 more datasets: unchanged"),
+    "success": (0, "success", "Channel 'Sales': created"),
 }
 
 

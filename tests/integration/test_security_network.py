@@ -93,16 +93,6 @@ def test_a_certificate_for_another_name_is_not_trusted(
     assert proxy.heard
 
 
-def test_a_proxy_that_is_down_is_named_without_its_credentials(tmp_path: Path) -> None:
-    with stage(tmp_path, QUICK, timeout="1m") as staged:
-        staged.step.environ["HTTP_PROXY"] = f"http://someone:{PASSWORD}@127.0.0.1:9"
-        result = staged.run()
-        assert staged.peer.requests == []
-    assert result.code == 4
-    assert "proxy" in result.log.own
-    assert PASSWORD.encode() not in result.printed + result.summary.encode()
-
-
 def test_a_proxy_that_refuses_the_password_is_asked_once(tmp_path: Path) -> None:
     """More tries than one could lock somebody's account."""
     with stage(tmp_path, verify_source="warn") as staged:
@@ -171,31 +161,6 @@ def test_no_link_leads_to_another_origin(tmp_path: Path, forms: tuple[str, ...])
         assert (result.code, job.deleted) == (4, True)
         assert result.outputs["job-url"] == f"{staged.peer.api_url}/jobs/{job.id}"
         assert staged.peer.elsewhere_url.rpartition(":")[2] not in result.summary
-
-
-@pytest.mark.parametrize(
-    ("calls", "status", "inputs", "is_elsewhere"),
-    [
-        (["token"], 307, API_KEY, True),
-        (["trigger"], 308, {}, True),
-        (["webhook"], 302, {"deployment_secret": constants.DEPLOYMENT_SECRET}, True),
-        (["job"], 303, {}, False),
-        (["logs", "withdraw", "delete"], 307, {}, True),
-    ],
-)
-def test_no_redirect_is_followed_not_even_on_the_same_origin(
-    tmp_path: Path, calls: list[str], status: int, inputs: dict[str, str], is_elsewhere: bool
-) -> None:
-    with stage(tmp_path, ENDLESS, **TO_THE_END, **inputs) as staged:
-        location = f"{staged.peer.elsewhere_url if is_elsewhere else staged.peer.api_url}/elsewhere"
-        for call in calls:
-            staged.peer.on(call, answer(status, headers={"Location": location}))
-        result = staged.run()
-        assert set(calls) <= {request.call for request in staged.peer.requests}
-        assert not [request for request in staged.peer.requests if request.target.endswith("/elsewhere")]
-        assert len(staged.simulator.jobs) == (0 if calls[0] in ("token", "trigger", "webhook") else 1)
-    assert result.code == (4 if "logs" in calls else 3)
-    assert "logs" in calls or location in result.log.said("error")[0]
 
 
 def test_the_key_goes_to_the_token_endpoint_alone_and_the_token_to_the_api_alone(tmp_path: Path) -> None:

@@ -171,14 +171,6 @@ def test_webhook_carries_the_push_byte_for_byte_and_what_github_sends(tmp_path: 
     }
 
 
-def test_webhook_carries_an_empty_object_for_any_other_event(tmp_path: Path) -> None:
-    with stage(tmp_path, **WEBHOOK) as here:
-        here.step.event.write_bytes(b'{"inputs": {}}')
-        here.step.environ["GITHUB_EVENT_NAME"] = "workflow_dispatch"
-        assert here.run().code == 0
-    assert [request.body for request in here.peer.requests] == [b"{}"]
-
-
 @pytest.mark.parametrize(("credentials", "debug"), [({}, "0"), (API_KEY, "1")], ids=["token", "api-key"])
 def test_webhook_beside_another_credential_is_followed(tmp_path: Path, credentials: dict[str, str], debug: str) -> None:
     """With `RUNNER_DEBUG=1`, and only then, each request is named, and nothing secret."""
