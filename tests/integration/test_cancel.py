@@ -23,22 +23,14 @@ from tests.integration.faults.faults import api_error, html
 from tests.support.peer import Behaviour, Exchange, Request, after_effect, hang, relay
 from tests.support.result import Command, Result
 from tests.support.stage import Stage, stage
-from tests.support.step import API_KEY, QUEUED, RUNNING, WEBHOOK
+from tests.support.step import API_KEY, LEAVE, QUEUED, REFUSED, RUNNING, SOMEBODY_ELSES, WEBHOOK
 
 INT: Final = signal.SIGINT
 TERM: Final = signal.SIGTERM
-LEAVE: Final = {"on_cancel": "leave"}
 CHECKED: Final = {"verify_source": "warn"}
 # How long a late answer takes.
 LATE: Final = 1.0
-SOMEBODY_ELSES: Final = {
-    **RUNNING,
-    "faults": [{"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": True}],
-    "other-jobs": [{"at": "0s", "since": "first-trigger", "runs": "forever"}],
-    "deployments": {"while-another-runs": "queue"},
-}
 WAITING: Final = {**RUNNING, "other-jobs": [{"at": "-30s", "runs": "forever"}]}
-REFUSED: Final = {**QUEUED, "withdrawal": {"queued": 409}}
 
 
 def failing(call: str, **fault: Any) -> dict[str, Any]:

@@ -13,12 +13,11 @@ import pytest
 from matatika_deploy import post
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator, constants
-from tests.integration.test_cancel import LEAVE, REFUSED, SOMEBODY_ELSES
 from tests.support.peer import Exchange
 from tests.support.result import StepLog
 from tests.support.secrecy import forms
 from tests.support.stage import Stage, stage
-from tests.support.step import API_KEY, POST, RUNNING, WEBHOOK, Step
+from tests.support.step import API_KEY, LEAVE, POST, REFUSED, RUNNING, SOMEBODY_ELSES, WEBHOOK, Step
 
 JOB: Final = "7127b1d3-a114-4bec-b108-004f374f0b77"
 QUICK: Final = {"job": {"runs": "0.2s"}}

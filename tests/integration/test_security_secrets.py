@@ -15,12 +15,12 @@ import pytest
 from matatika_deploy.platform.redaction import Redactor
 from matatika_simulator import constants
 from tests.support import secrecy
+from tests.support.encoders import BASE64_ENCODERS, ENCODERS
 from tests.support.peer import Behaviour, Exchange, answer, changed
 from tests.support.result import Result
 from tests.support.secrecy import forms
 from tests.support.stage import stage
 from tests.support.step import Step
-from tests.unit.test_redaction import BASE64_ENCODERS, ENCODERS
 
 # Characters of every kind that an encoding changes, and that a secret may have.
 SECRET: Final = "Tk-4f/9+Qz=7_x&B<y>\"'w;p%41~end-of-the-secret"

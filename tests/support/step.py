@@ -22,12 +22,21 @@ from tests.support.result import Result, StepLog
 ROOT = Path(__file__).parents[2]
 MAIN = (sys.executable, str(ROOT / "entrypoint.py"))
 POST = (sys.executable, "-m", "matatika_deploy.post")
-# Inputs that give another credential than the personal token.
+# Inputs: another credential than the personal token; the job is to be left.
 API_KEY: dict[str, Any] = {"token": "", "client_id": constants.CLIENT_ID, "client_secret": constants.CLIENT_SECRET}
 WEBHOOK: dict[str, Any] = {"token": "", "deployment_secret": constants.DEPLOYMENT_SECRET}
+LEAVE: dict[str, Any] = {"on_cancel": "leave"}
 # Scenarios: a job that runs, and one that waits, until it is withdrawn.
 RUNNING: dict[str, Any] = {"job": {"runs": "forever", "log": [{"text": "INFO  Working"}]}}
 QUEUED: dict[str, Any] = {"job": {"queued": "forever"}}
+# One that waits, and can only be deleted; and one of two that may be ours, since the answer to the trigger is lost.
+REFUSED: dict[str, Any] = {**QUEUED, "withdrawal": {"queued": 409}}
+SOMEBODY_ELSES: dict[str, Any] = {
+    **RUNNING,
+    "faults": [{"calls": "trigger", "requests": {"first": 1}, "drop": "close", "after": True}],
+    "other-jobs": [{"at": "0s", "since": "first-trigger", "runs": "forever"}],
+    "deployments": {"while-another-runs": "queue"},
+}
 # For a slow machine; what a test promises about time, it measures itself.
 PATIENCE = 60.0
 _LOOK_EVERY = 0.005
