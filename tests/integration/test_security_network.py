@@ -1,4 +1,4 @@
-"""No credential goes astray: by a link of a job, a redirect, a proxy, or what the host's configuration says.
+"""No credential goes astray: by a link of a job, a proxy, or what the host's configuration says.
 
 A port that stands for all other origins is open beside the platform. `Stage.run` fails if anybody calls there.
 """
