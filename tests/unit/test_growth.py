@@ -6,12 +6,15 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
 import matatika_deploy
+from matatika_deploy.checks import document
+from matatika_deploy.checks.budget import Budget
 from matatika_deploy.findings import Finding, Level
 from matatika_deploy.github.commands import _assignment
 from matatika_deploy.github.log_guard import Guard
@@ -32,6 +35,29 @@ PARTS: Final = (
     *("Traceback (most recent call last):\n", "2024-05-01T10:00:00Z [info     ] a cmd_type=b "),
     "Traceback (most recent call last):\nA: b\nDuring handling of the above exception, another\n",
 )
+# What YAML is made of. libyaml refuses the first value, so that the file is read by every parser that there is.
+YAML_PARTS: Final = (
+    "| #",
+    " #",
+    "|\n",
+    ">",
+    " \n",
+    "\n",
+    "\r",
+    " ",
+    "\t",
+    "a",
+    "a: ",
+    "- ",
+    "? ",
+    "&a ",
+    "*a ",
+    "!t ",
+    "'",
+    '"',
+    "\\",
+)
+YAML_START: Final = 'a: "\\ud83d"\nb: '
 METHODS: Final = {"match", "fullmatch", "search", "finditer", "findall", "split", "sub"}
 SMALL: Final = 1_000
 LARGE: Final = 8 * SMALL
@@ -125,3 +151,15 @@ WORK: Final[dict[str, Callable[[str], object]]] = {
 @pytest.mark.parametrize("name", WORK)
 def test_time_grows_with_the_text_alone(name: str) -> None:
     assert_grows_slowly(name, WORK[name])
+
+
+def test_time_for_a_file_grows_with_any_two_parts_repeated() -> None:
+    for first, then in product(YAML_PARTS, YAML_PARTS):
+
+        def read(size: int, parts: tuple[str, str] = (first, then)) -> float:
+            text = YAML_START + "".join(part * (size // len(part)) for part in parts)
+            return spent(lambda text: document.read(text.encode(), Budget()), text)
+
+        if read(LARGE) > 0.03:
+            small, large = (min(read(size) for _ in range(3)) for size in (SMALL, LARGE))
+            assert large < 25 * max(small, 0.001), f"{first!r} and {then!r}: {small:.4f} s, {large:.4f} s"

@@ -186,7 +186,10 @@ class _LenientParser:
     """
 
     _SURROGATE = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-    _TAB_IN_BLOCK = re.compile(r"([|>][-+1-9]{0,2}[ \t]*(?: #[^\r\n]*)?\r?\n(?:[ ]*\r?\n)*[ ]+)\t")
+    # A line is looked at once, up to its first header, and what follows is never tried again: no text takes long.
+    _TAB_IN_BLOCK = re.compile(
+        r"((?<![^\r\n])(?>[^\r\n]*?[|>][-+1-9]{0,2}(?:[ \t]+#[^\r\n]*+|[ \t]*+)(?:\r\n?|\n|\Z))(?:[ ]*+\r?\n)*+[ ]++)\t"
+    )
     _STAND_IN = "\ue009"
 
     def __init__(self, text: str) -> None:
