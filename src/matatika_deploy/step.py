@@ -273,7 +273,7 @@ class Step:
         how = "an API key" if self.settings.api_key else "the token"
         said.append(f"Signed in with {how}.")
         if self.workspace:
-            repository = self.workspace.repository.path if self.workspace.repository else "an unknown repository"
+            repository = (self.workspace.repository and self.workspace.repository.path) or "an unknown repository"
             said.append(
                 f"The workspace '{self.workspace.name or self.settings.workspace_id}' is "
                 f"{self.workspace.status or 'in an unknown state'}, and deploys {repository}, "

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from matatika_deploy.checks.wording import short
 from matatika_deploy.findings import Finding, Level
-from matatika_deploy.github.event import branch_of, kind_of_ref, target_branch
+from matatika_deploy.github.event import branch_of, target_branch, what_runs
 
 _GITHUB = "https://github.com"
 _SHORTEST_COMMIT = 7
@@ -28,7 +28,10 @@ _SEGMENT = re.compile(r"[\w.-]+", re.ASCII)
 
 
 class Repository(NamedTuple):
-    """A repository on some server. Other parts of its address, such as a user's token, are left out."""
+    """A repository on some server. Other parts of its address, such as a user's token, are left out.
+
+    `path` is empty if it is not `Org/Repo`, as on servers of other kinds than GitHub.
+    """
 
     host: str
     path: str
@@ -47,13 +50,14 @@ class Repository(NamedTuple):
         except ValueError:
             return None
         segments = [segment for segment in unquote(path).split("/") if segment]
-        if not _HOST.fullmatch(host) or not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        if not _HOST.fullmatch(host):
             return None
-        if len(segments) < 2 or (is_exact and len(segments) > 2):
-            return None
-        organization, name = segments[:2]
         # www.github.com and ssh.github.com are other names of the same server.
         host = host.casefold().removeprefix("www.").removeprefix("ssh.")
+        is_known = len(segments) == 2 if is_exact else len(segments) >= 2
+        if not is_known or not all(_SEGMENT.fullmatch(segment) for segment in segments):
+            return cls(host, "") if "." in host else None
+        organization, name = segments[:2]
         return cls(host, f"{organization}/{re.sub('[.]git$', '', name, flags=re.IGNORECASE)}")
 
     def is_same(self, other: "Repository") -> bool:
@@ -129,18 +133,19 @@ def compare(workspace: Workspace, env: Mapping[str, str]) -> list[Finding]:
         message = f"The workspace is not READY but {short(workspace.status)}, so a deployment is likely to fail."
         findings.append(Finding(Level.ERROR, message))
     ours, theirs = _repository(env), workspace.repository
-    if ours is None or theirs is None:
+    if not ours or not ours.path:
+        why = "GITHUB_REPOSITORY does not name this one"
+    elif theirs and theirs.host != ours.host:
+        why = f"it lies on {short(theirs.host)}, this one on {short(ours.host)}"
+    elif not theirs or not theirs.path:
         why = "the platform gives no address of a host and a path for it"
-        why = why if ours else "GITHUB_REPOSITORY does not name this one"
-        findings.append(_notice(f"The workspace's repository was not compared: {why}."))
-    elif theirs.host != ours.host:
-        # A branch of the same name in another repository is another branch.
-        where = f"{short(theirs.host)}, this one on {short(ours.host)}"
-        return [*findings, _notice(f"The workspace's repository was not compared: it lies on {where}.")]
-    elif not theirs.is_same(ours):
-        message = f"The workspace deploys {short(theirs.path)}, but this workflow runs in {short(ours.path)}."
-        findings.append(Finding(Level.ERROR, message))
-    return [*findings, *_compare_branch(workspace, env)]
+    else:
+        if not theirs.is_same(ours):
+            message = f"The workspace deploys {short(theirs.path)}, but this workflow runs in {short(ours.path)}."
+            findings.append(Finding(Level.ERROR, message))
+        return [*findings, *_compare_branch(workspace, env)]
+    # A branch of the same name in another repository is another branch.
+    return [*findings, _notice(f"The workspace's repository was not compared: {why}.")]
 
 
 def deploys_this(workspace: Workspace, env: Mapping[str, str]) -> bool:
@@ -162,19 +167,18 @@ def compare_commit(commit_id: str | None, env: Mapping[str, str]) -> list[Findin
     length = min(len(deployed), len(expected))
     if length < _SHORTEST_COMMIT or deployed[:length] == expected[:length]:
         return []
-    level = Level.WARNING if branch_of(env.get("GITHUB_REF", "")) else Level.NOTICE
+    level = Level.WARNING if branch_of(env) else Level.NOTICE
     message = f"The commit that was deployed is {short(deployed)}, but this workflow ran for {short(expected)}."
     return [Finding(level, f"{message} The platform deploys the head of the workspace's branch.")]
 
 
 def _compare_branch(workspace: Workspace, env: Mapping[str, str]) -> list[Finding]:
-    ref = env.get("GITHUB_REF", "").strip()
-    branch, deployed = branch_of(ref), _deployed_branch(workspace)
+    branch, deployed = branch_of(env), _deployed_branch(workspace)
     what = f"branch '{short(deployed)}'" if deployed else "repository's default branch"
     if branch is None:
-        if ref.startswith("refs/pull/") and deployed and deployed == target_branch(env):
+        other = what_runs(env)
+        if other == "a pull request" and deployed and deployed == target_branch(env):
             return []
-        other = kind_of_ref(ref)
         return [_notice(f"This workflow runs for {other}; what is deployed is the head of the {what}.")]
     if not deployed:
         return [_notice(f"The workspace deploys the {what}; this workflow runs for the branch '{short(branch)}'.")]

@@ -21,24 +21,28 @@ def push_event(environ: Mapping[str, str]) -> bytes:
     return b"{}"
 
 
-def branch_of(ref: str) -> str | None:
-    """Return a ref's branch; None for a merge queue's, which exists only while its checks run."""
-    prefix, slash, name = ref.strip().partition("refs/heads/")
-    return name if slash and name and not prefix and not re.fullmatch(_MERGE_QUEUE, name) else None
+def branch_of(environ: Mapping[str, str]) -> str | None:
+    """Return the branch that the workflow runs for; None for a pull request, and for a merge queue's own branch."""
+    prefix, slash, name = environ.get("GITHUB_REF", "").strip().partition("refs/heads/")
+    is_branch = slash and name and not prefix and not re.fullmatch(_MERGE_QUEUE, name)
+    return name if is_branch and not _base(environ) else None
 
 
-def kind_of_ref(ref: str) -> str:
-    """Return what a ref is, if it is no branch of the user's."""
+def what_runs(environ: Mapping[str, str]) -> str:
+    """Return what the workflow runs for, if that is no branch."""
+    ref = environ.get("GITHUB_REF", "").strip()
     if re.fullmatch(_MERGE_QUEUE, ref.removeprefix("refs/heads/")):
         return "a merge queue"
-    return {"pull": "a pull request", "tags": "a tag"}.get(ref.removeprefix("refs/").partition("/")[0], "no branch")
+    kind = "pull" if _base(environ) else ref.removeprefix("refs/").partition("/")[0]
+    return {"pull": "a pull request", "tags": "a tag"}.get(kind, "no branch")
 
 
 def target_branch(environ: Mapping[str, str]) -> str | None:
     """Return the branch that the workflow runs for, or that a pull request or merge queue merges into."""
-    ref = environ.get("GITHUB_REF", "").strip()
-    if queue := re.fullmatch(_MERGE_QUEUE, ref.removeprefix("refs/heads/")):
-        return queue["branch"]
-    if ref.startswith("refs/pull/"):
-        return environ.get("GITHUB_BASE_REF", "").strip() or None
-    return branch_of(ref)
+    queue = re.fullmatch(_MERGE_QUEUE, environ.get("GITHUB_REF", "").strip().removeprefix("refs/heads/"))
+    return _base(environ) or (queue["branch"] if queue else branch_of(environ))
+
+
+def _base(environ: Mapping[str, str]) -> str | None:
+    """Return the branch that a pull request merges into. For `pull_request_target`, the ref is the default branch."""
+    return environ.get("GITHUB_BASE_REF", "").strip() or None

@@ -71,7 +71,8 @@ https://{}@github.com/Other/Repo https://x:{}@github.com/Other/Repo x:{}@github.
 ELSEWHERE = """
 https://gitlab.com/Org/Repo git@gitlab.com:Org/Repo.git git@github.com-work:Org/Repo
 https://github.com.evil.example/Org/Repo https://github.com@evil.example/Org/Repo
-https://{}:{}@dev.azure.com/Org/Project/_git/Repo
+https://{}:{}@dev.azure.com/Org/Project/_git/Repo https://{}@dev.azure.com/Org/My%20Project/_git/Repo
+git@gitlab.com:Org/{}/Repo.git git@ssh.dev.azure.com:v3/Org/{}/Repo https://git.example.com/{}
 """
 NOWHERE: list[object] = [
     *(None, "", " ", 7, [], True, "Org/Repo", "/srv/git/repo", "./repo", "file:///srv/git/repo.git", "C:\\git\\repo"),
@@ -109,8 +110,9 @@ def test_another_repository_is_an_error_and_one_that_cannot_be_compared_a_notice
     assert source.deploys_this(workspace(repositoryUrl=url), ENV) is (level is None)
 
 
-def test_a_branch_of_another_servers_repository_is_not_compared() -> None:
-    assert len(compare(repositoryUrl="https://gitlab.com/Org/Repo", repositoryBranch="develop")) == 1
+@pytest.mark.parametrize("url", [*ELSEWHERE.split(), *NOWHERE])
+def test_a_branch_of_a_repository_that_is_not_compared_is_not_compared(url: object) -> None:
+    assert len(compare(repositoryUrl=url, repositoryBranch="develop")) == 1
 
 
 @pytest.mark.parametrize("url", MISPLACED.split())
@@ -147,6 +149,11 @@ def test_the_workflows_repository_may_lie_on_github_enterprise(
 FEATURE = {"GITHUB_REF": "refs/heads/feature/a"}
 FEATURE_QUEUE = {"GITHUB_REF": QUEUE["GITHUB_REF"].replace("main", "feature/a")}
 TAG = {"GITHUB_REF": "refs/tags/main"}
+# The workspace's branch, and what comes of it for a pull request of `main`.
+PULLED = (
+    *((branch, None, "", True) for branch in ("main", "refs/heads/main")),
+    *((branch, Level.NOTICE, "runs for a pull request;", False) for branch in ("feature/a", None)),
+)
 NO_BASE = {**PULL, "GITHUB_BASE_REF": ""}
 NO_QUEUES = ("gh-readonly-queue", "gh-readonly-queue/main/pr-x-1e81")
 NO_BRANCHES = ("", "main", "refs/heads/", COMMIT, "refs/remotes/origin/refs/heads/main")
@@ -163,15 +170,15 @@ NO_BRANCHES = ("", "main", "refs/heads/", COMMIT, "refs/remotes/origin/refs/head
             False,
         ),
         *(({}, branch, Level.ERROR, "but", False) for branch in ("Main", "feature/main", "refs/tags/main")),
-        ({"GITHUB_REF": "refs/heads/develop", "GITHUB_BASE_REF": "main"}, "main", Level.ERROR, "but", False),
+        # `pull_request_target`
+        *(({**FEATURE, "GITHUB_BASE_REF": "main"}, *expected) for expected in PULLED),
         *((FEATURE, branch, None, "", True) for branch in ("feature/a", "refs/heads/feature/a", " feature/a\n")),
         *(({}, branch, Level.NOTICE, "default branch", False) for branch in (None, " ", 7, ["main"])),
         *((QUEUE, branch, Level.NOTICE, "runs for a merge queue;", False) for branch in ("develop", None)),
         (QUEUE, "main", Level.NOTICE, "runs for a merge queue;", True),
         (FEATURE_QUEUE, "feature/a", Level.NOTICE, "runs for a merge queue;", True),
         *(({"GITHUB_REF": f"refs/heads/{it}"}, "main", Level.ERROR, "but", False) for it in NO_QUEUES),
-        *((PULL, branch, None, "", True) for branch in ("main", "refs/heads/main")),
-        *((PULL, branch, Level.NOTICE, "runs for a pull request;", False) for branch in ("develop", None)),
+        *((PULL, *expected) for expected in PULLED),
         *((NO_BASE, branch, Level.NOTICE, "runs for a pull request;", False) for branch in ("main", None)),
         *((TAG, branch, Level.NOTICE, "runs for a tag;", False) for branch in ("main", None)),
         *(({"GITHUB_REF": ref}, "main", Level.NOTICE, "runs for no branch;", False) for ref in NO_BRANCHES),
@@ -193,7 +200,7 @@ def test_another_branch_is_an_error_and_what_has_none_a_notice(
         *((unknown, {}, None) for unknown in (None, " ", "000000")),
         *((COMMIT, {"GITHUB_SHA": unknown}, None) for unknown in (" ", "000000")),
         *((other, {}, Level.WARNING) for other in ("0" * 40, "0" * 7)),
-        *(("0" * 40, env, Level.NOTICE) for env in ({"GITHUB_REF": ""}, TAG, PULL, QUEUE)),
+        *(("0" * 40, env, Level.NOTICE) for env in ({"GITHUB_REF": ""}, {"GITHUB_BASE_REF": "main"}, TAG, PULL, QUEUE)),
     ],
 )
 def test_another_commit_is_a_warning_or_a_notice_where_it_has_to_differ(
