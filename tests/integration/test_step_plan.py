@@ -175,12 +175,20 @@ def test_no_plan_is_better_than_a_wrong_one(
     assert not any("pipelines" in warning for warning in result.log.said("warning"))
 
 
-def test_workspace_in_a_folder_is_compared_with_its_own_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("directory", "is_its_own"), [("", True), ("teams/a/", True), ("teams/b", False), (".", False)]
+)
+def test_workspace_in_a_folder_is_compared_with_its_own_files(tmp_path: Path, directory: str, is_its_own: bool) -> None:
     workspace = {"fields": {"repositoryDirectory": "teams/a"}}
     # Only its path tells which file it has.
     called = {"name": "called-otherwise", "fields": {"repositoryPath": "pipelines/file.yml", "timeout": 60}}
     pipelines = [*PIPELINES, called]
-    with stage_with_pipelines(tmp_path, pipelines, None, {"workspace": workspace}, preflight="warn") as here:
+    given = {"preflight": "warn", "workspace_directory": directory}
+    with stage_with_pipelines(tmp_path, pipelines, None, {"workspace": workspace}, **given) as here:
         check_out(here.step, {**FILES, "file": ""}, "teams/a")
-        check_out(here.step, {"elsewhere": ""})
-        assert plan_of(here.run()) == {**PLAN, "change": ["called-otherwise", "changed"]}
+        for other in ("", "teams/b"):
+            check_out(here.step, {"elsewhere": ""}, other)
+        result = here.run()
+    plan = {**PLAN, "change": ["called-otherwise", "changed"]}
+    assert (plan_of(result) if "plan" in result.outputs else None) == (plan if is_its_own else None)
+    assert result.log.own.count("The workspace lies in 'teams/a', not in the folder") == (not is_its_own)

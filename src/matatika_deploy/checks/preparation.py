@@ -19,6 +19,8 @@ from matatika_deploy.step import Step
 if TYPE_CHECKING:
     from matatika_deploy.checks.source import Workspace
 
+_UNKNOWN = "What the deployment changes is not known."
+
 
 def prepare(step: Step) -> None:
     """Read what the trigger and the checks need to know, run the checks, and show what they find.
@@ -40,6 +42,8 @@ def prepare(step: Step) -> None:
     checked = step.scope.run(lambda: checks.before_trigger(step.settings, step.workspace, step.environ, entries), inf)
     step.files, step.plan, step.tolerated = checked.files, checked.plan, checked.tolerated
     step.annotate(checked.findings)
+    if checked.why_no_plan:
+        step.commands.info(f"{step.clean(checked.why_no_plan)} {_UNKNOWN}")
     if listing:
         step.know_jobs(listing)
     _show_plan(step)
@@ -105,7 +109,7 @@ def _finish_listing_pipelines(step: Step, listing: Reading[tuple[Pipeline, ...]]
     except PlatformError as error:
         if step.settings.run_pipelines or isinstance(error, NotTheApi):
             raise
-        step.commands.info(f"{error.message} What the deployment changes is not known.")
+        step.commands.info(f"{error.message} {_UNKNOWN}")
         return None
 
 

@@ -30,6 +30,8 @@ class Checked(NamedTuple):
     plan: Plan | None
     tolerated: int = 0
     """How many errors are shown as warnings."""
+    why_no_plan: str = ""
+    """A sentence, where the user can do something about it."""
 
     @property
     def refusal(self) -> str:
@@ -56,7 +58,7 @@ def before_trigger(
     findings: list[Finding] = []
     refusing = tolerated = 0
     files: Mapping[str, int] = {}
-    plan = None
+    plan, why_no_plan = None, ""
     if settings.preflight is not Strictness.OFF:
         from matatika_deploy.checks import preflight
 
@@ -70,13 +72,13 @@ def before_trigger(
         refusing, tolerated = refusing + refused, tolerated + shown
         files = report.files
         if workspace and pipelines is not None:
-            plan = _plan(report, workspace, environ, pipelines)
+            plan, why_no_plan = _plan(report, workspace, environ, pipelines)
     if settings.verify_source is not Strictness.OFF and workspace:
         from matatika_deploy.checks import source
 
         refused, shown = _take(source.compare(workspace, environ), settings.verify_source, findings)
         refusing, tolerated = refusing + refused, tolerated + shown
-    return Checked(findings, refusing, files, plan, tolerated)
+    return Checked(findings, refusing, files, plan, tolerated, why_no_plan)
 
 
 def after_deployment(settings: Settings, commit_id: str | None, environ: Mapping[str, str]) -> list[Finding]:
@@ -88,17 +90,22 @@ def after_deployment(settings: Settings, commit_id: str | None, environ: Mapping
     return source.compare_commit(commit_id, environ)
 
 
-def _plan(report: Report, workspace: Workspace, environ: Mapping[str, str], pipelines: Sequence[object]) -> Plan | None:
-    """Compare the checkout with the platform, if both are known to mean the same."""
-    from matatika_deploy.checks import plan, source
+def _plan(
+    report: Report, workspace: Workspace, environ: Mapping[str, str], pipelines: Sequence[object]
+) -> tuple[Plan | None, str]:
+    """Compare the checkout with the platform, if both are known to mean the same; else perhaps say why not."""
+    from matatika_deploy.checks import files, plan, source
+    from matatika_deploy.checks.wording import short
 
     if report.pipelines is None or report.where is None or not source.deploys_this(workspace, environ):
-        return None
-    listed = [plan.Pipeline.from_json(item) for item in pipelines]
-    directory = report.where.workspace.relative_to(report.where.root).as_posix()
-    return plan.compare(
-        report.pipelines, [item for item in listed if item], report.has_file, "" if directory == "." else directory
-    )
+        return None, ""
+    root, folder = report.where
+    if workspace.directory and files.linked(root, root / workspace.directory) != folder:
+        where = f"The workspace lies in '{short(workspace.directory)}'"
+        return None, f"{where}, not in the folder of `workspace-directory`."
+    listed = filter(None, (plan.Pipeline.from_json(item) for item in pipelines))
+    directory = folder.relative_to(root).as_posix()
+    return plan.compare(report.pipelines, listed, report.has_file, "" if directory == "." else directory), ""
 
 
 def _take(found: list[Finding], strictness: Strictness, findings: list[Finding]) -> tuple[int, int]:
