@@ -57,13 +57,13 @@ def finish(step: Step, followed: FollowedJob) -> StepResult:
 
 def _reason(step: Step, followed: FollowedJob) -> str:
     """Say why a job failed: in the platform's words, or those of the log."""
-    why = followed.job.message or ""
-    if not why and followed.log:
-        # Imported only now, since it compiles a number of patterns.
-        from matatika_deploy.platform.reason import reason
+    if followed.job.message or not followed.log:
+        return followed.job.message or ""
+    # Imported only now, since it compiles a number of patterns.
+    from matatika_deploy.platform.reason import reason
 
-        why = reason(followed.log.reader.tail)
-    return step.client.platform.redactor.clean(why)
+    # A credential may go over two lines, of which the reason is one.
+    return reason(step.shown(followed.log.reader.tail))
 
 
 def submitted(step: Step, followed: FollowedJob) -> StepResult:

@@ -125,9 +125,8 @@ class Step:
 
     def plan_rows(self) -> list[tuple[str, str, str]]:
         """Return a sign, a name and a description for each pipeline that the deployment changes."""
-        return [
-            (sign, self.clean(name), self.clean(what)) for sign, name, what in (self.plan.rows() if self.plan else ())
-        ]
+        rows = self.plan.rows(self.client.platform.redactor.clean) if self.plan else ()
+        return [(sign, name, one_line(what)) for sign, name, what in rows]
 
     def annotate(self, findings: list[Finding]) -> None:
         """Show findings as annotations, and keep them for the summary."""
@@ -246,7 +245,7 @@ class Step:
             checked=self._checked() if result.outcome == "checked" else (),
             plan=[PlanRow(*row) for row in self.plan_rows()],
             runs=[RunRow(run.pipeline, run.job.status, run.job.duration, run.job.id) for run in self.runs],
-            log_tail=self._shown(log.reader.tail) if log else b"",
+            log_tail=self.shown(log.reader.tail) if log else b"",
             findings=self.findings,
             blob_url=base and f"{base}/blob/{sha}",
             workspace_name=(self.workspace and self.workspace.name) or self.settings.workspace_id,
@@ -260,8 +259,8 @@ class Step:
             job_id=job.id if job else "",
         )
 
-    def _shown(self, tail: bytes) -> bytes:
-        """Return the end of a log without what it repeats of credentials; nobody masks the summary."""
+    def shown(self, tail: bytes) -> bytes:
+        """Return the end of a log without what it repeats of credentials, in one line or several."""
         return self.client.platform.redactor.clean("\n".join(lines_of(tail))).encode("utf-8", "replace")
 
     def _checked(self) -> list[str]:

@@ -274,4 +274,6 @@ def test_docker_run_of_the_documents_deploys(engine: Engine, image: str, tmp_pat
         )
         assert ran.returncode == 0
         assert "INFO  Deployed" in ran.stdout.splitlines()
+        # No runner obeys a mask there.
+        assert not [one for one in (constants.CLIENT_SECRET, *simulator.issued_tokens) if one in ran.stdout]
         assert [job.status for job in simulator.jobs] == ["COMPLETE"]

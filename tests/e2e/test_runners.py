@@ -113,7 +113,11 @@ def test_gitlab_runs_the_example(engine: Engine, image: str) -> None:
                 *(engine.docker, "run", "--interactive", "--name", name, "--network", "host"),
                 *("--volume", "/builds", "--entrypoint", "sh", image, "-c", detect),
             ],
-            input=f": | eval {shlex.quote(script)}\nexit 0\n".encode(),
+            input=f": | eval {shlex.quote(script)}\nexit 0\n",
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert ran.returncode == 0
+        assert "INFO  Deployed" in ran.stdout
+        assert not [one for one in (constants.CLIENT_SECRET, *simulator.issued_tokens) if one in ran.stdout]
         assert [job.status for job in simulator.jobs] == ["COMPLETE"]

@@ -5,6 +5,7 @@ the form in which the platform repeated it. That every form is found in any text
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -38,7 +39,8 @@ def assert_nothing_shows(result: Result, secret: str, *encoded: str) -> None:
     said = "\n".join(line for line in result.log.own.splitlines() if not line.startswith("::add-mask::"))
     redactor = Redactor([secret])
     for text in (said, *result.outputs.values(), *result.state.values(), result.summary):
-        assert not redactor.holds(text)
+        # Put on one line, a secret of several would have blanks.
+        assert not redactor.holds(re.sub(r"\s", "", text))
         assert not [form for form in encoded if form in text]
 
 
@@ -95,7 +97,8 @@ def test_good_answers_about_a_workspace_and_a_job(tmp_path: Path, number: int) -
 def test_refusals_of_each_call(tmp_path: Path, call: str, status: int, inputs: Mapping[str, str], secret: str) -> None:
     said = in_round(status, secret)
     secrets = f"{secret} {constants.DEPLOYMENT_SECRET} {constants.CLIENT_ID}"
-    message = f"{MARK} {secrets} ({quote(secrets)}){20 * f' {secret}'}"
+    parted = ENCODERS["line by line"](secret) + BASE64_ENCODERS["MIME"](secret)
+    message = f"{MARK} {parted} {secrets} ({quote(secrets)}){20 * f' {secret}'}"
     errors = [{"field": said(4), "message": said(5), "rejectedValue": said(6)}]
     body = {"status": status, "message": message, "error": said(1), "error_description": said(2), "errors": errors}
     with stage(tmp_path, {"tokens": TOKENS, "job": {"runs": "forever"}}, **{"timeout": "20s", **inputs}) as staged:
@@ -119,10 +122,10 @@ def test_redirects(tmp_path: Path, call: str, name: str) -> None:
     assert_nothing_shows(result, SECRET, shown)
 
 
-@pytest.mark.parametrize("number", range(0, len(ENCODINGS), 10))
+@pytest.mark.parametrize("number", range(0, len(ENCODINGS), 4))
 def test_end_of_the_log(tmp_path: Path, number: int) -> None:
     """The log itself is printed as it is, for the runner to mask; its copies in error and summary are not."""
-    encoded = [encode(SECRET).replace("\r\n", "\\r\\n") for encode in ENCODINGS[number:] + ENCODINGS[:number]]
+    encoded = [encode(SECRET) for encode in ENCODINGS[number:] + ENCODINGS[:number]]
     log = [{"text": f"ERROR {MARK} refused \x1b[31m{line}\x1b[0m"} for line in encoded]
     scenario = {"tokens": TOKENS, "job": {"runs": "5s", "ends": "ERROR", "log": log}}
     with stage(tmp_path, scenario, **KEY, logs="on-failure") as staged:

@@ -63,13 +63,13 @@ def test_a_secret_in_base64_is_replaced(name: str, around: str) -> None:
         assert len(after) <= len(encode("base==\n"))
 
 
-def test_characters_that_are_dropped_where_text_is_shown_part_no_secret() -> None:
-    """A text is cleaned first and shown on one line then, or the other way round."""
+def test_colours_and_characters_that_are_not_seen_where_text_is_shown_part_no_secret() -> None:
     every = [chr(code) for code in range(sys.maxunicode + 1) if chr(code) != "|"]
     shown = one_line("|".join(every), 3 * len(every)).split("|")
-    dropped = [character for character, left in zip(every, shown, strict=True) if not left]
+    dropped = [character for character, left in zip(every, shown, strict=True) if not left.strip() and character != " "]
     assert len(dropped) > 4000
     redactor = Redactor([TOKEN])
+    assert redactor.clean("\x1b[1;31m".join(TOKEN)) == "***"
     size = len(TOKEN) - 1
     for start in range(0, len(dropped), size):
         parts = [*dropped[start : start + size], *size * [""]][:size]

@@ -167,7 +167,7 @@ FIELDS = [
         (ERROR, "404 Not Found: Workspace not found"),
         ({"error": "access_denied", "error_description": "Unauthorized"}, "404 Not Found: Unauthorized"),
         *(({"message": text, "error": "Gone."}, "404 Not Found: Gone") for text in (None, "", "  ", 17, ["x"])),
-        ({"message": "x" * 60_000}, f"404 Not Found: {'x' * 1999}…"),
+        ({"message": "x" * 60_000}, f"404 Not Found: {'x' * 4000}"),
         (
             {**ERROR, "message": "No", "errors": FIELDS},
             "404 Not Found: No (name: must not be blank) (branch: is unknown)",

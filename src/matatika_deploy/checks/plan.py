@@ -22,6 +22,8 @@ PipelineSettings = Mapping[str, str | float | tuple[str, ...]]
 
 #: A longer list is not compared.
 MAX_ITEMS = 1000
+# More than is shown of any: so much is searched for credentials.
+_LONGEST_TEXT = 1000
 
 # The keys that are compared, in the order in which they are shown, with their fields in the API.
 _FIELDS = {
@@ -83,14 +85,15 @@ class Pipeline(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A key whose value a deployment changes, both values as text that is cut; a script's are left out."""
+    """A key whose value a deployment changes, both values as text; a script's are left out."""
 
     key: str
     old: str
     new: str
 
-    def __str__(self) -> str:
-        return f"{self.key}: {self.old} → {self.new}" if self.key != "script" else "script changed"
+    def said(self, show: Callable[[str], str]) -> str:
+        """Say what changes; `show` makes a value fit for a sentence."""
+        return f"{self.key}: {show(self.old)} → {show(self.new)}" if self.key != "script" else "script changed"
 
 
 class Change(NamedTuple):
@@ -132,21 +135,29 @@ class Plan(NamedTuple):
             "delete": [name for name, _ in self.delete],
         }
 
-    def rows(self) -> list[tuple[str, str, str]]:
-        """Give a sign (`+`, `~`, `-`), a name and a description for each pipeline; renamed files are side by side."""
-        rows = {f"+{it.name}": ("+", short(it.name), f"new: {short(it.path)}") for it in self.create}
+    def rows(self, clean: Callable[[str], str] = str) -> list[tuple[str, str, str]]:
+        """Give a sign (`+`, `~`, `-`), a name and a description for each pipeline; renamed files are side by side.
+
+        Arguments:
+            clean: takes credentials that the platform may repeat out of a text, as it was sent.
+        """
+
+        def show(text: str) -> str:
+            return short(clean(text[:_LONGEST_TEXT]))
+
+        rows = {f"+{it.name}": ("+", show(it.name), f"new: {show(it.path)}") for it in self.create}
         ordered = [
-            ("~", short(change.name), "; ".join(str(difference) for difference in change.differences))
+            ("~", show(change.name), "; ".join(difference.said(show) for difference in change.differences))
             for change in self.change
         ]
         for name, path in self.delete:
-            what = f"deleted: its file {short(path)} is gone"
+            what = f"deleted: its file {show(path)} is gone"
             created = self.renamed.get(name)
             if created is None:
-                ordered.append(("-", short(name), what))
+                ordered.append(("-", show(name), what))
             else:
                 renamed = f"{what}, renamed as it seems; a renamed file is another pipeline"
-                ordered += [("-", short(name), renamed), rows.pop(f"+{created}")]
+                ordered += [("-", show(name), renamed), rows.pop(f"+{created}")]
         return [*rows.values(), *ordered]
 
 
@@ -278,9 +289,9 @@ def _comparable(key: str, value: object) -> object:
 
 def _show(value: object) -> str:
     if isinstance(value, tuple):
-        return short(", ".join(value)) or "none"
+        return ", ".join(value) or "none"
     whole = isinstance(value, float) and value.is_integer()
-    return short(f"{value:.0f}" if whole else str(value))
+    return f"{value:.0f}" if whole else str(value)
 
 
 _UNKNOWN = object()

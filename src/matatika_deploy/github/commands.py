@@ -33,16 +33,19 @@ class WorkflowCommands:
         self._environ = environ
         self._console = console
         self._shows_debug = environ.get("RUNNER_DEBUG") == "1"
+        # Where nobody obeys it, a mask would print the secret. A token for GitHub can be set anywhere.
+        self._has_masks = any(name.startswith("GITHUB_") and name != "GITHUB_TOKEN" for name in environ)
         self._failed_files: set[str] = set()
         self.secrets: list[str] = []
-        """What was masked so far."""
+        """What is to show nowhere, so far."""
 
     def mask(self, secret: str) -> None:
-        """Have the runner hide `secret` in the log from now on, line by line if it has several."""
+        """Have the runner, if there is one, hide `secret` in the log from now on, line by line if it has several."""
         for line in re.split(r"[\r\n]+", secret):
             if len(line.strip()) >= SHORTEST_MASK:
                 self.secrets.append(line)
-                self._console.say(f"::add-mask::{_escape_data(line)}", at_once=True)
+                if self._has_masks:
+                    self._console.say(f"::add-mask::{_escape_data(line)}", at_once=True)
 
     def info(self, text: str) -> None:
         """Print one line, which is no command even if `text` begins like one."""

@@ -10,6 +10,7 @@ from matatika_deploy.platform.http import Http, HttpConfig
 from matatika_deploy.platform.polling import Pace
 from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.platform.responses import (
+    LONGEST_MESSAGE,
     Failure,
     InvalidResponse,
     Kind,
@@ -22,7 +23,7 @@ from matatika_deploy.platform.responses import (
 from matatika_deploy.platform.retry import TransientError, retry
 from matatika_deploy.runtime.cancellation import Cancelled, CancelScope, DeadlineExceeded, Task, TaskTimeout
 from matatika_deploy.runtime.limits import SAY_AGAIN_AFTER, RetryPolicy
-from matatika_deploy.text import format_duration
+from matatika_deploy.text import format_duration, one_line
 
 T = TypeVar("T")
 
@@ -220,13 +221,14 @@ class Client:
         return Exchange(request, self.learn(verdict, request), response)
 
     def learn(self, verdict: Verdict, request: Request) -> Verdict:
-        """Note what a verdict tells of the way to the platform; returns it without credentials in its texts."""
+        """Note what a verdict tells of the way to the platform; returns it without credentials, its texts on one line."""
         if verdict.failure is not Failure.NAME_NOT_RESOLVED:
             self.platform.contact.resolved.add(urlsplit(request.url).netloc)
         if verdict.retry_after is not None:
             self.platform.pace.slow_down()
         clean = self.platform.redactor.clean
-        return verdict._replace(message=clean(verdict.message), location=clean(verdict.location))
+        message = one_line(clean(verdict.message), LONGEST_MESSAGE)
+        return verdict._replace(message=message, location=one_line(clean(verdict.location), LONGEST_MESSAGE))
 
     def _renew_after(self, verdict: Verdict, request: Request, used: str) -> bool:
         """Renew the token that was `used` if it may be why the request was refused; whether to send it again.

@@ -30,11 +30,13 @@ _ENCODED = rb"""(?ix)
     | \\u\{(?P<braces>0{0,4}[0-9a-f]{1,5})\} | \\x(?P<byte>[0-9a-f]{2})
     | \\(?!%[0-9a-f]{2}|&\#?[0-9a-z]{1,32};)(?P<character>[!-/:-@\[-`{-~])
     | (?P<entity>&\#?[0-9a-z]{1,32};)
-    # Controls, characters that do not show, and halves of one: they would part a secret that is whole again without
-    # them. They are those of `text`, in UTF-8.
-    | \\[nrt] | [\x00-\x1f\x7f] | \xc2[\x80-\x9f\xad] | \xcd\x8f | \xd8\x9c | \xe1\x85[\x9f\xa0] | \xe1\x9e[\xb4\xb5]
-    | \xe1\xa0[\x8b-\x8f] | \xe2\x80[\x8b-\x8f\xa8-\xae] | \xe2\x81[\xa0-\xaf] | \xe3\x85\xa4
-    | \xed[\xa0-\xbf][\x80-\xbf] | \xef\xbb\xbf | \xef\xbe\xa0 | \xef\xbf[\xb0-\xbb] | \xf3\xa0[\x80-\xbf][\x80-\xbf]
+    # Colours, controls, wide blanks, characters that do not show, and halves of one: they would part a secret that is
+    # whole again without them. They are those of `text`, in UTF-8.
+    | \x1b\[[0-?]*[ -/]*[@-~]
+    | \\[nrt] | [\x00-\x1f\x7f] | \xc2[\x80-\xa0\xad] | \xcd\x8f | \xd8\x9c | \xe1\x85[\x9f\xa0] | \xe1\x9a\x80
+    | \xe1\x9e[\xb4\xb5] | \xe1\xa0[\x8b-\x8f] | \xe2\x80[\x80-\x8f\xa8-\xaf] | \xe2\x81[\x9f-\xaf] | \xe3\x80\x80
+    | \xe3\x85\xa4 | \xed[\xa0-\xbf][\x80-\xbf] | \xef\xbb\xbf | \xef\xbe\xa0 | \xef\xbf[\xb0-\xbb]
+    | \xf3\xa0[\x80-\xbf][\x80-\xbf]
     """
 
 

@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 from requests.auth import AuthBase
 
-from matatika_deploy.text import one_line
-
-_LONGEST_MESSAGE = 2000
+#: More of what the platform says is not shown.
+LONGEST_MESSAGE = 2000
 _MOST_FIELD_ERRORS = 3
 # Longer than any step: what is shown of it stays short (seconds).
 _LONGEST_RETRY_AFTER = 1e9
@@ -223,7 +222,8 @@ def _message(error: Mapping[str, Any]) -> str:
     """Give what an error body says, with the first few of its field errors. `rejectedValue` may be a secret."""
     said = (error.get(name) for name in ("message", "error_description", "error"))
     message = next((text for text in said if isinstance(text, str) and text.strip()), "")
-    return one_line(" ".join([message, *_field_errors(error.get("errors"))]), _LONGEST_MESSAGE)
+    # As it is, since the credentials in it would not be found once it is on one line.
+    return " ".join([message, *_field_errors(error.get("errors"))])[: 2 * LONGEST_MESSAGE].strip()
 
 
 def _field_errors(errors: object) -> list[str]:

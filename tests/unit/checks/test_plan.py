@@ -164,11 +164,15 @@ def test_value_that_is_equal_or_unknown_is_no_change(
     assert make_plan({"a": f"{PIPELINE}{content}"}, item).to_json() == NOTHING
 
 
-def test_long_values_are_cut(make_plan: MakePlan) -> None:
+def test_values_are_cleaned_as_they_were_sent_and_cut(make_plan: MakePlan) -> None:
     content = f"{PIPELINE}label: {'x' * 5000}\nactions: [{', '.join(['y'] * 500)}]\n"
     (row,) = make_plan({"a": content}, on_platform("a", label="z\n::error::\u202e" * 500)).rows()
     assert len(row[2]) < 300
     assert row[2].isprintable()
+    (row,) = make_plan({"a": content}, on_platform("a", label="s3\ncret")).rows(
+        lambda text: text.replace("s3\ncret", "***")
+    )
+    assert row[2].startswith("label: *** → xxx")
 
 
 def test_scripts_and_properties_are_never_shown(make_plan: MakePlan) -> None:
