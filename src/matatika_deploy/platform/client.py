@@ -221,7 +221,7 @@ class Client:
         return Exchange(request, self.learn(verdict, request), response)
 
     def learn(self, verdict: Verdict, request: Request) -> Verdict:
-        """Note what a verdict tells of the way to the platform; returns it without credentials, its texts on one line."""
+        """Note what a verdict tells of the way to the platform; returns it without credentials, on one line."""
         if verdict.failure is not Failure.NAME_NOT_RESOLVED:
             self.platform.contact.resolved.add(urlsplit(request.url).netloc)
         if verdict.retry_after is not None:
