@@ -32,6 +32,7 @@ PARTS: Final = (
     *("...", "Exception in thread ", "at ", "ERROR ", "Error", "error in ", "a.exc.", "a | ", "path = ", " #", "|\n "),
     *("d800-", "workspace-", ".yml", "gh-readonly-queue/", "/pr-1-", "1 of ", "2023-03-23T"),
     *("Tunnel connection failed: ", '{"a":', '{"exception": "', "Runtime Error\n", "ERROR a\n\tat b\n"),
+    *("timestamp='' level='a' event='", "╭─ Installation \n│ a │\n", "2024-05-01 [info] meltano      a\n", "a: 1: "),
     *("Traceback (most recent call last):\n", "2024-05-01T10:00:00Z [info     ] a cmd_type=b "),
     "Traceback (most recent call last):\nA: b\nDuring handling of the above exception, another\n",
 )

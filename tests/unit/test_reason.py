@@ -21,18 +21,23 @@ ERRORS = [
 ]
 # They count errors, or report one that is tried again.
 VAGUE = [
+    "2024-05-01T10:00:03.232998Z [error    ] Block run completed.           err=RunnerError('failed')",
     "10:00:01  1 of 2 ERROR creating sql table model shop.orders ........ [ERROR in 0.19s]",
     "Completed with 1 error",
-    "2024-05-01T10:00:03.232998Z [error    ] Block run completed.           err=RunnerError('failed')",
     "npm ERR! code E404",
+    "2024-05-01T10:00:03.232998Z [error    ] Extractor failed",
+    "Installation failed. Command failed.",
     "2024-05-01 10:00:00 +0000 - dagster - ERROR - Backing off 2.49 seconds after 1 tries",
 ]
 TRACEBACK = "Traceback (most recent call last):\\n  File x\\nOSError: disk full"
-JSON_LINES = {
+STRUCTURED_LINES = {
     f'{{"event": "Failed", "level": "error", "exception": "{TRACEBACK}"}}': "Failed: OSError: disk full",
     f'{{"level": "error", "msg": "OSError: disk full", "exception": "{TRACEBACK}"}}': "OSError: disk full",
     '{"info": {"level": "error", "msg": "  Database Error in model a\\n  no b"}}': "Database Error in model a   no b",
     '{"level": 50, "msg": "no schema"}': "no schema",
+    '{"cmd_type": "elb", "name": "tap-x", "event": "CRITICAL 401", "level": "info"}': "CRITICAL 401",
+    "timestamp='1' level='info' event='CRITICAL \\'no\\' \"id\"' logger=None cmd_type='elb'": "CRITICAL 'no' \"id\"",
+    "timestamp='1' level='error' event='Block not found' logger=None _name='error'": "Block not found",
 }
 # Each log, with what a person would pick of it: the lines after `> `, or else the text after `= `.
 LOGS = """
@@ -52,6 +57,29 @@ ERROR: No matching distribution found for tap-orders==9.9
 2024-05-01T10:00:03.232998Z [info     ] KeyError: 'orders' cmd_type=elb name=tap-x stdio=stderr
 2024-05-01T10:00:03.232998Z [error    ] Extractor failed
 = KeyError: 'orders'
+=== Meltano 4: a tap's CRITICAL
+2026-05-01T10:00:02.707543Z [info     ] meltano      CRITICAL is a level
+2026-05-01T10:00:03.155776Z [info     ] tap-crit     CRITICAL 401 Client Error: Unauthorized
+2026-05-01T10:00:03.168067Z [error    ] meltano      Extractor failed
+= CRITICAL 401 Client Error: Unauthorized
+=== Meltano 4: a target's traceback, whose exception goes on in the next line
+2026-05-01T10:00:10.047969Z [info     ] target-snowflake Traceback (most recent call last):
+2026-05-01T10:00:10.048271Z [info     ] target-snowflake   File "/venv/bin/target-snowflake", line 8, in <module>
+2026-05-01T10:00:10.048772Z [info     ] target-snowflake x.errors.ProgrammingError: 002043: SQL compilation error:
+2026-05-01T10:00:10.048970Z [info     ] target-snowflake Object does not exist
+2026-05-01T10:00:10.056829Z [error    ] meltano      Loader failed
+= x.errors.ProgrammingError: 002043: SQL compilation error: Object does not exist
+=== Meltano 4.0: the name behind the text
+2026-05-01T10:00:11.015704Z [info     ] INFO Starting sync             name=tap-sdk
+2026-05-01T10:00:11.016059Z [error    ] Cannot sync 'orders'           name=tap-sdk
+= Cannot sync 'orders'
+=== Meltano: a box around what uv or pip says
+╭──────────── Installation error ─────────────╮
+│ error: No solution found when resolving     │
+│ dependencies                                │
+│   cause: there is no tap-x==9               │
+╰────────────── Command failed ───────────────╯
+= error: No solution found when resolving dependencies: cause: there is no tap-x==9
 === Meltano: a traceback with frames drawn
 ╭───────────── Traceback (most recent call last) ─────────────╮
 │ ❱ 71 │   raise CliError(message)                            │
@@ -133,6 +161,18 @@ Traceback (most recent call last):
 one
 Traceback (most recent call last):
 >   File "a.py", line 1, in f
+=== Python: a prefix before each line
+2021-06-07 19:18:25,986Z    tap - Traceback (most recent call last):
+2021-06-07 19:18:25,986Z    tap -   File "/tap-harvest", line 8, in <module>
+2021-06-07 19:18:25,987Z    tap - x.ValidationError: 3 validation errors for Order
+2021-06-07 19:18:25,987Z    tap - orders
+2021-06-07 19:18:26,023Z   main - INFO Exit status is: Discovery failed with code 1
+= x.ValidationError: 3 validation errors for Order: orders
+=== Python: no indentation
+Traceback (most recent call last):
+File "a.py", line 1, in f
+g()
+> ValueError: Invalid isoformat string: 'Updating'
 === Airflow
 > [2024-05-01, 10:00:01 UTC] {taskinstance.py:1824} ERROR - Task failed with exception
 Traceback (most recent call last):
@@ -185,14 +225,14 @@ def test_a_line_that_states_an_error_is_the_reason(line: str) -> None:
 
 @pytest.mark.parametrize("line", VAGUE)
 def test_a_line_that_sums_up_is_the_reason_if_there_is_no_better_one(line: str) -> None:
-    assert reason(f"begin\n{line}\nend\n".encode()) == line
+    assert reason(f"begin\n{line}\n{VAGUE[0]}\nend\n".encode()) == line
     assert reason(f"begin\n{line}\nERROR no schema\n".encode()) == "ERROR no schema"
 
 
-@pytest.mark.parametrize("line", JSON_LINES)
-def test_a_line_of_json_is_read(line: str) -> None:
+@pytest.mark.parametrize("line", STRUCTURED_LINES)
+def test_a_line_of_structured_log_is_read(line: str) -> None:
     log = f'{{"level": 30, "msg": "start"}}\n{line}\n{{"info": {{"level": "info", "msg": "end"}}}}\n'
-    assert reason(log.encode()) == JSON_LINES[line]
+    assert reason(log.encode()) == STRUCTURED_LINES[line]
 
 
 @pytest.mark.parametrize(

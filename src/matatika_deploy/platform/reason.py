@@ -16,8 +16,19 @@ LONGEST_REASON = 300
 _SEARCHED = 1000
 
 # Meltano's wrapping of what a plugin prints: `<time> [info     ] <text> cmd_type=elb name=tap-x stdio=stderr`.
+# Version 4 has only `name=tap-x` behind the text, or the name in a column before it, in its own lines, too.
 _MELTANO = re.compile(r"\d{4}-\d\d-\d\d[T ]\S+\s+\[(?P<level>[a-z]+)\s*\] (?P<text>.*)")
-_MELTANO_FIELDS = " cmd_type="
+_MELTANO_FIELDS = re.compile(r" (?:cmd_type=|name=(?!meltano$)[\w.:-]+$)")
+_MELTANO_NAME = re.compile(r"[\w.:-]+")
+_NAME_WIDTH = 12
+_MELTANO_OWN = f"] {'meltano':{_NAME_WIDTH}} "
+# The same with `--log-format=key_value`.
+_MELTANO_KEYS = re.compile(
+    r"timestamp='[^']*' level='(?P<level>\w+)' event=(?P<quote>['\"])(?P<text>.*?)(?<!\\)(?P=quote) logger="
+)
+# The box that Meltano draws around what pip or uv said, and a line of it.
+_BOX = re.compile(r"╭─+ Installation ")
+_BOXED = re.compile(r"│ (?P<text>.*) │")
 # What precedes the text of other lines: `tap-x | `, dbt's `12:03:30 | ` and `12:03:30  `.
 _LABEL = re.compile(r"(?:[\w.-]+\s+\|\s)?(?:\d\d:\d\d:\d\d(?:\.\d+)?(?:\s*\|(?:\s|$)|\s+|$))?")
 
@@ -47,17 +58,25 @@ _STATEMENTS = re.compile(
 # Lines that count errors, or report one that is tried again; others say what the error is.
 _VAGUE = re.compile(
     r"(?<!\d)\d+ of \d+ (?:ERROR|FAIL)\b|\bCompleted with [1-9]\d* (?:partial )?errors?\b|\bBlock run completed\b"
+    r"|\b(?:Extractor|Loader|Mapper) failed\b(?!:)|\bInstallation failed\b"
     r"|\bcould not be completed\b|^\s*npm (?:ERR!|error) (?:code|errno|syscall|path)\b"
     r"|\b(?i:backing off|retrying|will retry)\b"
 )
+# They say the least of them.
+_VAGUEST = re.compile(r"\bBlock run completed\b")
 # The text of such a line goes on in the next one.
-_HEADING = re.compile(r":$|\bError$|\bError in \w+ .*\)$|\bFailure in test .*\)$")
+_HEADING = re.compile(
+    r":$|\bError$|\bError in \w+ .*\)$|\bFailure in test .*\)$|\b\d+ validation errors? for \S+$"
+    r"|\bNo solution found when resolving dependencies$"
+)
 
 _TRACEBACK = "Traceback (most recent call last)"
 _CHAINED = ("During handling of the above exception", "The above exception was the direct cause")
 # Lines that follow an exception before the next one of its chain: more of its message.
 _MOST_BETWEEN = 12
-_INSIDE_TRACEBACK = re.compile(r"$|[\s│┃╭╰|+]")
+_FRAME = re.compile(r'\s*File "')
+_EXCEPTION = re.compile(r"[\w.]+(?::|$)")
+_INSIDE_TRACEBACK = re.compile(r'$|[\s│┃╭╰|+]|File "')
 _JAVA_FRAME = re.compile(r"\s+at \S|\s*\.\.\. \d+ (?:more|common frames)")
 _JAVA_CAUSE = re.compile(r"\s*Caused by: \S")
 _JAVA_EXCEPTION = re.compile(r"(?:Exception in thread .* )?[\w$]+(?:\.[\w$]+)+(?::\s|$)")
@@ -77,36 +96,76 @@ def reason(log_tail: bytes) -> str:
     It is the first of the last 200 lines that states an error, completed by what its traceback or the next line says,
     else the last line that is not empty.
     """
-    lines = [_parse(line) for line in lines_of(log_tail)[-_MOST_LINES:]]
+    raw = lines_of(log_tail)[-_MOST_LINES:]
+    has_names = any(_MELTANO_OWN in line[:_SEARCHED] for line in raw)
+    lines = [_parse(line, has_names) for line in _unboxed(raw)]
     vague = last = ""
     for index, line in enumerate(lines):
         if not line.text.strip():
             continue
         last = line.shown
         if _TRACEBACK in line.text:
-            if end := _traceback_end(lines, index):
-                return one_line(lines[end].shown, LONGEST_REASON)
+            if exception := _exception(lines, index):
+                return one_line(exception, LONGEST_REASON)
         elif _VAGUE.search(line.text[:_SEARCHED]):
-            vague = _completed(lines, index)
+            if not (vague and _VAGUEST.search(line.text[:_SEARCHED])):
+                vague = _completed(lines, index)
         elif _states_error(line):
             return one_line(_completed(lines, index), LONGEST_REASON)
     return one_line(vague or last, LONGEST_REASON)
 
 
-def _parse(line: str) -> _Line:
-    line = line.rstrip()
-    if line.lstrip().startswith("{") and (said := _json_line(line)):
-        return said
-    level = ""
-    text = shown = line
-    if match := _MELTANO.match(line):
-        level, text = match["level"], match["text"]
-        if _MELTANO_FIELDS in text:
-            # A plugin's line: Meltano's own level says nothing of it.
-            level, shown = "", text.partition(_MELTANO_FIELDS)[0].rstrip()
-            text = shown
-    text = text[_LABEL.match(text).end() :]  # type: ignore[union-attr]  # it matches the empty text
-    return _Line(shown, text, level)
+def _unboxed(lines: Iterable[str]) -> list[str]:
+    """Give the lines, those in a box of Meltano's as they were before they were wrapped and framed."""
+    given: list[str] = []
+    is_boxed, room = False, -1
+    for line in lines:
+        is_boxed = bool(_BOX.match(line)) or (is_boxed and line.startswith("│"))
+        boxed = _BOXED.fullmatch(line) if is_boxed else None
+        text = boxed["text"].rstrip() if boxed else line
+        word = text.partition(" ")[0]
+        if boxed and word and 0 <= room <= len(word):
+            # The word had no room in the line before.
+            given[-1] += f" {text}"
+        else:
+            given.append(text)
+        room = len(boxed["text"]) - len(text) if boxed else -1
+    return given
+
+
+def _parse(line: str, has_names: bool) -> _Line:
+    said = _unwrapped(line.rstrip(), has_names)
+    if said.text.lstrip().startswith("{"):
+        said = _json_line(said.text) or said
+    return said._replace(text=said.text[_LABEL.match(said.text).end() :])  # type: ignore[union-attr]  # it matches ""
+
+
+def _unwrapped(line: str, has_names: bool) -> _Line:
+    """Give what a plugin of Meltano's printed, or the line as it is.
+
+    Arguments:
+        has_names: whether Meltano's lines have a column of names.
+    """
+    if match := _MELTANO_KEYS.match(line):
+        text = match["text"].replace("\\'", "'")
+        return _Line(text, text, _level(match["level"], " cmd_type=" in line))
+    match = _MELTANO.match(line)
+    if not match:
+        return _Line(line, line)
+    level, text = match["level"], match["text"]
+    name = _MELTANO_NAME.match(text) if has_names else None
+    width = max(_NAME_WIDTH, name.end()) + 1 if name else 0
+    if name and not text[name.end() : width].strip():
+        return _Line(text[width:], text[width:], _level(level, name[0] != "meltano"))
+    if fields := _MELTANO_FIELDS.search(text):
+        text = text[: fields.start()].rstrip()
+        return _Line(text, text, _level(level, True))
+    return _Line(line, text, level)
+
+
+def _level(level: str, is_plugins: bool) -> str:
+    """Give the level of a line in Meltano's log; what a plugin prints has "info", whatever it says."""
+    return "" if is_plugins and level == "info" else level
 
 
 def _json_line(line: str) -> _Line | None:
@@ -122,6 +181,8 @@ def _json_line(line: str) -> _Line | None:
     text = _first_text(value, ("message", "msg", "event", "error", "exception"))
     if not text:
         return None
+    if "cmd_type" in value:
+        return _Line(text, text, _level(str(value.get("level", "")), True))
     trace = reason(_first_text(value, ("exception", "exc_info", "stack_trace", "stack")).encode("utf-8", "replace"))
     level = next((value[key] for key in ("level", "levelname", "severity", "log.level") if key in value), "")
     if isinstance(level, int):
@@ -146,44 +207,70 @@ def _states_error(line: _Line) -> bool:
 
 def _completed(lines: Sequence[_Line], index: int) -> str:
     """Give a line together with what says more: the end of its traceback, its root cause, or the line that goes on."""
-    said = lines[index].shown
-    following = _next_line(lines, index)
-    if following is not None and _TRACEBACK in lines[following].text:
-        end = _traceback_end(lines, following)
-        more = [lines[end].text] if end else []
+    texts = [line.text for line in lines]
+    following = _next_line(texts, index)
+    if following is not None and _TRACEBACK in texts[following]:
+        more = [_exception(lines, following)]
     elif cause := _java_cause(lines, index + 1):
         more = [cause]
     else:
-        more = []
-        while following is not None and _HEADING.search(lines[index].text[-_SEARCHED:]):
-            more.append(lines[following].text)
-            index, following = following, _next_line(lines, following)
+        more = _continuation(texts, index)
+    return _joined(lines[index].shown, more)
+
+
+def _continuation(texts: Sequence[str], index: int) -> list[str]:
+    """Give the lines in which a line goes on."""
+    more = []
+    while _HEADING.search(texts[index][-_SEARCHED:]) and (following := _next_line(texts, index)) is not None:
+        more.append(texts[following])
+        index = following
+    return more
+
+
+def _joined(said: str, more: Iterable[str]) -> str:
     for part in more:
         if part.strip() not in said:
             said = f"{said.rstrip().removesuffix(':')}: {part.strip()}"
     return said
 
 
-def _next_line(lines: Sequence[_Line], index: int) -> int | None:
+def _next_line(texts: Sequence[str], index: int) -> int | None:
     """Give the index of the next line that is not empty, at most one empty line away."""
-    return next((at for at in range(index + 1, min(index + 3, len(lines))) if lines[at].text.strip()), None)
+    return next((at for at in range(index + 1, min(index + 3, len(texts))) if texts[at].strip()), None)
 
 
-def _traceback_end(lines: Sequence[_Line], start: int) -> int | None:
-    """Give the index of the exception that ends the traceback at `start`, the last of a chain; None if it is cut."""
-    end = None
+def _exception(lines: Sequence[_Line], start: int) -> str:
+    """Give the exception that ends the traceback at `start`, the last of a chain; "" if its end is cut."""
+    texts = [line.text for line in lines[start:]]
+    column = texts[0].index(_TRACEBACK)
+    if len(texts) > 1 and _FRAME.match(texts[1], column):
+        # What a logger puts before each line is left out.
+        texts = [text[column:] for text in texts]
+    end = _traceback_end(texts)
+    return "" if end is None else _joined(texts[end], _continuation(texts, end))
+
+
+def _traceback_end(texts: Sequence[str]) -> int | None:
+    """Give the index of the exception that ends the traceback, the last of a chain; None if it is cut."""
+    start, end = 0, None
     while True:
         at = start + 1
-        while at < len(lines) and (_INSIDE_TRACEBACK.match(lines[at].text) or _TRACEBACK in lines[at].text):
+        while at < len(texts) and _is_inside_traceback(texts[at], texts[at - 1]):
             at += 1
-        if at == len(lines):
+        if at == len(texts):
             return end
         end = at
-        between = range(at + 1, min(at + _MOST_BETWEEN, len(lines)))
-        chained = next((near for near in between if lines[near].text.startswith(_CHAINED)), None)
+        between = range(at + 1, min(at + _MOST_BETWEEN, len(texts)))
+        chained = next((near for near in between if texts[near].startswith(_CHAINED)), None)
         if chained is None:
             return end
         start = chained
+
+
+def _is_inside_traceback(text: str, before: str) -> bool:
+    """Say whether a line is not the end; frames may lack their indentation, and then the source after them, too."""
+    is_source = before.startswith('File "') and not _EXCEPTION.match(text)
+    return is_source or bool(_INSIDE_TRACEBACK.match(text)) or _TRACEBACK in text
 
 
 def _java_cause(lines: Sequence[_Line], start: int) -> str:
