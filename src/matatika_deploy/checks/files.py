@@ -93,8 +93,7 @@ def yaml_files(root: Path, start: Path, budget: Budget) -> Iterator[str]:
         yield str(start)
     folders = [str(start)]
     while folders:
-        files: list[str] = []
-        links: list[str] = []
+        found: list[tuple[bool, str]] = []  # whether it is a link, and its path
         # Listing can fail, and so can asking for an entry's type where the file system does not list the types.
         with suppress(OSError), os.scandir(folders.pop()) as entries:
             for entry in entries:
@@ -105,12 +104,11 @@ def yaml_files(root: Path, start: Path, budget: Budget) -> Iterator[str]:
                         if not entry.name.startswith(".") and entry.name not in _SKIPPED_FOLDERS:
                             folders.append(entry.path)
                     elif is_yaml(entry.name):
-                        (links if entry.is_symlink() else files).append(entry.path)
-        yield from sorted(path for path in files if is_file(Path(path)))
-        for path in sorted(links):
+                        found.append((entry.is_symlink(), entry.path))
+        for is_link, path in sorted(found):
             if budget.is_spent:
                 return
-            target = linked(root, Path(path))
+            target = linked(root, Path(path)) if is_link else Path(path)
             if target and is_yaml(target.name) and is_file(target):
                 yield str(target)
 

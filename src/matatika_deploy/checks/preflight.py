@@ -174,7 +174,7 @@ class _Preflight:
         for key, default_paths in defaults.items():
             targets = (paths.follow(*self._where, path) for path in default_paths)
             folders[key] += filter(None, targets)
-        return {kind: folders[kind.paths_key] for kind in IN_FOLDERS}
+        return {kind: list(dict.fromkeys(folders[kind.paths_key])) for kind in IN_FOLDERS}
 
     def _follow(self, listed: list[Scalar], key: str, path: str) -> list[Path]:
         """Give the folders that a workspace file lists under a key; those that do not exist become findings."""
@@ -195,12 +195,15 @@ class _Preflight:
 
     def _check_submodules(self, folders: Mapping[Kind, list[Path]]) -> bool:
         """Give whether a submodule is missing that may hold files of the workspace; a finding says so."""
-        places = self._places.union(*folders.values())
+        listed = set[Path]().union(*folders.values())
         missing = [
             submodule
             for submodule in self._missing_submodules
-            if any(place.is_relative_to(submodule) for place in places)
-            or any(submodule.is_relative_to(folder) for listed in folders.values() for folder in listed)
+            if not self._budget.is_spent
+            and (
+                any(place.is_relative_to(submodule) for place in self._places | listed)
+                or any(submodule.is_relative_to(folder) for folder in listed)
+            )
         ]
         for submodule in missing:
             message = f"The submodule '{short(self._name(str(submodule)))}' is not checked out, so its files were not "
@@ -215,7 +218,7 @@ class _Preflight:
         """Give the files to check, by their paths."""
         found: dict[str, _Candidate] = {}
         for kind, starts in folders.items():
-            for start in dict.fromkeys(starts):
+            for start in starts:
                 for path in files.yaml_files(self._where.root, start, self._budget):
                     kinds = found.setdefault(path, _Candidate([], str(start))).kinds
                     if kind not in kinds:

@@ -16,6 +16,7 @@ import pytest
 
 from matatika_deploy.checks import files, preflight, rules
 from matatika_deploy.checks.budget import Budget
+from matatika_deploy.checks.kinds import PATHS_KEYS
 from matatika_deploy.runtime.limits import CHECK_SECONDS
 from tests.support.repository import BROKEN, DATASET, PIPELINE, WORKSPACE, Check, Files, Write, brief, write_files
 
@@ -43,6 +44,8 @@ def _long(number: int) -> str:
 
 MERGES = _bomb("a0: &a0 {x: y}\n", "a{n}: &a{n} {{<<: [{repeated}]}}\n")
 LISTS = f"x: &a [{', '.join('x' * 20_000)}]\n" + "!!str actions: *a\n!!str triggered_by: *a\n" * 5000
+SAME_PATHS = "".join(f"{key}: [{', '.join('x' + '/' * n for n in range(100))}]\n" for key in PATHS_KEYS)
+MODULES = {".gitmodules": "".join(f"path = {n}\n" for n in range(100)), "x/a.yml": ""}
 LONG_PATHS = "".join(f"{key}: [{', '.join(['*a'] * 100)}]\n" for key in ("plugin_paths", "pipeline_paths"))
 NEARLY = f"{PIPELINE}triggered_by:\n" + "".join(f"- {_long(n)}x\n" for n in range(1000, 1020))
 # Pipeline files, and the level of what is found first in each.
@@ -93,6 +96,7 @@ HOSTILE: dict[str, tuple[Files, str | None]] = {
         {f"workspace-{n}.yml": f"{WORKSPACE}plugin_paths: [{'../' * 300}x]\n" for n in range(200)},
         "warning",
     ),
+    "many submodules": ({f"workspace-{n}.yml": f"{WORKSPACE}{SAME_PATHS}" for n in range(25)} | MODULES, None),
     "chains of links": ({"pipelines/0.yml": PIPELINE}, None),
     "a file of a gigabyte": ({"pipelines/b.yml": BROKEN, "meltano.yml": "", "pipelines/a.yml": ""}, "error"),
 }
@@ -104,6 +108,8 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[float, 
     folder = tmp_path_factory.mktemp("hostile")
     for name, (content, _) in HOSTILE.items():
         write_files(folder / name, content)
+    for number in range(100):
+        (folder / f"many submodules/{number}").mkdir()
     for number in range(1, 2000):
         (folder / f"chains of links/pipelines/{number}.yml").symlink_to(f"{number - 1}.yml")
     for path in ("meltano.yml", "pipelines/a.yml"):
@@ -316,6 +322,11 @@ def test_a_spent_budget_ends_the_paths_of_a_workspace_file(write: Write, monkeyp
     assert len(preflight.check(root).findings) == 100
     end_after(monkeypatch, 50)
     assert len(preflight.check(root).findings) < 60
+
+
+def test_a_spent_budget_ends_the_list_of_a_folder(write: Write) -> None:
+    root = write({f"{n}.yml": "" for n in range(100)})
+    assert len(list(files.yaml_files(root, root, Budget(150, itertools.count().__next__)))) < 60
 
 
 def test_nothing_is_written(write: Write) -> None:
