@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from matatika_deploy.platform.reason import LONGEST_REASON, reason
 
 ERRORS = [
-    "  error: subprocess-exited-with-error",
+    "  error: command 'gcc' failed with exit code 1",
+    "src/a.c:1:10: fatal error: gmp.h: No such file or directory",
     "fatal: could not read Username for 'https://example.com'",
     'FATAL:  password authentication failed for user "etl"',
     "2024-05-01T10:00:03.232998Z [error    ] Cannot start plugin tap-x: Catalog discovery failed",
@@ -16,15 +17,25 @@ ERRORS = [
     "google.api_core.exceptions.NotFound: 404 Not found: Table shop:raw.orders",
     "snowflake.connector.errors.DatabaseError: 250001 (08001): Incorrect username or password",
     "/bin/bash: line 1: meltano: command not found",
+    "./run.sh: 3: meltano: not found",
+    "./run.sh: line 1: ./a.sh: Permission denied",
+    "./run.sh: line 12: ACCOUNT: unbound variable",
+    "./run.sh: line 40: syntax error near unexpected token `fi'",
+    "panic: runtime error: index out of range [3] with length 3",
+    "Plugin 'superset' is not known to Meltano",
     "npm ERR! 404 Not Found - GET https://registry.example.com/nothing",
     "container main: terminated, reason: OOMKilled, exit code 137",
 ]
 # They count errors, or report one that is tried again.
 VAGUE = [
+    "Error: Process completed with exit code 126.",
     "2024-05-01T10:00:03.232998Z [error    ] Block run completed.           err=RunnerError('failed')",
     "10:00:01  1 of 2 ERROR creating sql table model shop.orders ........ [ERROR in 0.19s]",
     "Completed with 1 error",
     "npm ERR! code E404",
+    "error: subprocess-exited-with-error",
+    "error: metadata-generation-failed",
+    "ERROR: pip's dependency resolver does not currently take into account all the packages that are installed.",
     "2024-05-01T10:00:03.232998Z [error    ] Extractor failed",
     "Installation failed. Command failed.",
     "2024-05-01 10:00:00 +0000 - dagster - ERROR - Backing off 2.49 seconds after 1 tries",
@@ -225,7 +236,7 @@ def test_a_line_that_states_an_error_is_the_reason(line: str) -> None:
 
 @pytest.mark.parametrize("line", VAGUE)
 def test_a_line_that_sums_up_is_the_reason_if_there_is_no_better_one(line: str) -> None:
-    assert reason(f"begin\n{line}\n{VAGUE[0]}\nend\n".encode()) == line
+    assert reason(f"begin\n{line}\n{VAGUE[0]}\n{VAGUE[1]}\nend\n".encode()) == line
     assert reason(f"begin\n{line}\nERROR no schema\n".encode()) == "ERROR no schema"
 
 
@@ -239,7 +250,7 @@ def test_a_line_of_structured_log_is_read(line: str) -> None:
     ("tail", "expected"),
     [
         # The last line, if none states an error.
-        (b"one\ntwo\n\n  \n", "two"),
+        (b"one\ntwo\n\nmake: *** [Makefile:14: run] Error 1\nexit status 2\n  \n", "two"),
         (b'ready\n{"type": "RECORD", "record": {"id": 1}}', '{"type": "RECORD", "record": {"id": 1}}'),
         *((empty, "") for empty in (b"", b" \r\n\t\n", b"\x1b[0m")),
         # Only the last 200 lines count.

@@ -42,6 +42,7 @@ _LEVEL_FIELD = re.compile(r"\b(?:level|lvl|levelname|severity)=[\"']?(\w+)")
 _STATEMENTS = re.compile(
     r"""
       ^\s*(?:fatal\ error|error|fatal|critical)(?:\[\w+\])?:\s      # error: …, fatal: …, error[E0432]: …
+    | :\d+:\ (?:fatal\ )?error:\s                                     # a.c:1:10: fatal error: …
     | ^\s*npm\ (?:ERR!|error)\s
     | \b(?:encountered\ an|an)\ error(?:\ occurred)?:
     | ^\s*[\w.$]*(?:Error|Exception)(?::\s|:?$)                       # the line that ends a traceback
@@ -50,7 +51,9 @@ _STATEMENTS = re.compile(
     | ^\s*(?:\w+\ )?error\ in\ (?:model|test|unit_test|snapshot|seed|macro|source|operation|analysis|sql)\s
     | ^\s*failure\ in\ test\s
     | ^\s*(?:database|compilation|runtime|parsing|dependency|validation)\ error$
-    | :\ command\ not\ found$ | \bOOMKilled\b | \bno\ space\ left\ on\ device\b | \bout\ of\ memory\b
+    | :\ (?:command\ not\ found|permission\ denied|unbound\ variable)$ | :\ syntax\ error\ near\b
+    | :\ \d+:\ [\w./-]+:\ not\ found$ | ^panic:\s | \bis\ not\ known\ to\ Meltano\b  # dash's, Go's
+    | \bOOMKilled\b | \bno\ space\ left\ on\ device\b | \bout\ of\ memory\b
     | ^Killed$ | \bsegmentation\ fault\b
     """,
     re.VERBOSE | re.IGNORECASE,
@@ -60,10 +63,14 @@ _VAGUE = re.compile(
     r"(?<!\d)\d+ of \d+ (?:ERROR|FAIL)\b|\bCompleted with [1-9]\d* (?:partial )?errors?\b|\bBlock run completed\b"
     r"|\b(?:Extractor|Loader|Mapper) failed\b(?!:)|\bInstallation failed\b"
     r"|\bcould not be completed\b|^\s*npm (?:ERR!|error) (?:code|errno|syscall|path)\b"
+    r"|\bsubprocess-exited-with-error\b|\bmetadata-generation-failed\b|\bpip's dependency resolver does not currently\b"
+    r"|\bProcess completed with exit code\b"
     r"|\b(?i:backing off|retrying|will retry)\b"
 )
 # They say the least of them.
-_VAGUEST = re.compile(r"\bBlock run completed\b")
+_VAGUEST = re.compile(r"\bBlock run completed\b|\bProcess completed with exit code\b")
+# They say less than the line before them.
+_AFTERWORD = re.compile(r"make(?:\[\d+\])?: \*\*\* |exit status \d+$")
 # The text of such a line goes on in the next one.
 _HEADING = re.compile(
     r":$|\bError$|\bError in \w+ .*\)$|\bFailure in test .*\)$|\b\d+ validation errors? for \S+$"
@@ -103,7 +110,7 @@ def reason(log_tail: bytes) -> str:
     for index, line in enumerate(lines):
         if not line.text.strip():
             continue
-        last = line.shown
+        last = last if last and _AFTERWORD.match(line.text) else line.shown
         if _TRACEBACK in line.text:
             if exception := _exception(lines, index):
                 return one_line(exception, LONGEST_REASON)
