@@ -118,6 +118,6 @@ def test_gitlab_runs_the_example(engine: Engine, image: str) -> None:
             text=True,
         )
         assert ran.returncode == 0
-        assert "INFO  Deployed" in ran.stdout
+        assert "\nDeployed: Job" in ran.stdout
         assert not [one for one in (constants.CLIENT_SECRET, *simulator.issued_tokens) if one in ran.stdout]
         assert [job.status for job in simulator.jobs] == ["COMPLETE"]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from matatika_deploy.main import main
+from matatika_deploy.platform import http
 from matatika_deploy.runtime.signals import Signals
 from matatika_simulator import Simulator
 from tests.support.clock import FakeClock
@@ -122,6 +123,19 @@ def test_stream_that_ends_is_a_reason_to_look_at_the_job_at_once(tmp_path: Path)
     ended = follow(tmp_path, scenario, poll_interval="5m")
     # One looks at such a job every 10 seconds only.
     assert (ended.result.code, ended.took < 211) == (0, True)
+
+
+def test_connection_is_kept_whatever_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connect, connected = http._HTTPConnection.connect, list[object]()
+
+    def connect_and_note(connection: http._HTTPConnection) -> None:
+        connected.append(connection)
+        connect(connection)
+
+    monkeypatch.setattr(http._HTTPConnection, "connect", connect_and_note)
+    ended = follow(tmp_path, {"job": {"runs": 60}, "logs": {"empty": 204}})
+    # The trigger has one of its own; the log is read beside the job.
+    assert (len(ended.times("logs")) > 10, len(connected)) == (True, 3)
 
 
 @pytest.mark.parametrize(

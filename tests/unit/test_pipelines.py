@@ -1,13 +1,16 @@
 """The workspace's pipelines: which there are, which of them the user means, and when one can be run."""
 
 import json
+import time
 from collections.abc import Sequence
+from threading import Event
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from matatika_deploy.errors import PipelineFailed, PlatformError
+from matatika_deploy.platform import reading
 from matatika_deploy.platform.client import Client
 from matatika_deploy.platform.pages import parse_page
 from matatika_deploy.platform.pipelines import (
@@ -19,8 +22,10 @@ from matatika_deploy.platform.pipelines import (
     parse_pipeline,
     run_target,
 )
+from matatika_deploy.platform.reading import Reading
 from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.platform.responses import InvalidResponse, Request, Response
+from matatika_deploy.runtime.cancellation import CancelScope, SystemClock
 from tests.support import platform
 from tests.support.clock import FakeClock
 
@@ -106,6 +111,25 @@ def test_answer_that_is_no_page_is_told_apart(body: object) -> None:
         parse_page(answered, "pipelines")
     with pytest.raises(InvalidResponse):
         parse_pipeline([body], Redactor())
+
+
+def test_time_for_a_list_grows_with_its_length_alone() -> None:
+    names = [[f"p{number}-{count}" for count in range(10_000)] for number in range(2)]
+    client, _ = client_that_gets(*(page(*names[number], number=number, totalPages=2) for number in range(2)))
+    begin = time.process_time()
+    listed = list_pipelines(client, "/workspaces/w")
+    assert find("p0-1", listed, [], [one.name for one in listed])[1] == [GONE.replace("old", "p0-1")]
+    assert (len(listed), time.process_time() - begin < 5) == (20_000, True)
+
+
+def test_list_that_is_still_being_read_when_its_time_is_over_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_GRACE", 0.0)
+    may_end = Event()
+    client = platform.make_client(FakeClock(), scope=CancelScope(SystemClock()))
+    listing = Reading(client, "list the pipelines", lambda _: may_end.wait(10), 0.01)
+    with pytest.raises(PlatformError, match="Could not list the pipelines within 0 s"):
+        listing.result()
+    may_end.set()
 
 
 def test_list_without_end_is_an_error() -> None:

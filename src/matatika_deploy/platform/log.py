@@ -225,7 +225,7 @@ class LogReader:
         before = self._furthest
         verdict = self._open()
         try:
-            if verdict is None and self._opened and self._opened.status_code != 204:
+            if verdict is None and self._opened:
                 with closing(self._opened):
                     for chunk in self._client.http.chunks(self._opened):
                         self._take(chunk)

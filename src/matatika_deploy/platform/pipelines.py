@@ -1,6 +1,6 @@
 """The workspace's pipelines: which there are, which of them the user means, and when one can be run."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -97,6 +97,7 @@ def list_pipelines(client: Client, workspace_path: str) -> tuple[Pipeline, ...]:
         Cancelled, DeadlineExceeded: as `Client.call` does.
     """
     pipelines: list[Pipeline] = []
+    seen: set[tuple[object, ...]] = set()
     for number in range(MOST_PAGES):
         url = f"{client.platform.api_url}{workspace_path}/pipelines?page={number}&size={PAGE_SIZE}"
         request = Request("list the pipelines", "GET", url, client.platform.token)
@@ -107,7 +108,8 @@ def list_pipelines(client: Client, workspace_path: str) -> tuple[Pipeline, ...]:
 
         listed, has_more = client.call(request, parse)
         # A platform that ignores paging gives the same page again.
-        new = [pipeline for pipeline in listed if pipeline not in pipelines]
+        new = [pipeline for pipeline in listed if pipeline[:-1] not in seen]
+        seen.update(pipeline[:-1] for pipeline in new)
         pipelines += new
         if not (has_more and new):
             return tuple(pipelines)
@@ -118,7 +120,7 @@ def find(
     entries: str,
     pipelines: Iterable[Pipeline],
     created: Iterable[tuple[str, ...]],
-    deleted: Collection[object],
+    deleted: Iterable[str],
     directory: str = "",
 ) -> tuple[list[Named], list[str]]:
     """Find the pipelines that the input `run-pipelines` names.
@@ -133,9 +135,14 @@ def find(
     Returns:
         The pipelines in their order, each once, and a sentence for each name that is unknown or could be two.
     """
-    every: list[_Candidate] = [(pipeline.names, pipeline) for pipeline in pipelines]
-    gone = [one for one in every if one[1] and one[1].fields.get("name") in deleted]
-    candidates: list[_Candidate] = [*(one for one in every if one not in gone), *((names, None) for names in created)]
+    removed = set(deleted)
+    gone: list[_Candidate] = []
+    candidates: list[_Candidate] = []
+    for pipeline in pipelines:
+        name = pipeline.fields.get("name")
+        is_gone = isinstance(name, str) and name in removed
+        (gone if is_gone else candidates).append((pipeline.names, pipeline))
+    candidates += [(names, None) for names in created]
     found: dict[int, Named] = {}
     problems = []
     for text in _split(entries, lambda line: bool(_meant([line], [*candidates, *gone], directory))):

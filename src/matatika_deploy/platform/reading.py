@@ -1,14 +1,16 @@
 """Something that is read beside whatever else is done, and that a step can do without."""
 
 from collections.abc import Callable
-from math import inf
 from typing import Generic, TypeVar
 
 from matatika_deploy.errors import NotTheApi, PlatformError, RequestRejected
 from matatika_deploy.platform.client import Client
-from matatika_deploy.runtime.cancellation import CancelScope, DeadlineExceeded
+from matatika_deploy.runtime.cancellation import CancelScope, DeadlineExceeded, TaskTimeout
 
 T = TypeVar("T")
+
+# So much later, it is not an answer that is waited for: one that is very large is being read (seconds).
+_GRACE = 1.0
 
 
 class Reading(Generic[T]):
@@ -20,8 +22,8 @@ class Reading(Generic[T]):
         self._scope = client.scope
         self._action = action
         self._seconds = seconds
-        scope = CancelScope(client.scope.clock, deadline=client.scope.clock.monotonic() + seconds)
-        self._own = Client(client.platform, scope)
+        self._end = client.scope.clock.monotonic() + seconds
+        self._own = Client(client.platform, CancelScope(client.scope.clock, deadline=self._end))
         self._task = client.scope.start(lambda: read(self._own))
 
     def result(self) -> T:
@@ -32,8 +34,8 @@ class Reading(Generic[T]):
             Cancelled, DeadlineExceeded: as the scope of the thread that waits does.
         """
         try:
-            return self._scope.join(self._task, inf)
-        except DeadlineExceeded:
+            return self._scope.join(self._task, self._end + _GRACE - self._scope.clock.monotonic())
+        except (DeadlineExceeded, TaskTimeout):
             # What was in the way is what a step that runs out of time has to tell.
             self._client.trouble = self._own.trouble or f"could not {self._action} (no answer yet)"
             self._scope.checkpoint()
