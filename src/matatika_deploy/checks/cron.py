@@ -8,25 +8,35 @@ import re
 from matatika_deploy.checks.wording import did_you_mean, short
 from matatika_deploy.findings import Level
 
-_IN_FULL = {
-    name: name[:3]
-    for name in (
-        *("JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE"),
-        *("JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER", "DECEMBER"),
-        *("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"),
-    )
-}
+_MONTHS = (
+    *("JANUARY", "FEBRUARY", "MARCH", "APRIL", "MAY", "JUNE"),
+    *("JULY", "AUGUST", "SEPTEMBER", "OCTOBER", "NOVEMBER", "DECEMBER"),
+)
+_DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
+_IN_FULL = {name: name[:3] for name in (*_MONTHS, *_DAYS)}
 # A month or day, the last such day of the month (`FRIL`), or last, weekday, calendar and hash of some dialect.
 _WORD = re.compile(rf"(?:{'|'.join(_IN_FULL.values())})L?|LW?|W|C|H", re.IGNORECASE)
 # Six fields that list every value are shorter.
 _LONGEST = 1000
+# What separates fields; other blanks separate them for some readers only.
+_BLANK = " \t\n\r\f\v"
+
+
+def _field(names: tuple[str, ...] = (), *, is_day: bool = False) -> "re.Pattern[str]":
+    """Give the pattern of a field: its values, ranges and steps, and for days also the last, a weekday, the nth."""
+    value = f"(?:{'|'.join(['[0-9]+', *(name[:3] for name in names)])})"
+    days = f"|L(?:-[0-9]+)?W?|[WC]|{value}(?:[LWC]|#[0-9]+)" if is_day else ""
+    part = f"(?:(?:[*?H]|{value}(?:-{value})?)(?:/[0-9]+)?{days})"
+    return re.compile(f"{part}(?:,{part})*", re.IGNORECASE)
+
+
 _FIELDS = (
-    ("second", 0, 59),
-    ("minute", 0, 59),
-    ("hour", 0, 23),
-    ("day of the month", 1, 31),
-    ("month", 1, 12),
-    ("day of the week", 0, 7),
+    ("second", 0, 59, _field()),
+    ("minute", 0, 59, _field()),
+    ("hour", 0, 23, _field()),
+    ("day of the month", 1, 31, _field(is_day=True)),
+    ("month", 1, 12, _field(_MONTHS)),
+    ("day of the week", 0, 7, _field(_DAYS, is_day=True)),
 )
 _MACROS = {
     "@yearly": "0 0 0 1 1 *",
@@ -42,8 +52,8 @@ _MACROS = {
 def judge(schedule: str) -> tuple[Level, str] | None:
     """Give what is wrong with a schedule, and its level; None if nothing is.
 
-    An error is only what no dialect accepts. Five fields, numbers out of their range, full names of days and months,
-    and macros such as `@daily` are warnings. `-` and blanks mean no schedule.
+    An error is only what no dialect accepts. Five fields, fields that only some readers take, numbers out of their
+    range, full names of days and months, and macros such as `@daily` are warnings. `-` and blanks mean no schedule.
     """
     fields = schedule[: _LONGEST + 1].split()
     if not fields or fields == ["-"]:
@@ -58,9 +68,15 @@ def judge(schedule: str) -> tuple[Level, str] | None:
         return Level.ERROR, f"'schedule' has {count}; the platform's cron has 6, seconds first{hint}"
     if not all(_is_cron(field) for field in fields):
         return _judge_words(fields)
+    if re.search(rf"[^\S{_BLANK}]", schedule):
+        return (Level.WARNING, f"'schedule' has a blank that not every reader takes for one{hint}")
     if len(fields) == 5:
         return Level.WARNING, f"'schedule' has 5 fields; the platform documents 6, seconds first{hint}"
-    for field, (name, lowest, highest) in zip(fields, _FIELDS, strict=True):
+    for field, (name, lowest, highest, pattern) in zip(fields, _FIELDS, strict=True):
+        if not pattern.fullmatch(field):
+            step = re.sub(r"(?<![^,])\*(?=[0-9])", "*/", field)
+            hint = did_you_mean(step if pattern.fullmatch(step) else None)
+            return Level.WARNING, f"The {name} in 'schedule' is '{short(field)}', which not every reader takes{hint}"
         for number in _plain_numbers(field):
             if not lowest <= number <= highest:
                 message = (
@@ -97,10 +113,9 @@ def _suggestion(fields: list[str]) -> str | None:
     if fields[0].startswith("@"):
         return _MACROS.get(" ".join(fields).lower())
     fields = re.sub(" ?, ?", ",", " ".join(fields)).split()  # `9, 17` was meant to be one field
-    if not all(_is_cron(field) for field in fields):
-        return None
     if len(fields) == 5:
         fields = ["0", *fields]
     if len(fields) == 7:
         fields.pop()  # Quartz has the year at the end
-    return " ".join(fields) if len(fields) == 6 else None
+    is_cron = len(fields) == 6 and all(it[3].fullmatch(field) for it, field in zip(_FIELDS, fields, strict=True))
+    return " ".join(fields) if is_cron else None

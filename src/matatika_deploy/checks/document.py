@@ -379,6 +379,8 @@ def _advice(problem: str, start: str) -> str:
         return "; indent with spaces instead of tabs"
     if start and start in "@`%*&|>":
         return f"; a value that starts with '{start}' must stand in quotes"
+    if "sequence entries are not allowed" in problem:
+        return "; a '-' on its own must stand in quotes, and a list starts on the next line"
     if problem.startswith("mapping values are not allowed"):
         return "; a value with ': ' in it must stand in quotes, and keys of one map start in the same column"
     if problem == "did not find expected key":

@@ -130,7 +130,8 @@ MELTANO = Kind(name="Meltano project", family="", versions=("1",), types={})
 IN_FOLDERS = (PIPELINE, DATASET, CHANNEL, DATA_STORE)
 #: The keys of `workspace.yml` that list paths; plugins have no kind of file that is described.
 PATHS_KEYS = (*(kind.paths_key for kind in IN_FOLDERS), "plugin_paths")
-#: The paths that the platform writes into each new `workspace.yml`, whose folders are empty at first, so not in git.
+#: The paths that the platform writes into each new `workspace.yml`, whose folders are empty at first, so not in git;
+#: `pipeline` in 2022.
 PLATFORM_PATHS = frozenset(
-    (".meltano/analyze/datasets", "plugins", *(path for kind in IN_FOLDERS for path in kind.default_paths))
+    (".meltano/analyze/datasets", "plugins", "pipeline", *(path for kind in IN_FOLDERS for path in kind.default_paths))
 )

@@ -39,7 +39,12 @@ def is_literal(text: str) -> bool:
 def must_exist(text: str) -> bool:
     """Give whether a path is wrong if it leads to nothing: it is neither created later nor the platform's own."""
     path = PurePosixPath(relative(text)[: files.MAX_PATH_LENGTH])
-    return is_literal(text) and str(path) not in PLATFORM_PATHS and path.parts[:1] != (_GENERATED,)
+    return is_literal(text) and str(path) not in PLATFORM_PATHS and not is_generated(text)
+
+
+def is_generated(text: str) -> bool:
+    """Give whether a path leads into a folder whose files are created when plugins are installed."""
+    return _GENERATED in PurePosixPath(text[: files.MAX_PATH_LENGTH]).parts
 
 
 def suggest(root: Path, workspace: Path, text: str) -> str | None:

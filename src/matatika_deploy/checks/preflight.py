@@ -47,10 +47,15 @@ class Report(NamedTuple):
     where: Checkout | None
 
     def has_file(self, path: str) -> bool:
-        """Give whether a path leads to a file, from the repository's root or from the workspace's folder."""
+        """Give whether a path leads to a file, from the repository's root or from the workspace's folder.
+
+        What lies in `.meltano` counts as a file: the platform creates it when it installs plugins.
+        """
         where = self.where
         if where is None:
             return False
+        if paths.is_generated(path):
+            return True
         return any(files.inside(where.root, it / paths.relative(path)) for it in (where.root, where.workspace))
 
 
@@ -147,7 +152,10 @@ class _Preflight:
             kind = _kind_at_root(name)
             path = files.linked(self._where.root, self._where.workspace / name)
             if kind and path and files.is_yaml(path.name):
-                found = self._check(str(path), [kind])
+                found = self._document(str(path))
+                if found and kind is WORKSPACE and rules.is_foreign(found, kind):
+                    continue
+                self._check(str(path), [kind], found)
                 root = found.root if found else None
                 is_known = found is not None and not found.may_be_readable
                 listed = {key: paths.listed(root, key) for key in PATHS_KEYS} if is_known else None
@@ -234,14 +242,20 @@ class _Preflight:
                 first = short(self._name(path))
                 return f"The repository is too large to be checked as a whole: '{first}' and what follows was left out."
             if path not in checked:
-                found = self._check(path, candidate.kinds)
+                found = self._document(path)
+                self._check(path, candidate.kinds, found)
                 if PIPELINE in candidate.kinds:
                     self._pipelines.add(self._name(path), path, candidate.folder, found, candidate.kinds)
         return "The repository is too large to be checked as a whole." if self._budget.is_spent else ""
 
-    def _check(self, path: str, kinds: Collection[Kind]) -> Document | None:
-        """Check one file for itself; None if it was not read."""
+    def _check(self, path: str, kinds: Collection[Kind], found: Document | None) -> None:
+        """Check one file for itself, as far as it was read."""
         self._read["/".join(kind.name for kind in kinds)] += 1
+        if found:
+            self._findings += rules.check(found, kinds, self._name(path))
+
+    def _document(self, path: str) -> Document | None:
+        """Read one file; None, and a finding, if it is not read."""
         try:
             data = files.read(path)
         except files.NotReadError as error:
@@ -251,9 +265,7 @@ class _Preflight:
             message = "Not checked: the file is a Git LFS pointer. Set `lfs: true` for actions/checkout."
             self._add(Level.WARNING, message, self._name(path))
             return None
-        found = document.read(data, self._budget)
-        self._findings += rules.check(found, kinds, self._name(path))
-        return found
+        return document.read(data, self._budget)
 
     def _check_references(self) -> None:
         for first, second, name in self._pipelines.same_names():

@@ -76,6 +76,14 @@ def may_be(document: Document, kind: Kind) -> bool:
     return isinstance(root, Map) and bool(root.children) and not root.tagged and is_kind
 
 
+def is_foreign(document: Document, kind: Kind) -> bool:
+    """Give whether a file is another tool's of the same name: a map with neither a version nor any of a kind's keys."""
+    root = document.root
+    if not isinstance(root, Map) or not root.children:
+        return False
+    return all(root.get(key) is None for key in ("version", *kind.types))
+
+
 def _kind_of(version: Scalar | None, candidates: Collection[Kind]) -> Kind | None:
     if version is None:
         return next(iter(candidates)) if len(candidates) == 1 else None
@@ -87,12 +95,17 @@ def _version(root: Node | None) -> Scalar | None:
     return version if isinstance(version, Scalar) and not version.is_null else None
 
 
+def _is_version(text: str, kind: Kind) -> bool:
+    """Give whether a version is one of a kind's, which may be newer than those that are described."""
+    return text in kind.versions or re.fullmatch(rf"{kind.family}v[0-9]+(\.[0-9]+)*", text) is not None
+
+
 def _complaints(document: Document, candidates: Collection[Kind]) -> Iterator[_Complaint]:
     if problem := document.problem:
         level = Level.ERROR if problem.certain else Level.WARNING
         yield _Complaint(level, problem.message, problem.line, problem.column)
     version = _version(document.root)
-    foreign = version is not None and not any(version.text.startswith(kind.family) for kind in candidates)
+    foreign = version is not None and not any(_is_version(version.text, kind) for kind in candidates)
     for key, first_line in document.repeated:
         where = f"first on line {first_line}; only the last one counts"
         yield _at(key, Level.WARNING, f"The key '{short(key.text)}' stands twice in this map, {where}.")
@@ -124,7 +137,8 @@ def _about_version(
     if version is None:
         yield _at(root, Level.WARNING, f"There is no version; a {names} file starts with 'version: ', then {versions}.")
     else:
-        message = f"The version '{short(version.text)}' is not that of a {names} file: did you mean {versions}?"
+        blanks = " with blanks around it" if version.text != version.text.strip() else ""
+        message = f"The version '{short(version.text)}'{blanks} is not that of a {names} file: did you mean {versions}?"
         yield _at(version, Level.WARNING, f"{message} If the file belongs to another tool, keep it in another folder.")
 
 
@@ -210,11 +224,12 @@ def _in_seconds(key: str, text: str) -> str | None:
 
 
 def _joined(item: Node) -> str | None:
-    """Give the string that `- dbt: run` probably means, which is a map only because of its blank."""
+    """Give the string that `- dbt: run` probably means, which is a map only because of its blank, or `- name: x`."""
     if isinstance(item, Map) and len(item.children) == 2:
         key, value = item.children
-        if isinstance(key, Scalar) and isinstance(value, Scalar) and _SIMPLE.fullmatch(f"{key.text}:{value.text}"):
-            return f"{key.text}:{value.text}"
+        if isinstance(key, Scalar) and isinstance(value, Scalar):
+            text = value.text if key.text == "name" else f"{key.text}:{value.text}"
+            return text if _SIMPLE.fullmatch(text) else None
     return None
 
 

@@ -105,7 +105,8 @@ def test_a_report_counts_the_files_of_each_kind_and_knows_which_files_exist(writ
         write({f"teams/a/{name}": "" for name in names} | {"b.yml": "", "../x.yml": ""}), "teams/a"
     )
     assert report.files == {"workspace": 1, "pipeline": 2, "datastore": 1}
-    for path in ("teams/a/pipelines/a.yml", "pipelines/a.yml", "/pipelines/a.yml", "b.yml"):
+    generated = ("teams/a/.meltano/x.yml", ".meltano/pipelines/x.yml")
+    for path in ("teams/a/pipelines/a.yml", "pipelines/a.yml", "/pipelines/a.yml", "b.yml", *generated):
         assert report.has_file(path)
     for path in ("a.yml", "../../../x.yml", "pipelines/c.yml", "x\0", "x" * 5000):
         assert not report.has_file(path)

@@ -91,6 +91,7 @@ def test_keys_that_some_readers_keep_apart_are_not_repeated() -> None:
         ("a: b\n\tc: d\n", 2, 1, "spaces instead of tabs"),
         ("query: |\n\tSELECT 1\n", 2, 1, "spaces instead of tabs"),
         ("a: 1\nb: @daily\n", 2, 4, "'@' must stand in quotes"),
+        ("a: 1\nschedule: -\n", 2, 11, "'-' on its own must stand in quotes"),
         ("schedule: */5 * * * * *\n", 1, 11, "'*' must stand in quotes"),
         ("{% if x %}\na: 1\n{% endif %}\n", 1, 2, "'%' must stand in quotes"),
         ("a: *hunter2\n", 1, 4, "undefined alias"),

@@ -80,10 +80,14 @@ MISTAKES = {
         ("'~'\n", "error", "1:1", "A pipeline file must be a map (name: value), but this is a string."),
         (PIPELINE + "actions: dbt:run\n", "error", "2:10", "did you mean '[dbt:run]'?"),
         (PIPELINE + "actions:\n- dbt: run\n", "error", "3:3", "did you mean 'dbt:run'?"),
+        (PIPELINE + "data_components:\n- name: tap-x\n", "error", "3:3", "did you mean 'tap-x'?"),
         (PIPELINE + "timeout: 5m\n", "error", "2:10", "is the string '5m': did you mean '300'?"),
         ("schedule: daily\nversion: pipelines/v0.1\n", "error", "1:11", "1 field"),
         ("\nactions: []\n", "warning", "2:1", "'pipelines/v0.1'"),
-        ("version: pipeline/v0.1\n", "warning", "1:10", "'pipelines/v0.1'"),
+        *(
+            (f"version: '{version}'\n", "warning", "1:10", "did you mean 'pipelines/v0.1'?")
+            for version in ("pipeline/v0.1", "pipelines/0.1", "pipelines/", "pipelines/v0.1 ", "pipelines/v0.x")
+        ),
         (DATASET, "warning", "1:10", "did you mean 'pipelines/v0.1'?"),
         (PIPELINE + "a: 1\na: 2\n", "warning", "3:1", "twice in this map, first on line 2; only the last one counts"),
         (PIPELINE + "actions: {dbt: run}\n", "warning", "2:10", "should be a list"),
@@ -151,6 +155,7 @@ FINE = {
         WORKSPACE + "state_datastore: x\npipeline_paths: ['pipe*', '${X}', '{{ y }}']\n",
         WORKSPACE
         + "dataset_paths: [./analyze/datasets/]\nchannel_paths: [/analyze/channels]\nplugin_paths: [plugins]\n",
+        WORKSPACE + "pipeline_paths: [pipeline]\n",
     ],
     "meltano.yml": ["plugins: {}\n", "version: 2\nplugins: x\n"],
     "analyze/datasets/a.yml": [DATASET + "title: 2023\nsource: true\n"],
@@ -248,6 +253,7 @@ def test_only_the_first_20_findings_of_a_file_are_shown(check: Check) -> None:
     assert "first 20" in findings[-1].message
 
 
+BASES = ("workspace.yml", "workspace-dev.yaml")
 README = {"README.md": "", "space/README.md": ""}
 
 
@@ -257,6 +263,7 @@ README = {"README.md": "", "space/README.md": ""}
         ({}, None, None, Level.NOTICE, "Run actions/checkout"),
         ({**README, "src/a.yml": BROKEN}, None, None, Level.NOTICE, "`workspace-directory`"),
         (README, "space", None, Level.NOTICE, "`workspace-directory`"),
+        *(({name: "load_from: [x]\n"}, None, None, Level.NOTICE, "neither a workspace.yml nor") for name in BASES),
         (README, None, "nowhere", Level.NOTICE, "no folder 'nowhere'"),
         *((README, wrong, None, Level.ERROR, "no folder") for wrong in ("README.md", "..", "/etc", "a\0b", "x" * 5000)),
     ],
