@@ -63,7 +63,7 @@ def _reason(step: Step, followed: FollowedJob) -> str:
     from matatika_deploy.platform.reason import reason
 
     # A credential may go over two lines, of which the reason is one.
-    return reason(step.shown(followed.log.reader.tail))
+    return reason(step.shown(followed.log.reader.last_lines))
 
 
 def submitted(step: Step, followed: FollowedJob) -> StepResult:

@@ -126,7 +126,9 @@ TABLE = [
           deploys the head of the workspace's branch.
         Deployed: Job JOB is COMPLETE after 4 s.
     """),
-    when("A deployment fails, and its log says why.", failing(), logs="stream").reads("""
+    when(
+        "A deployment fails, and its log says why.", failing(log=[*LOG, {"text": "." * 65536}]), logs="stream"
+    ).reads("""
         Error: Deployment failed: ERROR Pipeline 'orders': data component 'dbt-warehouse' is not installed in this
           workspace. Job JOB ended with ERROR (exit code 1) after 4 s.
     """),

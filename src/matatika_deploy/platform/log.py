@@ -4,6 +4,7 @@ It is read from the number of lines that were handed on whole: a connection that
 Nothing that happens here changes how the step ends.
 """
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from enum import Enum, auto
@@ -33,6 +34,9 @@ from matatika_deploy.runtime.cancellation import Cancelled, CancelScope, Deadlin
 
 LONGEST_HELD_LINE: Final = 64 * 1024
 TAIL_BYTES: Final = 64 * 1024
+# Among these lines, the reason is looked for. One of a structured log may hold a traceback.
+LAST_LINES: Final = 200
+_LONGEST_LAST_LINE = 8 * 1024
 
 # A stream that was open for longer was held by the platform, which ends it when the job does (seconds).
 _HELD_AFTER = 1.0
@@ -97,6 +101,29 @@ class LineBuffer:
         return held
 
 
+class LogEnd:
+    """The end of a log: its last bytes, and its last lines, whole or cut at their ends, however long they are."""
+
+    def __init__(self) -> None:
+        self.tail = b""
+        self._lines: deque[bytes] = deque(maxlen=LAST_LINES)
+
+    @property
+    def last_lines(self) -> bytes:
+        """The last 200 lines."""
+        return b"".join(self._lines)
+
+    def add(self, chunk: bytes) -> None:
+        """Take more of the log."""
+        self.tail = chunk[-TAIL_BYTES:] if len(chunk) >= TAIL_BYTES else (self.tail + chunk)[-TAIL_BYTES:]
+        lines = chunk.splitlines(keepends=True)
+        if lines and self._lines and not self._lines[-1].endswith((b"\n", b"\r")):
+            lines[0] = self._lines.pop() + lines[0]
+        for line in lines[-LAST_LINES:]:
+            end = b"\n" if line.endswith((b"\n", b"\r")) else b""
+            self._lines.append(line if len(line) <= _LONGEST_LAST_LINE else line[:_LONGEST_LAST_LINE] + end)
+
+
 class _Message(Enum):
     """What the main thread tells the reader."""
 
@@ -130,10 +157,10 @@ class LogReader:
         self._wake = wake
         self._missing_until = missing_until
         self._messages: SimpleQueue[_Message | float] = SimpleQueue()
-        # What both threads use: the buffer, the tail, and whether a chunk is on its way from one to the other.
+        # What both threads use: the buffer, the end, and whether a chunk is on its way from one to the other.
         self._lock = Lock()
         self._buffer = LineBuffer()
-        self._tail = b""
+        self._end = LogEnd()
         self._is_handing_on = False
         self._is_abandoned = False
         self._has_warned = False
@@ -150,9 +177,15 @@ class LogReader:
 
     @property
     def tail(self) -> bytes:
-        """The end of what was read."""
+        """The last bytes of what was read."""
         with self._lock:
-            return self._tail
+            return self._end.tail
+
+    @property
+    def last_lines(self) -> bytes:
+        """The last lines of what was read."""
+        with self._lock:
+            return self._end.last_lines
 
     def job_was_seen(self) -> None:
         """Tell the reader that the job was looked at."""
@@ -169,13 +202,13 @@ class LogReader:
     def abandon(self) -> bytes:
         """Make the reader stop, wherever it is; returns the held end of an unfinished last line.
 
-        From now on, nothing reaches the tail. The chunk that the reader may be handing on can come too late to be
+        From now on, nothing reaches the end. The chunk that the reader may be handing on can come too late to be
         printed; then nothing is returned, since the end of the line would follow a gap.
         """
         with self._lock:
             self._is_abandoned = True
             rest = b"" if self._is_handing_on else self._buffer.rest()
-            self._tail = (self._tail + rest)[-TAIL_BYTES:]
+            self._end.add(rest)
         self._scope.cancel()
         return rest
 
@@ -304,7 +337,7 @@ class LogReader:
                 return
             ready = self._buffer.feed(chunk)
             self._furthest = max(self._furthest, self._buffer.position)
-            self._tail = ready[-TAIL_BYTES:] if len(ready) >= TAIL_BYTES else (self._tail + ready)[-TAIL_BYTES:]
+            self._end.add(ready)
             self._is_handing_on = bool(ready)
         if ready:
             self._sink(ready)

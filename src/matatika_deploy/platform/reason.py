@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from matatika_deploy.platform.log import LAST_LINES
 from matatika_deploy.text import lines_of, one_line
 
-_MOST_LINES = 200
 LONGEST_REASON = 300
 # A level word stands near the beginning of a line, and a bound keeps the time for a long line small.
 _SEARCHED = 1000
@@ -103,7 +103,7 @@ def reason(log_tail: bytes) -> str:
     It is the first of the last 200 lines that states an error, completed by what its traceback or the next line says,
     else the last line that is not empty.
     """
-    raw = lines_of(log_tail)[-_MOST_LINES:]
+    raw = lines_of(log_tail)[-LAST_LINES:]
     has_names = any(_MELTANO_OWN in line[:_SEARCHED] for line in raw)
     lines = [_parse(line, has_names) for line in _unboxed(raw)]
     vague = last = ""
