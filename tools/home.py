@@ -15,7 +15,7 @@ OWNER = "OWNER"
 PLACEHOLDER = f"{OWNER}/matatika-deploy-action"
 OWN_FILES = ("tools/home.py", "tests/unit/test_home.py")
 BADGES_HERE = "<!-- badges -->\n"
-TEMPORARY = re.compile(r"^ *<!-- until the project has its home -->\n.*?^ *<!-- end -->\n", re.MULTILINE | re.DOTALL)
+TEMPORARY = re.compile(r"^ *<!-- until the project has its home -->\n.*?^ *<!-- end -->\n\n?", re.MULTILINE | re.DOTALL)
 
 _NAME = re.compile(r"(?P<owner>[A-Za-z0-9](?:-?[A-Za-z0-9])*)/(?P<name>[A-Za-z0-9_.-]+)", re.ASCII)
 

@@ -90,11 +90,14 @@ def problems(version: str, tags: list[str], repository: str) -> list[str]:
         found.append(f"The tag v{version} exists: a release is never made twice. Raise the version.")
     if (own := project_version(VERSION.read_text(encoding="utf-8"))) != version:
         found.append(f"src/matatika_deploy/version.py says {own}.")
-    newest, date = latest(CHANGELOG.read_text(encoding="utf-8"))
+    changelog = CHANGELOG.read_text(encoding="utf-8")
+    newest, date = latest(changelog)
     if newest != version:
         found.append(f"The first version in CHANGELOG.md is {newest}.")
     elif not date or not _DATE.fullmatch(date):
         found.append(f"CHANGELOG.md has no date for {version}: `## [{version}] - YYYY-MM-DD`.")
+    if "## [Unreleased]" in changelog and notes(changelog, "Unreleased").strip():
+        found.append(f"Move what CHANGELOG.md has under [Unreleased] to {version}, which is released with it.")
     found += [
         f"Dockerfile starts from {base}, which can move. Put the digest behind it, {base}@sha256:..., as given by "
         f"`docker buildx imagetools inspect {base}`; Dependabot keeps it up to date from then on."

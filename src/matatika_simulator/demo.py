@@ -5,6 +5,7 @@ ends with that exit code. Ctrl-C cancels the step.
 """
 
 import argparse
+import os
 import shutil
 import signal
 import subprocess
@@ -55,9 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shutil.copytree(WORKSPACE, step.workspace, dirs_exist_ok=True)
         _heading(f"Log of the step (scenario {given.scenario})")
         code = _run(MAIN, step, step.environ)
-        if code != 0:
-            _heading("Log of the post step")
-            _run(POST, step, step.environ | state_environ(step.files.state))
+        _heading("Log of the post step, which always runs")
+        _run(POST, step, step.environ | state_environ(step.files.state))
         _heading("Outputs")
         _show("\n".join(f"{name}={value}" for name, value in step.files.outputs.items()))
         _heading("Summary")
@@ -93,4 +93,8 @@ def _show(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except BrokenPipeError:
+        # Whoever reads has seen enough, as `head` does: nothing is left to write when Python ends either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ act cannot read `max-parallel` and `fail-fast` from expressions (it says so, and
 the calling workflow after a called one that failed, and calls each job of a matrix a failure once one is.
 """
 
+import html
 import json
 import os
 import re
@@ -31,6 +32,7 @@ AUTHORITY = "certificates/authority.pem"
 IMAGE = re.compile(rf"ghcr\.io/{NAME.lower()}:[\d.]+", re.IGNORECASE)
 ARCHIVE = re.compile(rf"https://github\.com/{NAME}/archive/\S+")
 JOB = {"queued": "0.2s", "runs": "0.5s", "log": [{"text": "INFO  Deployed"}]}
+LAST_LINE = "ERROR <!channel> & @everyone"
 PIPELINES = ("extract-orders", "transform-orders")
 REPOSITORY = "simulated-org/simulated-workspace"
 FLEET = re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", WORKFLOWS["fleet.yml"])
@@ -68,15 +70,19 @@ def _has_been_skipped(run: WorkflowRun, _: Simulator) -> None:
     assert run.printed_by("Show the result") == ["All workspaces -- skipped"]
 
 
-def _has_told_the_commit_and_slack(run: WorkflowRun, _: Simulator) -> None:
+def _has_told_the_commit_and_slack(run: WorkflowRun, simulator: Simulator) -> None:
     (comment,) = run.printed_by("Comment on the commit")
     api, path, flag, body = json.loads(comment)
     assert (api, flag) == ("api", "--raw-field")
-    assert body.startswith("body=Deployment failed: ")
+    fence, shown, end, run_link = body.removeprefix("body=").splitlines()
+    address = re.fullmatch(r"\[The run\]\((https://.*/actions/runs/\d+)\)", run_link)
+    assert address
+    assert (fence, end) == ("```", "```")
+    assert (LAST_LINE if simulator.jobs else "The deploy step gave no result.") in shown
     assert re.fullmatch(r"repos/[^/]+/[^/]+/commits/[0-9a-f]{40}/comments", path)
     (message,) = run.printed_by("Tell Slack")
     *_rest, data, url = json.loads(message)
-    assert json.loads(data) == {"text": body.removeprefix("body=")}
+    assert json.loads(data) == {"text": f"{html.escape(shown, quote=False)}\n{address[1]}"}
     assert url == "***"  # the secret, which the runner masks
 
 
@@ -102,6 +108,8 @@ class Case:
     """Of a fleet, if not those of the example."""
     job: Mapping[str, Any] = field(default_factory=lambda: JOB)
     pipelines: tuple[Mapping[str, Any], ...] = tuple({"name": name, "job": JOB} for name in PIPELINES)
+    replaced: tuple[str, str] = ("", "")
+    """In the example's text."""
     code: int = 0
     calls: Mapping[str, int] = field(default_factory=lambda: {"trigger": 1})
     statuses: tuple[str, ...] = ("COMPLETE",)
@@ -132,6 +140,9 @@ CASES = {
     ),
     "fleet, empty": Case("fleet.yml", workspaces=[], check=_has_been_skipped, **_NO_TRIGGER),
     "promote": Case("promote.yml", "push", _AS_THE_WORKSPACE, calls={"trigger": 3, "run": 2}, statuses=_THREE + _TWO),
+    "promote, main has moved on": Case(
+        "promote.yml", options=(*_AS_THE_WORKSPACE, "--env", f"HEAD_OF_MAIN={'0a' * 20}"), code=1
+    ),
     "deploy": Case("deploy.yml"),
     "deploy, pull request": Case("deploy.yml", **_DRY),
     "deploy, pull request from a fork": Case(
@@ -146,7 +157,20 @@ CASES = {
         check=_has_one_comment_that_is_kept_up_to_date,
         **_DRY,
     ),
-    "notify": Case("notify.yml", code=1, job=_FAILING, statuses=("ERROR",), check=_has_told_the_commit_and_slack),
+    "notify": Case(
+        "notify.yml",
+        code=1,
+        job={**_FAILING, "log": [{"text": LAST_LINE}]},
+        statuses=("ERROR",),
+        check=_has_told_the_commit_and_slack,
+    ),
+    "notify, the deployment did not start": Case(
+        "notify.yml",
+        replaced=("steps:\n", "steps:\n      - run: exit 1\n"),
+        code=1,
+        check=_has_told_the_commit_and_slack,
+        **_NO_TRIGGER,
+    ),
     "newest-wins": Case("newest-wins.yml"),
     "self-hosted": Case("self-hosted.yml"),
     "webhook": Case("webhook.yml", calls={"trigger": 0, "webhook": 1, "job": 0}),
@@ -196,7 +220,7 @@ def _run(engine: Engine, released: Path, case: Case, folder: Path) -> tuple[Work
     if case.payload:
         (folder / "event.json").write_text(json.dumps(case.payload), encoding="utf-8")
         options += ["--eventpath", str(folder / "event.json")]
-    if case.example in ("notify.yml", "pull-request-plan.yml"):
+    if case.example in ("notify.yml", "promote.yml", "pull-request-plan.yml"):
         volumes = (f"--volume {STAND_IN}:/usr/local/bin/{program}:ro" for program in ("gh", "curl"))
         options += ["--container-options", " ".join(volumes)]
     variables, secrets = ({"MATATIKA_WORKSPACE_ID": constants.WORKSPACE_ID}, SECRETS)
@@ -223,7 +247,7 @@ def _repository(released: Path, case: Case, simulator: Simulator, folder: Path) 
     # act names the containers of jobs after workflow and job.
     unique = uuid.uuid4().hex
     fleets = (repository / FLEETS).read_text("utf-8").replace("name: Deploy workspaces", f"name: Fleet {unique}")
-    example = _adapted(WORKFLOWS[case.example], case.workspaces, simulator, unique)
+    example = _adapted(WORKFLOWS[case.example].replace(*case.replaced), case.workspaces, simulator, unique)
     write_files(repository, {EXAMPLE: example, FLEETS: fleets})
     write_files(repository, {AUTHORITY: (folder / "certificate.pem").read_bytes()})
     commit_all(repository)

@@ -65,3 +65,11 @@ def test_the_demo_shows_log_post_step_outputs_summary_and_what_to_try_next() -> 
     assert end.startswith("Exit code 4 ")
     following = set(re.findall(r"make demo SCENARIO=(\S+) +#", end))
     assert (len(following), following < set(names())) == (3, True)
+
+
+def test_a_reader_of_the_demo_may_leave_early() -> None:
+    script = '"$0" -m matatika_simulator.demo --input workspace-id= | head -n 1'
+    run = subprocess.run(
+        ["sh", "-c", script, sys.executable], cwd=demo.ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (run.stdout.count("\n"), run.stderr) == (1, "")

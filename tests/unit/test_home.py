@@ -30,7 +30,7 @@ def test_name_takes_the_place_of_the_placeholder(tmp_path: Path, monkeypatch: py
     assert f"uses: {NAME}/.github/workflows/deploy-workspaces.yml@v1" in texts["examples/fleet.yml"]
     # The README gets its badges, and loses the explanation of the placeholder.
     assert f"](https://github.com/{NAME}/actions/workflows/ci.yml)" in texts["README.md"]
-    assert not [part for part in ("<!--", "`OWNER` stands for") if part in texts["README.md"]]
+    assert not [part for part in ("<!--", "`OWNER` stands for", "\n\n\n") if part in texts["README.md"]]
     # The command leaves with its test and its instruction.
     assert not {"tools/home.py", "tests/unit/test_home.py"} & texts.keys()
     assert "tools.home" not in texts["CONTRIBUTING.md"]

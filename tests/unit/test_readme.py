@@ -71,10 +71,10 @@ def test_examples_use_outputs_that_there_are_and_keep_secrets_in_an_environment(
                 assert job["environment"]["url"] == "${{ steps.deploy.outputs.workspace-url }}"
 
 
-def test_readme_names_every_example_and_scenarios_of_the_demo() -> None:
+def test_readme_names_every_example_and_scenario_of_the_demo() -> None:
     assert set(re.findall(r"\]\(examples/([^)]+)\)", _text("README.md"))) == set(EXAMPLES)
     (named,) = re.findall(r"(?s)Other scenarios are (.*?)\.", _text("README.md"))
-    assert set(re.findall(r"`([\w-]+)`", named)) | {"failure"} <= set(names())
+    assert {*re.findall(r"`([\w-]+)`", named), "success", "failure"} == set(names())
 
 
 def test_fleet_gives_what_the_reusable_workflow_takes() -> None:

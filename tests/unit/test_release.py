@@ -96,6 +96,7 @@ CAN_MOVE = "starts from {0}, which can move. Put the digest behind it, {0}@sha25
         ("1.2.0", {}, ["version.py says 1.1.0.", "The first version in CHANGELOG.md is 1.1.0."]),
         ("1.0.0", EXISTING, ["v1.0.0 exists"]),
         ("1.1.0", {"CHANGELOG": CHANGES.replace("2026-02-03", "unreleased")}, ["has no date for 1.1.0"]),
+        ("1.1.0", {"CHANGELOG": CHANGES.replace("[Unreleased]\n", "[Unreleased]\n- A fix\n")}, ["under [Unreleased]"]),
         *(
             ("1.1.0", {"FLEETS": f"uses: owner/{other}\n"}, ["does not have `uses: owner/name@v1`"])
             for other in ("other@v1", "name-2@v1", "name@v10")
