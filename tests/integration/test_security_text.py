@@ -69,7 +69,8 @@ def assert_harmless(result: Result, staged: Stage) -> Page:
     outputs, workspace_url = result.outputs, f"{staged.peer.url}/workspaces/{constants.WORKSPACE_ID}"
     assert outputs.keys() <= OUTPUTS
     assert outputs["workspace-url"] == workspace_url
-    assert (outputs["outcome"] in ("failure", "error"), outputs["message"].isprintable()) == (True, True)
+    assert outputs["outcome"] in ("failure", "error")
+    assert [name for name, value in outputs.items() if not value.isprintable()] == []
     assert len(outputs["message"]) <= 500
     assert sum(len(value) for value in outputs.values()) < 256 * 1024
     # The post step gets each as one variable, which Linux limits to 128 KiB.
@@ -99,15 +100,13 @@ def test_text_in_all_that_is_read_before_and_while_a_job_fails(tmp_path: Path, t
         write_files(staged.step.workspace, {f"pipelines/{name}.yml": "version: ["})
         staged.peer.on("workspace", having(**dict.fromkeys(of_workspace, text)))
         staged.peer.on("trigger", having(status=text, _links=links))
-        # By then the job may be over, whatever its status is.
-        staged.peer.on("job", having(**dict.fromkeys(of_job, text), status=text), numbers=range(1, 3))
-        staged.peer.on("job", having(**dict.fromkeys(of_job, text)))
+        staged.peer.on("job", having(**dict.fromkeys(of_job, text), status=text))
         result = staged.run()
         shown = assert_harmless(result, staged)
         assert result.outputs["job-id"] == staged.simulator.jobs[0].id
         assert result.outputs["job-url"].startswith(f"{staged.peer.url}/")
     assert result.code == 1
-    assert result.outputs["commit-id"] == readable or len(text) > 100
+    assert result.outputs["commit-id"] == constants.COMMIT_ID
     assert all(word in shown.verbatim for word in re.findall(r"[a-z]{3,9}", text) if "\x1b" not in text)
     (place,) = {command.properties.get("file") for command in result.log.of("warning")} - {None}
     assert str(place).startswith("pipelines/")

@@ -109,8 +109,10 @@ def test_runner_may_give_nothing_but_the_inputs(tmp_path: Path) -> None:
     with Simulator(QUICK) as simulator:
         step = Step(tmp_path, simulator)
         step.environ = {name: value for name, value in step.environ.items() if name.startswith("INPUT_")}
-        result = step.run(FakeClock())
+        result = step.run(FakeClock(), hides_secrets=False)
     assert (result.code, result.outputs, result.log.said("warning"), result.log.job_log) == (0, {}, [], LOG.encode())
+    # Nobody would obey a mask.
+    assert constants.TOKEN.encode() not in result.printed
 
 
 @pytest.mark.parametrize(("status", "outcome"), [("ERROR", "failure"), ("STOPPED", "stopped")])

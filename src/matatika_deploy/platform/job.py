@@ -17,6 +17,7 @@ ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]{0,127}", re.ASCII)
 
 # More than any status, commit or address has; what is longer would flood outputs, and break the post step's variables.
 _LONGEST_TEXT = 200
+_COMMIT = re.compile(r"[0-9A-Za-z]{1,64}", re.ASCII)
 _LONGEST_LINK = 2000
 _LONGEST_MESSAGE = 2000
 _LARGEST_NUMBER = 2**63
@@ -82,9 +83,11 @@ class Job(NamedTuple):
     def duration(self) -> int | None:
         """Whole seconds from the start (else the creation) to the end; None while either is unknown."""
         begin = self.started or self.created
-        if begin is None or self.ended is None or self.ended.moment < begin.moment:
+        if begin is None or self.ended is None:
             return None
-        return int((self.ended.moment - begin.moment).total_seconds())
+        # Of the times as they are shown.
+        began, ended = (time.moment.replace(microsecond=0) for time in (begin, self.ended))
+        return None if ended < began else int((ended - began).total_seconds())
 
 
 def parse_job(value: object) -> Job:
@@ -95,7 +98,7 @@ def parse_job(value: object) -> Job:
     """
     if not isinstance(value, dict):
         raise InvalidResponse("expected a job")
-    job_id, status = value.get("id"), _text(value.get("status"))
+    job_id, status, commit = value.get("id"), _text(value.get("status")), _text(value.get("commitId"))
     if not isinstance(job_id, str) or not ID.fullmatch(job_id):
         raise InvalidResponse("expected a job with an id")
     if status is None:
@@ -108,7 +111,7 @@ def parse_job(value: object) -> Job:
         started=parse_timestamp(value.get("startTime")),
         ended=parse_timestamp(value.get("endTime")),
         exit_code=_number(value.get("exitCode")),
-        commit_id=_text(value.get("commitId")),
+        commit_id=commit if commit and _COMMIT.fullmatch(commit) else None,
         attempt=_number(value.get("attempt")),
         message=_text(value.get("message"), _LONGEST_MESSAGE),
         links=_links(value.get("_links")),

@@ -13,6 +13,7 @@ from matatika_deploy.platform.job import WITHDRAW, Job, JobStatus, parse_job
 from matatika_deploy.platform.pages import MOST_PAGES, PAGE_SIZE, parse_page
 from matatika_deploy.platform.responses import InvalidResponse, Request, Response
 from matatika_deploy.runtime.cancellation import DeadlineExceeded
+from matatika_deploy.text import one_line
 
 _GONE: Mapping[int, str] = MappingProxyType({404: "Was the job deleted?"})
 
@@ -191,7 +192,7 @@ class Jobs:
         if holds(job.id):
             raise InvalidResponse("expected a job with an id")
         return job._replace(
-            status=clean(job.status),
+            status=one_line(clean(job.status)),
             commit_id=None if holds(job.commit_id or "") else job.commit_id,
             message=clean(job.message) if job.message else None,
             links={relation: href for relation, href in job.links.items() if not holds(href)},
