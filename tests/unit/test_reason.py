@@ -52,15 +52,12 @@ STRUCTURED_LINES = {
 }
 # Each log, with what a person would pick of it: the lines after `> `, or else the text after `= `.
 LOGS = """
-=== pip: no such version
-Collecting tap-orders==9.9
-> ERROR: Could not find a version that satisfies the requirement tap-orders==9.9 (from versions: 0.1, 0.2)
-ERROR: No matching distribution found for tap-orders==9.9
-=== Meltano: a tap's CRITICAL
-2024-05-01T10:00:03.232998Z [info     ] INFO Starting sync of orders cmd_type=elb name=tap-x stdio=stderr
-2024-05-01T10:00:03.232998Z [info     ] CRITICAL 401 Client Error: Unauthorized cmd_type=elb name=tap-x stdio=stderr
-2024-05-01T10:00:03.232998Z [error    ] Extractor failed
-= CRITICAL 401 Client Error: Unauthorized
+=== pip: a package that cannot be built
+  error: subprocess-exited-with-error
+      Traceback (most recent call last):
+        File "<string>", line 2, in <module>
+>       ModuleNotFoundError: No module named 'setuptools'
+error: metadata-generation-failed
 === Meltano: a tap's traceback
 2024-05-01T10:00:03.232998Z [info     ] Config validation passed with 0 errors and 0 warnings. cmd_type=elb name=tap-x
 2024-05-01T10:00:03.232998Z [info     ] Traceback (most recent call last): cmd_type=elb name=tap-x stdio=stderr
@@ -116,10 +113,12 @@ Completed with 1 error:
 10:00:01 \x20
 10:00:01  ('42000', '[42000] Incorrect syntax near as. (156)')
 = 10:00:01  Completed with 1 error and 0 warnings: ('42000', '[42000] Incorrect syntax near as. (156)')
-=== dbt: a profile
+=== dbt: a database
 > 10:00:00  Encountered an error:
 > Runtime Error
->   Could not find profile named 'shop'
+>   Database error while listing schemas in database "NOPE"
+>   Database Error
+>     Object does not exist
 === dbt: a test
 10:00:01  1 of 1 FAIL 3 not_null_orders_id ......... [FAIL 3 in 0.05s]
 > 10:00:01  Failure in test not_null_orders_id (models/schema.yml)
@@ -143,13 +142,20 @@ org.example.BeanCreationException: Error creating bean with name 'repository'
 \tat org.example.Factory.create(Factory.java:1)
 > Caused by: java.sql.SQLException: Access denied for user 'etl'
 \t... 20 common frames omitted
+=== Java: Spring's page
+> 2024-05-01 10:00:01.123 ERROR 1 --- [main] LoggingFailureAnalysisReporter:
+
+***************************
+> APPLICATION FAILED TO START
+> Description:
+> Port 8080 was already in use.
 === Python: an exception that is told twice
 > ERROR ValueError: no id
 Traceback (most recent call last):
   File "a.py", line 1
 ValueError: no id
 === Python: chained exceptions
-Traceback (most recent call last):
+ Traceback (most recent call last):
   File "a.py", line 1, in f
 KeyError: 'url'
 
@@ -172,23 +178,23 @@ Traceback (most recent call last):
 one
 Traceback (most recent call last):
 >   File "a.py", line 1, in f
-=== Python: a prefix before each line
-2021-06-07 19:18:25,986Z    tap - Traceback (most recent call last):
-2021-06-07 19:18:25,986Z    tap -   File "/tap-harvest", line 8, in <module>
-2021-06-07 19:18:25,987Z    tap - x.ValidationError: 3 validation errors for Order
-2021-06-07 19:18:25,987Z    tap - orders
-2021-06-07 19:18:26,023Z   main - INFO Exit status is: Discovery failed with code 1
-= x.ValidationError: 3 validation errors for Order: orders
 === Python: no indentation
+> time=2024-10-17 level=ERROR message=Failed
 Traceback (most recent call last):
 File "a.py", line 1, in f
 g()
 > ValueError: Invalid isoformat string: 'Updating'
-=== Airflow
-> [2024-05-01, 10:00:01 UTC] {taskinstance.py:1824} ERROR - Task failed with exception
-Traceback (most recent call last):
-  File "x.py", line 1, in y
-> AirflowException: Bash command failed
+=== Airflow: a prefix before each line
+[2024-05-01, 10:00:01 UTC] {t.py:24} ERROR - Task failed
+[2024-05-01, 10:00:01 UTC] {t.py:24} ERROR - Traceback (most recent call last):
+[2024-05-01, 10:00:01 UTC] {t.py:24} ERROR -   File "x.py", line 1, in y
+[2024-05-01, 10:00:01 UTC] {t.py:24} ERROR - x.ValidationError: 3 validation errors for Order
+[2024-05-01, 10:00:01 UTC] {t.py:24} ERROR - orders
+= [2024-05-01, 10:00:01 UTC] {t.py:24} ERROR - Task failed: x.ValidationError: 3 validation errors for Order: orders
+=== Dagster
+> 2024-05-01 10:00:01 +0000 - dagster - ERROR - a_job - STEP_FAILURE - Execution of step "a" failed
+
+> RuntimeError: generator raised StopIteration
 === colours and a command
 \x1b[32mINFO\x1b[0m ok
 \x1b[1;31mERROR\x1b[0m \x1b[1m##[error]no \u202eschema\x1b[0m
@@ -257,8 +263,9 @@ def test_a_line_of_structured_log_is_read(line: str) -> None:
         (b"ERROR old\n" + b"line\n" * 199, "ERROR old"),
         (b"ERROR old\n" + b"line\n" * 200, "line"),
         (b"ERROR " + b"x" * 1000, "ERROR " + "x" * (LONGEST_REASON - 7) + "…"),
+        (b"ERROR " + b"x" * 1000 + b":\nno schema", "ERROR " + "x" * (LONGEST_REASON - 18) + "…: no schema"),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_the_reason_is_looked_for_at_the_end_and_is_cut(tail: bytes, expected: str) -> None:
     assert reason(tail) == expected

@@ -12,6 +12,7 @@ from matatika_deploy.platform.log import LAST_LINES
 from matatika_deploy.text import lines_of, one_line
 
 LONGEST_REASON = 300
+_LEAST_BEFORE_MORE = 100
 # A level word stands near the beginning of a line, and a bound keeps the time for a long line small.
 _SEARCHED = 1000
 
@@ -74,7 +75,8 @@ _AFTERWORD = re.compile(r"make(?:\[\d+\])?: \*\*\* |exit status \d+$")
 # The text of such a line goes on in the next one.
 _HEADING = re.compile(
     r":$|\bError$|\bError in \w+ .*\)$|\bFailure in test .*\)$|\b\d+ validation errors? for \S+$"
-    r"|\bNo solution found when resolving dependencies$"
+    r"|\bNo solution found when resolving dependencies$|\bwhile listing schemas in database \S+$"
+    r"|\b(?:STEP|RUN)_FAILURE - |^APPLICATION FAILED TO START$"
 )
 
 _TRACEBACK = "Traceback (most recent call last)"
@@ -235,15 +237,18 @@ def _continuation(texts: Sequence[str], index: int) -> list[str]:
 
 
 def _joined(said: str, more: Iterable[str]) -> str:
+    """Join what is said with what says more; of the two, the beginning is cut first if they are too long."""
     for part in more:
         if part.strip() not in said:
-            said = f"{said.rstrip().removesuffix(':')}: {part.strip()}"
+            room = max(_LEAST_BEFORE_MORE, LONGEST_REASON - len(part.strip()) - len(": "))
+            said = one_line(said.rstrip(" :."), room) + f": {part.strip()}"
     return said
 
 
 def _next_line(texts: Sequence[str], index: int) -> int | None:
-    """Give the index of the next line that is not empty, at most one empty line away."""
-    return next((at for at in range(index + 1, min(index + 3, len(texts))) if texts[at].strip()), None)
+    """Give the index of the next line that has a letter, at most two lines without one away."""
+    near = range(index + 1, min(index + 4, len(texts)))
+    return next((at for at in near if re.search(r"[^\W\d_]", texts[at][:_SEARCHED])), None)
 
 
 def _exception(lines: Sequence[_Line], start: int) -> str:
@@ -251,8 +256,9 @@ def _exception(lines: Sequence[_Line], start: int) -> str:
     texts = [line.text for line in lines[start:]]
     column = texts[0].index(_TRACEBACK)
     if len(texts) > 1 and _FRAME.match(texts[1], column):
-        # What a logger puts before each line is left out.
-        texts = [text[column:] for text in texts]
+        # Without what a logger puts before each line, or the indentation, if a line has it.
+        is_prefix = bool(texts[0][:column].strip())
+        texts = [text[column:] if is_prefix or not text[:column].strip() else text for text in texts]
     end = _traceback_end(texts)
     return "" if end is None else _joined(texts[end], _continuation(texts, end))
 
