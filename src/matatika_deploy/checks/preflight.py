@@ -284,7 +284,7 @@ class _Preflight:
             for kind, name, is_custom in locks.without_lock(file.root, self._where.workspace, self._budget):
                 what = f"The plugin '{short(name.text)}' ({kind}) has no lock file in plugins/{kind}"
                 then = "a deployment may not install it" if is_custom else "a deployment does not install it"
-                message = f"{what}, and {then}: run `meltano lock --all` (or `meltano add`), and commit the file."
+                message = f"{what}, and {then}: run `meltano lock` (or `meltano add`), and commit the file."
                 self._add(Level.WARNING, message, self._name(file.path), name)
 
     def _may_suggest(self) -> bool:

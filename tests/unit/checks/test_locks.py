@@ -39,7 +39,7 @@ def test_plugins_without_a_lock_file_of_their_type_and_name_are_warnings_with_th
     assert found == [("warning", line, 11 if name == "tap-a" else 12, name) for line, name in names]
     for finding, (_, name) in zip(findings, names, strict=True):
         then = "may not install it" if name == "custom" else "does not install it"
-        assert f"no lock file in plugins/extractors, and a deployment {then}: run `meltano lock" in finding.message
+        assert f"no lock file in plugins/extractors, and a deployment {then}: run `meltano lock`" in finding.message
 
 
 @pytest.mark.parametrize("plugins", ["[]", "x", "{extractors: x}", "{extractors: {name: a}}"])
