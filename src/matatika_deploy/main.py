@@ -159,7 +159,8 @@ def help_page(environ: Mapping[str, str], result: StepResult) -> str:
     repository, ref = environ.get("GITHUB_ACTION_REPOSITORY"), environ.get("GITHUB_ACTION_REF")
     if not repository or not ref:
         return f'More: "{result.title}" in the action\'s docs/troubleshooting.md'
-    return f"More: {environ.get('GITHUB_SERVER_URL') or 'https://github.com'}/{repository}/blob/{ref}/{heading}"
+    server = environ.get("GITHUB_SERVER_URL", "").rstrip("/") or "https://github.com"
+    return f"More: {server}/{repository}/blob/{ref}/{heading}"
 
 
 def announce(commands: WorkflowCommands, result: StepResult, more: str = "") -> None:

@@ -137,6 +137,14 @@ def failed(error: DeployError) -> StepResult:
     return StepResult(kind, code, error.title, error.message, error.hint)
 
 
+def plan_heading(result: StepResult, job: Job | None) -> str:
+    """What to call the plan once the step is over; `job` is the deployment's, if there is one."""
+    if job and (result.is_good or job.has_succeeded):
+        return "What the deployment changes"
+    was_checked_only = result.exit_code in (0, _EXIT_CODES[CheckFailed])
+    return "What the deployment would change" if was_checked_only else "What was to change"
+
+
 def run_output(run: FollowedJob) -> dict[str, object]:
     """Return what the output `pipeline-jobs` tells of a run; what is not known is left out."""
     job = run.job

@@ -100,7 +100,7 @@ def cancelled(step: Step, signum: int) -> StepResult:
 def timed_out(step: Step) -> StepResult:
     """End a step whose deadline has passed: the job is looked at once more before that counts."""
     trouble = _trouble(step)
-    hint = timeout_hint(step.environ) or _out_of_time(step)
+    hint = _out_of_time(step)
     _begin(step, step.limits.after_deadline, handled_signals=0)
     timeout = format_duration(step.settings.timeout)
     if step.following is None:
@@ -250,7 +250,9 @@ def _out_of_time(step: Step) -> str:
     """What to do about it, if time alone was missing, or what took it."""
     if step.trigger.waits_for:
         return _QUEUE
-    return _IS_IT_UP if step.client.trouble else outcome.RAISE_TIMEOUT
+    if step.client.trouble:
+        return _IS_IT_UP
+    return timeout_hint(step.environ) or outcome.RAISE_TIMEOUT
 
 
 def _naming_job(step: Step, result: StepResult) -> StepResult:

@@ -14,7 +14,7 @@ from matatika_deploy.github.console import Console
 from matatika_deploy.github.event import push_event
 from matatika_deploy.github.inputs import Logs, Settings
 from matatika_deploy.github.state import Stage
-from matatika_deploy.outcome import StepResult, job_outputs, run_output
+from matatika_deploy.outcome import StepResult, job_outputs, plan_heading, run_output
 from matatika_deploy.platform import links
 from matatika_deploy.platform.auth import AccessToken, WebhookSignature, token_request
 from matatika_deploy.platform.client import Client, Contact, Platform
@@ -232,7 +232,10 @@ class Step:
 
         job = self.deployment.job if self.deployment else None
         commit, sha = (job.commit_id or "" if job else ""), self.environ.get("GITHUB_SHA", "")
-        server, repository = self.environ.get("GITHUB_SERVER_URL"), self.environ.get("GITHUB_REPOSITORY")
+        server, repository = (
+            self.environ.get("GITHUB_SERVER_URL", "").rstrip("/"),
+            self.environ.get("GITHUB_REPOSITORY"),
+        )
         base = f"{server}/{repository}" if server and repository and sha else ""
         # The log that tells why is that of the last job, unless that succeeded.
         last = self.runs[-1] if self.runs else self.deployment
@@ -244,6 +247,7 @@ class Step:
             result.hint,
             checked=self._checked() if result.outcome == "checked" else (),
             plan=[PlanRow(*row) for row in self.plan_rows()],
+            plan_heading=plan_heading(result, job),
             runs=[RunRow(run.pipeline, run.job.status, run.job.duration, run.job.id) for run in self.runs],
             log_tail=self.shown(log.reader.tail) if log else b"",
             findings=self.findings,

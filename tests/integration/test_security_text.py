@@ -99,6 +99,7 @@ def test_text_in_all_that_is_read_before_and_while_a_job_fails(tmp_path: Path, t
         name = readable[:60].replace("/", "_").replace("\0", "_")
         write_files(staged.step.workspace, {f"pipelines/{name}.yml": "version: ["})
         staged.peer.on("workspace", having(**dict.fromkeys(of_workspace, text)))
+        staged.step.environ["GITHUB_SERVER_URL"] += "/"
         staged.peer.on("trigger", having(status=text, _links=links))
         staged.peer.on("job", having(**dict.fromkeys(of_job, text), status=text))
         result = staged.run()

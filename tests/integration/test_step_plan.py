@@ -52,7 +52,7 @@ def test_plan_is_shown_before_the_trigger_in_the_summary_and_as_an_output(tmp_pa
     # A person can still cancel.
     assert result.log.own.index(LINES[2]) < result.log.own.index("/deployments: 202")
     assert plan_of(result) == PLAN
-    assert result.log.said("warning") == ["The deployment deletes 'gone', since the files are gone."]
+    assert result.log.said("warning") == ["The deployment deletes 'gone', since its file is gone."]
     rows = re.findall(r"^\| (＋|～|－) \| <code>(\w+)</code> \| (.*) \|$", result.summary, re.MULTILINE)  # noqa: RUF001
     assert [row[:2] for row in rows] == [("＋", "new"), ("～", "changed"), ("－", "gone")]  # noqa: RUF001
     assert rows[1][2].startswith("timeout: 300 → 900; schedule:")
@@ -99,7 +99,8 @@ def test_dry_run_says_what_merging_would_do(tmp_path: Path, environ: dict[str, s
     assert (result.code, result.outputs["outcome"]) == (0, "checked")
     assert plan_of(result) == PLAN
     assert plan_lines(result) == LINES
-    assert "The deployment would delete 'gone', since the files are gone." in result.log.said("warning")
+    assert "#### What the deployment would change\n" in result.summary
+    assert "The deployment would delete 'gone', since its file is gone." in result.log.said("warning")
     said = Page(result.summary).text
     assert "Files: workspace 1, pipeline 3." in said
     assert "Signed in with an API key." in said

@@ -201,13 +201,13 @@ TABLE = [
           still: http://platform.example/api/jobs/JOB (the platform did not answer in time). At the end, the step could
           not read the job (502 Bad Gateway). If it must not go on, stop it in the app: WORKSPACE-PAGE
     """),
-    when("The timeout is over while another deployment runs.", OTHER, timeout="9s").reads("""
+    when("The timeout is over while another deployment runs.", OTHER, timeout="9").reads("""
         Error: Deployment timed out: No deployment could be triggered within 9 s: another deployment, job JOB (created
           2023-11-14T22:12:50Z), was RUNNING (409 Conflict: A deployment of this workspace is queued or running
           already). Let the workflow's deployments of one workspace wait for each other with `concurrency`, or raise the
           input `timeout`.
     """),
-    when("The timeout is over before a connection.", None, refuse, timeout="20s").reads("""
+    when("The timeout is over before a connection.", None, refuse, timeout="20").reads("""
         Error: Deployment timed out: No deployment could be triggered within 20 s: the step could not trigger the
           deployment (no connection to platform.example). Is the platform up, and are its addresses right?
     """),
@@ -481,6 +481,8 @@ def play(folder: Path, it: Situation) -> Result:
     with stage(folder, it.scenario, **it.inputs) as at:
         at.step.environ.pop("RUNNER_DEBUG")
         at.step.environ |= {"GITHUB_ACTION_REPOSITORY": "acme/deploy", "GITHUB_ACTION_REF": "v1"}
+        # As Gitea gives it.
+        at.step.environ["GITHUB_SERVER_URL"] += "/"
         for arrange in it.arrange:
             arrange(at)
         signals = Signals(at.clock.monotonic)

@@ -45,6 +45,19 @@ def test_readme_tells_each_exit_code_with_its_outcomes() -> None:
     assert {code: {name.strip("` ") for name in outcomes.split(",")} for code, outcomes in told.items()} == ended
 
 
+def test_plan_is_called_after_what_becomes_of_it() -> None:
+    for found, job, expected in (
+        (outcome.ended(JOB), JOB, "What the deployment changes"),
+        (outcome.pipeline_ended("a", FAILED), JOB, "What the deployment changes"),
+        (outcome.submitted(JOB), JOB._replace(status="QUEUED"), "What the deployment changes"),
+        (outcome.checked(), None, "What the deployment would change"),
+        (outcome.failed(CheckFailed("No.")), None, "What the deployment would change"),
+        (outcome.failed(PlatformError("No.")), None, "What was to change"),
+        (outcome.ended(FAILED), FAILED, "What was to change"),
+    ):
+        assert outcome.plan_heading(found, job) == expected
+
+
 @pytest.mark.parametrize("status", ["COMPLETE", "ERROR", "STOPPED", "EVAPORATED"])
 def test_end_of_a_job_names_its_status_its_exit_code_and_how_long_it_took(status: str) -> None:
     started, over = parse_timestamp("2024-05-01T10:00:00Z"), parse_timestamp("2024-05-01T11:02:03Z")

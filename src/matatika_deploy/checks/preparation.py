@@ -132,13 +132,14 @@ def _show_plan(step: Step) -> None:
     if not plan.delete or policy is DeletePolicy.ALLOW:
         return
     names = step.clean(", ".join(f"'{name}'" for name, _ in plan.delete))
+    files, gone = ("file", "its file is gone") if len(plan.delete) == 1 else ("files", "the files are gone")
     if policy is DeletePolicy.REFUSE:
         raise CheckFailed(
-            f"Nothing was deployed: the deployment would delete {names}, since the files are gone.",
-            "Restore the files, or set `on-delete` to `warn` or `allow`.",
+            f"Nothing was deployed: the deployment would delete {names}, since {gone}.",
+            f"Restore the {files}, or set `on-delete` to `warn` or `allow`.",
         )
     verb = "would delete" if step.settings.dry_run else "deletes"
-    step.commands.warning(f"The deployment {verb} {names}, since the files are gone.")
+    step.commands.warning(f"The deployment {verb} {names}, since {gone}.")
 
 
 def _find_pipelines(step: Step, pipelines: Sequence[Pipeline]) -> None:

@@ -68,6 +68,7 @@ class SummaryPage(NamedTuple):
     checked: Sequence[str] = ()
     log_tail: bytes = b""
     plan: Sequence[PlanRow] = ()
+    plan_heading: str = "What the deployment changes"
     runs: Sequence[RunRow] = ()
     findings: Sequence[Finding] = ()
     blob_url: str = ""
@@ -89,7 +90,7 @@ def render(page: SummaryPage) -> str:
         _paragraph(page.hint),
         "".join(f"- {_text(sentence, _LONGEST_CELL)}\n" for sentence in page.checked[:_MOST_ROWS]),
         "" if page.outcome == "success" else _log(page.log_tail),
-        _plan(page.plan),
+        _plan(page.plan_heading, page.plan),
         _runs(page.runs),
         _findings(page.findings, page.blob_url),
         _facts(page),
@@ -110,11 +111,11 @@ def _log(tail: bytes) -> str:
     return f"#### The end of the job's log\n\n<pre>\n{escaped}\n</pre>\n"
 
 
-def _plan(rows: Sequence[PlanRow]) -> str:
+def _plan(heading: str, rows: Sequence[PlanRow]) -> str:
     cells = (
         (_SIGNS.get(row.sign, ""), _code(row.pipeline), _text(row.what, _LONGEST_CELL)) for row in rows[:_MOST_ROWS]
     )
-    return _table("What the deployment changes", ("", "Pipeline", "Change"), cells, len(rows))
+    return _table(heading, ("", "Pipeline", "Change"), cells, len(rows))
 
 
 def _runs(rows: Sequence[RunRow]) -> str:
