@@ -52,21 +52,20 @@ _STATEMENTS = re.compile(
     | ^\s*(?:\w+\ )?error\ in\ (?:model|test|unit_test|snapshot|seed|macro|source|operation|analysis|sql)\s
     | ^\s*failure\ in\ test\s
     | ^\s*(?:database|compilation|runtime|parsing|dependency|validation)\ error$
-    | :\ (?:command\ not\ found|permission\ denied|unbound\ variable)$ | :\ syntax\ error\ near\b
-    | :\ \d+:\ [\w./-]+:\ not\ found$ | ^panic:\s | \bis\ not\ known\ to\ Meltano\b  # dash's, Go's
-    | \bOOMKilled\b | \bno\ space\ left\ on\ device\b | \bout\ of\ memory\b
-    | ^Killed$ | \bsegmentation\ fault\b
+    | :\ (?:(?:command\ not\ found|permission\ denied|unbound\ variable)$|syntax\ error\ near\b)
+    | :\ \d+:\ [\w./-]+:\ not\ found$                                 # dash's
+    | ^panic:\s | ^Killed$
+    | \b(?:OOMKilled|no\ space\ left\ on\ device|out\ of\ memory|segmentation\ fault|is\ not\ known\ to\ Meltano)\b
     """,
     re.VERBOSE | re.IGNORECASE,
 )
 # Lines that count errors, or report one that is tried again; others say what the error is.
 _VAGUE = re.compile(
-    r"(?<!\d)\d+ of \d+ (?:ERROR|FAIL)\b|\bCompleted with [1-9]\d* (?:partial )?errors?\b|\bBlock run completed\b"
-    r"|\b(?:Extractor|Loader|Mapper) failed\b(?!:)|\bInstallation failed\b"
-    r"|\bcould not be completed\b|^\s*npm (?:ERR!|error) (?:code|errno|syscall|path)\b"
-    r"|\bsubprocess-exited-with-error\b|\bmetadata-generation-failed\b|\bpip's dependency resolver does not currently\b"
-    r"|\bProcess completed with exit code\b"
-    r"|\b(?i:backing off|retrying|will retry)\b"
+    r"(?<!\d)\d+ of \d+ (?:ERROR|FAIL)\b|^\s*npm (?:ERR!|error) (?:code|errno|syscall|path)\b"
+    r"|\b(?:Completed with [1-9]\d* (?:partial )?errors?\b|Process completed with exit code\b|could not be completed\b"
+    r"|(?:Extractor|Loader|Mapper) failed\b(?!:)|Installation failed\b|Block run completed\b"
+    r"|subprocess-exited-with-error\b|metadata-generation-failed\b|pip's dependency resolver does not currently\b"
+    r"|(?i:backing off|retrying|will retry)\b)"
 )
 # They say the least of them.
 _VAGUEST = re.compile(r"\bBlock run completed\b|\bProcess completed with exit code\b")
