@@ -201,7 +201,10 @@ def _end_job(step: Step, followed: FollowedJob, policy: JobPolicy, option: str) 
         said = f"could not be withdrawn, and may be running still: {followed.url} ({why[:1].lower()}{why[1:]})"
         return _JobEnd(withdrawal.job, said, withdrawal.ended, _stop_it(step), may_run_on=True)
     said = "was still queued, and was deleted" if withdrawal.ended is Ended.DELETED else "was withdrawn"
-    return _JobEnd(withdrawal.job, said, withdrawal.ended)
+    if followed.is_only or withdrawal.ended is Ended.OVER:
+        return _JobEnd(withdrawal.job, said, withdrawal.ended)
+    said = f"{said}, but a second {step.trigger.target.noun} may have been queued"
+    return _JobEnd(withdrawal.job, said, withdrawal.ended, _stop_it(step), may_run_on=True)
 
 
 def _note(step: Step, followed: FollowedJob, end: _JobEnd) -> None:

@@ -191,7 +191,7 @@ class Step:
             self.not_run.pop(0)
         else:
             self.deployment = followed
-        self.trigger.pending = None
+        self.trigger.settle()
         job = triggered.job
         stage = Stage.RUNNING if triggered.is_ours else Stage.FINISHED
         state.save(self.commands, stage, job_id=job.id, job_status=job.status)

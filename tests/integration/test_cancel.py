@@ -251,6 +251,19 @@ def test_withdrawal_that_fails_is_an_error_that_names_the_job(
     assert not cancelled.calls("delete")
 
 
+def test_job_that_starts_while_its_withdrawal_is_refused_is_withdrawn_all_the_same(tmp_path: Path) -> None:
+    def start(exchange: Exchange) -> None:
+        refusal = exchange.platform_answer()
+        here.clock.advance(0.2)
+        exchange.send(refusal)
+
+    with stage(tmp_path, {"job": {"queued": "10s", "runs": "forever"}, "withdrawal": {"queued": 409}}) as here:
+        here.peer.on("withdraw", start, {1})
+        cancelled = cancel(here, 9.9, TERM)
+    assert_ends(cancelled, TERM, "notice")
+    assert [job.status for job in cancelled.jobs] == ["STOPPED"]
+
+
 JUST_OVER: Final = {"job": {"runs": "2s", "log": [{"text": "INFO  Done"}]}}
 OVER_FIRST: Final = {**JUST_OVER, "faults": [{"calls": "withdraw", "delay": "3s"}]}
 

@@ -176,14 +176,19 @@ def test_progress_bar_without_line_feeds_is_shown_as_it_comes(tmp_path: Path) ->
     assert result.log.job_log == b"".join(b"%d %%\r" % (10 * number) for number in range(1, 10)) + b"\n"
 
 
-@pytest.mark.parametrize(("lines", "is_counted"), [(1, True), (3, False), (5, True), (5, False)])
-def test_log_of_a_new_attempt_is_shown_from_its_beginning(lines: int, is_counted: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("lines", "is_counted", "since"), [(1, True, 6), (3, False, 6), (5, True, 6), (5, False, 6), (5, False, 8)]
+)
+def test_log_of_a_new_attempt_is_shown_from_its_beginning(
+    lines: int, is_counted: bool, since: int, tmp_path: Path
+) -> None:
+    """The log of the one before may be there until the new one begins."""
     first = [b"first %d\n" % number for number in range(3)]
     second = [b"second %d\n" % number for number in range(lines)]
 
     def logs(exchange: Exchange) -> None:
         number = int(exchange.request.target.partition("sequence=")[2])
-        body = b"".join((second if here.clock.passed > 6 else first)[number:])
+        body = b"".join((second if here.clock.passed > since else first)[number:])
         answer(200 if body else 204, body, content_type="text/plain")(exchange)
 
     def seen(job: dict[str, Any]) -> dict[str, Any]:

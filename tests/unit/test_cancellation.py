@@ -154,6 +154,15 @@ def test_shutdown_may_begin_after_the_deadline_and_again_only_move_it_earlier(sc
     scope.checkpoint()
 
 
+def test_signal_is_counted_once_though_the_shutdown_begins_again(scope: Scope) -> None:
+    scope.signals.receive(SIGINT)
+    for handled in (1, 0):
+        scope.begin_shutdown(5, grace_after_signal=1, handled_signals=handled)
+    with pytest.raises(DeadlineExceeded):
+        scope.sleep(10)
+    assert scope.clock.passed == 5
+
+
 def test_task_runs_in_a_daemon_thread_and_gives_its_result_or_error_and_disturbs_no_later_one(scope: Scope) -> None:
     assert scope.run(lambda: threading.current_thread().daemon, 10)
     with pytest.raises(ZeroDivisionError):

@@ -145,6 +145,7 @@ def test_log_that_starts_over_is_shown_from_its_beginning() -> None:
     reading.run(b"one\ntwo\nunfinished", reading.reader.start_over, b" line", finish, b"one\n", None, None, None)
     assert b"".join(reading.printed) == b"one\ntwo\nunfinished lineone\n"
     assert reading.starts == [0, 0, 1, 1]
+    assert reading.reader.tail == b"one\n"
 
 
 def test_log_whose_end_does_not_come_is_ended_all_the_same() -> None:

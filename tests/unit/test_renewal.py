@@ -74,6 +74,10 @@ def test_waiting_for_the_renewal_of_another_thread_ends_with_the_scope(deadline:
         assert is_fetching.wait(10)
         with pytest.raises(error):
             token.renew("old", unexpected, scope)
+        in_shutdown = CancelScope(FakeClock(), deadline=10)
+        in_shutdown.begin_shutdown(10, grace_after_signal=1, handled_signals=0)
+        token.renew("old", lambda _: "own", in_shutdown)
+        assert token.value == "own"
         may_end.set()
         renewal.result(10)
     assert clock.passed == pytest.approx(min(deadline, 6), abs=0.1)

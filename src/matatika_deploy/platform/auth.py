@@ -4,6 +4,7 @@ They are `AuthBase` objects because `requests` lets a `.netrc` replace an `Autho
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from threading import Lock
 from urllib.parse import urlencode
 
@@ -45,11 +46,12 @@ class AccessToken(AuthBase):
         Arguments:
             refused: the value that was not accepted; "" if there is none yet.
             fetch: makes the request and returns the new token.
-            scope: the caller's; waiting for the other thread's renewal ends with it.
+            scope: the caller's; waiting for the other thread's renewal ends with it, and a shutdown does not wait.
         """
         if self.request is None:
             return
-        with scope.hold(self._lock):
+        # What holds the lock may be pausing, for an endpoint that is away.
+        with nullcontext() if scope.is_shutting_down else scope.hold(self._lock):
             if self.value == refused:
                 value = fetch(self.request)
                 self._on_new(value)

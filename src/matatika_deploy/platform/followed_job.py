@@ -21,8 +21,10 @@ class FollowedJob:
         self.job = triggered.job
         self.is_ours = triggered.is_ours
         """A job that may be somebody else's is never withdrawn."""
+        self.is_only = triggered.is_only
         self.log: FollowedLog | None = None
         self.jobs = Jobs(client)
+        self._starts_over = False
         self._client = client
         self._reporter = client.platform.reporter
         self.triggered_at = self._status_since = self._now()
@@ -77,8 +79,10 @@ class FollowedJob:
             self._status_since = self._now()
         if _starts_over(before, job):
             self._reporter.info(f"{self.label} starts over: its log is shown from the beginning.")
-            if self.log:
-                self.log.reader.start_over()
+            self._starts_over = True
+        if self._starts_over and self.log:
+            self.log.reader.start_over(may_read=job.status != JobStatus.QUEUED)
+        self._starts_over = self._starts_over and job.status == JobStatus.QUEUED
 
     def _now(self) -> float:
         return self._client.scope.clock.monotonic()

@@ -154,6 +154,9 @@ class Jobs:
                 return Withdrawal(seen, Ended.WITHDRAWN)
             if seen.is_over:
                 return Withdrawal(seen, Ended.OVER)
+            if seen.status != JobStatus.QUEUED and job.status == JobStatus.QUEUED:
+                # It was refused while the job was queued, which it is no more.
+                return self._withdraw(seen)
             if seen.status != JobStatus.QUEUED:
                 return Withdrawal(seen, Ended.FAILED, rejected.message)
             self._delete(seen)

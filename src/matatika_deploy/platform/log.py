@@ -130,6 +130,7 @@ class _Message(Enum):
     READ = auto()
     """The job was looked at, so that the log may be read again; and failures are the log's alone."""
     START_OVER = auto()
+    PAUSE = auto()
 
 
 class LogReader:
@@ -170,6 +171,7 @@ class LogReader:
         self._looks = 0
         self._is_finishing = False
         self._starts_over = False
+        self._is_paused = False
         self._is_job_seen = False
         self._must_wait = False
         self._failures = 0
@@ -191,9 +193,12 @@ class LogReader:
         """Tell the reader that the job was looked at."""
         self._send(_Message.READ)
 
-    def start_over(self) -> None:
-        """Read the log from its beginning: a new attempt of the job writes it anew."""
-        self._send(_Message.START_OVER)
+    def start_over(self, *, may_read: bool = True) -> None:
+        """Read the log from its beginning: a new attempt of the job writes it anew.
+
+        Until that has begun, it `may_read` nothing: there may be the log of the attempt before, or a part of the new.
+        """
+        self._send(_Message.START_OVER if may_read else _Message.PAUSE)
 
     def finish(self, seconds: float) -> None:
         """Let the reader end with what is left of the log, within `seconds`: the job is over."""
@@ -253,6 +258,8 @@ class LogReader:
 
     def _read(self) -> tuple[bool, bool]:
         """Make one reading: returns whether it brought something new, and whether it broke off in the middle."""
+        while self._is_paused and not self._is_finishing:
+            self._sleep(self._pace.longest, lambda: not self._is_paused or self._is_finishing)
         self._must_wait = False
         self._begin_reading()
         before = self._furthest
@@ -285,6 +292,7 @@ class LogReader:
                 rest = self._buffer.rest()
                 self._buffer = LineBuffer()
                 self._furthest = (0, 0)
+                self._tail = b""
             else:
                 rest = b""
             self._buffer.resume()
@@ -385,8 +393,10 @@ class LogReader:
                 if message is _Message.READ:
                     self._looks += 1
                     self._is_job_seen = True
+                elif message is _Message.PAUSE:
+                    self._is_paused = True
                 elif message is _Message.START_OVER:
-                    self._starts_over = True
+                    self._starts_over, self._is_paused = True, False
                 else:
                     self._is_finishing = True
                     self._scope.deadline = message

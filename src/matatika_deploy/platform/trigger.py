@@ -5,6 +5,8 @@ leaves that open, the list of jobs is compared with the list from before the tri
 was asked for. Only if there is none is the request repeated.
 """
 
+from itertools import chain
+from math import inf
 from typing import NamedTuple
 
 from matatika_deploy.errors import DeploymentUnknown, PlatformError, RequestRejected
@@ -16,9 +18,10 @@ from matatika_deploy.platform.polling import poll
 from matatika_deploy.platform.responses import InvalidResponse, Kind, Request, Response, Verdict, classify
 from matatika_deploy.platform.retry import TransientError
 from matatika_deploy.runtime.cancellation import DeadlineExceeded, Task
-from matatika_deploy.runtime.limits import Limits
+from matatika_deploy.runtime.limits import SAY_AGAIN_AFTER, Limits
 
-# A job that was created so long before the trigger, by the platform's clock, was not triggered by it (seconds).
+# A job that was created so long before the trigger, or after its answer was lost, by the platform's clock, was not
+# triggered by it (seconds).
 _MARGIN = 60.0
 
 _SIGNATURE_HINTS = dict.fromkeys(
@@ -79,20 +82,33 @@ def deployment_target(
 
 
 class TriggeredJob(NamedTuple):
-    """The job that a trigger queued. One that may be somebody else's is not `is_ours`, and is never withdrawn."""
+    """The job that a trigger queued. One that may be somebody else's is not `is_ours`, and is never withdrawn.
+
+    It is not `is_only` if another request of the same trigger may have queued one as well.
+    """
 
     job: Job
     is_ours: bool = True
+    is_only: bool = True
 
 
 class PendingTrigger(NamedTuple):
-    """A request on its way, or (`task` is None) one whose answer left open what it did.
+    """A request on its way, or (`task` is None) one that has queued a job, or whose answer left open what it did.
 
-    `sent_at` is in seconds since 1970 by this machine's clock.
+    It was sent at `sent_at`, and its end came at `ended_at`: in seconds since 1970 by this machine's clock.
     """
 
     sent_at: float
     task: Task[Response] | None
+    ended_at: float = inf
+
+
+class _ConflictError(Exception):
+    """The request was refused for now, since something is in its way; `verdict` says so."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(str(verdict))
+        self.verdict = verdict
 
 
 class KnownJobs(NamedTuple):
@@ -114,12 +130,14 @@ class Trigger:
         self._request = target.request
         self._limits = limits
         self._may_renew = True
-        self._unanswered_since: float | None = None
+        self._refused_at: float | None = None
+        self._waited_for: dict[str, float] = {}
+        self._said_at = 0.0
         self._clock_ahead: float | None = None
         self.known: KnownJobs | None = None
         """The jobs that were listed before the trigger; None if they could not be."""
-        self.pending: PendingTrigger | None = None
-        """A request that may have queued a job, until whoever follows that job clears it; None if there is none."""
+        self.pending: list[PendingTrigger] = []
+        """The requests that may have queued a job, until one is followed."""
         self.target = target
         self.waits_for = ""
         """What is in the way while a conflict lasts, as a clause."""
@@ -134,50 +152,64 @@ class Trigger:
         """
         unexplained_since: float | None = None
         while True:
-            result = self._client.retry(self._attempt, self._request)
-            if isinstance(result, TriggeredJob):
-                return result
-            other = self._running_job()
+            try:
+                return self._client.retry(self._attempt, self._request)
+            except _ConflictError as error:
+                conflict = error.verdict
+            self.waits_for = f"the platform refused {self.target.call} ({conflict})"
+            if not self.pending:
+                self._refused_at = self._client.scope.clock.time()
+            other = self._running_job(newest=unexplained_since is not None)
             if other:
-                self._wait_for(other, result)
+                self._wait_for(other, conflict)
                 unexplained_since = None
             else:
-                unexplained_since = unexplained_since or self._now()
-                self._wait_unexplained(result, unexplained_since)
-            self._list_again(other)
+                unexplained_since = self._wait_unexplained(conflict, unexplained_since)
+            self._list_again()
 
     def resolve_pending(self, *, answer_within: float, listings: int) -> TriggeredJob | None:
-        """After an interruption, find out what became of the request that was on its way.
+        """After an interruption, find out what became of the requests that may have queued a job.
 
-        Waits `answer_within` seconds for its answer; if that does not tell, lists the jobs up to `listings` times.
+        Waits `answer_within` seconds for an answer; if that does not tell, lists the jobs up to `listings` times.
         """
-        if self.pending is None:
-            return None
         try:
-            if self.pending.task:
-                exchange = self._client.finish(self.pending.task, self._request, within=answer_within)
-                self.pending = self._pending_after(exchange.verdict, self.pending.sent_at)
-                result = self._judge(exchange)
-                return result if isinstance(result, TriggeredJob) else None
-        except (TransientError, PlatformError, DeadlineExceeded):
+            if self.pending and self.pending[-1].task:
+                exchange = self._client.finish(self.pending[-1].task, self._request, within=answer_within)
+                self._note_end(exchange.verdict)
+                return self._judge(exchange)
+        except (_ConflictError, TransientError, PlatformError, DeadlineExceeded):
             # `pending` says whether the list has to tell.
             pass
-        if self.pending is None or self.target.jobs_path is None:
+        if not self.pending or self.target.jobs_path is None:
             return None
         try:
             return self._find(listings, self._limits.listing_pause)
         except (PlatformError, DeadlineExceeded):
             return None
 
-    def _attempt(self) -> TriggeredJob | Verdict:
-        """Send the request: returns the job, or the verdict of a conflict."""
+    def settle(self) -> None:
+        """Leave the rest to whoever follows the job: no request is open any more, and nothing is in the way."""
+        self.pending.clear()
+        self.waits_for = ""
+
+    def _attempt(self) -> TriggeredJob:
+        """Send the request, and return the job.
+
+        Raises:
+            _ConflictError: if something is in the way, and that is not what an earlier request has queued.
+        """
+        lost_before = len(self.pending)
         try:
-            result = self._judge(self._send())
+            return self._judge(self._send())
+        except _ConflictError:
+            # What is in the way may be what a request without an answer has queued.
+            found = self._find(1, 0.0) if self.pending else None
+            if found:
+                return found
+            raise
         except TransientError as error:
-            if self.pending is None:
+            if len(self.pending) == lost_before:
                 raise
-            is_first = self._unanswered_since is None
-            self._unanswered_since = self._unanswered_since or self.pending.sent_at
             lost = f"The answer to {self.target.call} was lost ({error.verdict})"
             if self.target.jobs_path is None:
                 raise DeploymentUnknown(f"{lost}.") from None
@@ -186,16 +218,11 @@ class Trigger:
             found = self._find(listings, self._limits.unlisted / (listings - 1))
             if found:
                 return found
-            self.pending = None
-            if is_first:
+            if not lost_before:
                 self._client.platform.reporter.warning(
                     f"{lost}, and no list shows its job: the request is sent again. {self.target.risk}"
                 )
             raise
-        if isinstance(result, Verdict) and self._unanswered_since is not None:
-            # What is in the way may be what the request without an answer has queued.
-            return self._find(1, 0.0) or result
-        return result
 
     def _send(self) -> Exchange:
         """Send the request; once more without the body if that is too large."""
@@ -215,23 +242,31 @@ class Trigger:
         self._client.http.disconnect()
         sent_at = self._client.scope.clock.time()
         task = self._client.start(request)
-        self.pending = PendingTrigger(sent_at, task)
+        self.pending.append(PendingTrigger(sent_at, task))
         exchange = self._client.finish(task, request)
-        self.pending = self._pending_after(exchange.verdict, sent_at)
+        self._note_end(exchange.verdict)
         return exchange
 
-    def _pending_after(self, verdict: Verdict, sent_at: float) -> PendingTrigger | None:
-        """What is pending once there is an answer: nothing, unless it may name a job that is not known yet."""
-        is_open = verdict.kind in (Kind.OK, Kind.AMBIGUOUS)
+    def _note_end(self, verdict: Verdict) -> None:
+        """Note the end of the last request: nothing is pending, unless it may have queued a job."""
+        self.waits_for = ""
+        ended = self.pending.pop()._replace(task=None, ended_at=self._client.scope.clock.time())
+        is_open = verdict.kind in (Kind.OK, Kind.AMBIGUOUS) and not self._is_of_web_app(verdict)
         # A conflict may be with a job that an earlier run has queued, which nobody can look up without a list.
         is_unexplained = verdict.kind is Kind.CONFLICT and self.target.jobs_path is None
-        return PendingTrigger(sent_at, None) if is_open or is_unexplained else None
+        if is_open or is_unexplained:
+            self.pending.append(ended)
 
-    def _judge(self, exchange: Exchange) -> TriggeredJob | Verdict:
-        """Say what the end of the request means: the job, or a conflict.
+    def _is_of_web_app(self, verdict: Verdict) -> bool:
+        """Whether an answer does not seem to be the API's, which has given none so far."""
+        return verdict.may_be_web_app and "api-url" not in self._client.platform.contact.answered
+
+    def _judge(self, exchange: Exchange) -> TriggeredJob:
+        """Say what the end of the request means: returns the job.
 
         Raises:
-            TransientError: if it is open (then `pending` is set), or if nothing was queued for now.
+            _ConflictError: if something is in the way.
+            TransientError: if it is open (then it is `pending`), or if nothing was queued for now.
             PlatformError: if nothing was queued, and nothing would be.
         """
         verdict = exchange.verdict
@@ -241,9 +276,8 @@ class Trigger:
             except InvalidResponse as error:
                 raise TransientError(classify(error)) from None
             self._client.platform.contact.answered.add("api-url")
-            return TriggeredJob(job)
-        if verdict.may_be_web_app and "api-url" not in self._client.platform.contact.answered:
-            self.pending = None
+            return TriggeredJob(job, is_ours=not self._is_known(job), is_only=len(self.pending) == 1)
+        if self._is_of_web_app(verdict):
             if self.target.jobs_path is None:
                 raise web_page_error(self._request.action, self._request.url, "api-url")
             raise TransientError(verdict)
@@ -252,14 +286,14 @@ class Trigger:
         if verdict.kind is Kind.CONFLICT:
             if self.target.jobs_path is None:
                 raise self._conflict(verdict)
-            return verdict
+            raise _ConflictError(verdict)
         if verdict.status == 400 and self.target.pipeline and self._running_job():
             # Which status refuses a run while another one goes on is not documented.
-            return verdict
+            raise _ConflictError(verdict)
         raise self._client.rejected(verdict, self._request)
 
     def _find(self, listings: int, pause: float) -> TriggeredJob | None:
-        """Look for a job that was queued since the first request without an answer was sent."""
+        """Look for a job that a request without an answer has queued."""
         for listing in range(listings):
             if listing:
                 self._client.scope.sleep(pause)
@@ -276,7 +310,7 @@ class Trigger:
                         "followed. Since it may be somebody else's, it will not be withdrawn."
                     )
                 oldest = min(ours, key=lambda job: job.created.moment.timestamp() if job.created else 0.0)
-                return TriggeredJob(oldest, is_ours=len(ours) == 1)
+                return TriggeredJob(oldest, is_ours=len(ours) == 1, is_only=len(self.pending) == 1)
         return None
 
     def _new_jobs(self) -> tuple[list[Job], list[Job]]:
@@ -286,14 +320,12 @@ class Trigger:
         for page in self._jobs.pages(self.target.jobs_path or ""):
             self._learn_clock(page)
             for job in page.jobs:
-                if job.type not in (self.target.job_type, None) or self._is_known(job):
-                    continue
-                is_recent = self._is_recent(job)
-                if self.known is None and not is_recent:
-                    continue
-                is_ours = self.known is not None and job.type and is_recent
-                (ours if is_ours else doubtful).append(job)
-            if page.is_newest_first and (self.known is not None or not self._is_recent(page.jobs[-1])):
+                is_ours = self._is_ours(job)
+                if is_ours:
+                    ours.append(job)
+                elif is_ours is None:
+                    doubtful.append(job)
+            if page.is_newest_first and (self.known is not None or self._is_older(page.jobs[-1])):
                 break
         else:
             if page.has_more and not ours:
@@ -303,9 +335,9 @@ class Trigger:
         return ours, doubtful
 
     def _is_known(self, job: Job) -> bool:
-        """Whether a job was there before the request."""
-        if self.known is None:
-            return False
+        """Whether a job was there before the request, or was waited for."""
+        if self.known is None or job.id in self._waited_for:
+            return job.id in self._waited_for
         is_older = (
             self.known.since is not None
             and job.created is not None
@@ -313,69 +345,98 @@ class Trigger:
         )
         return job.id in self.known.ids or is_older
 
-    def _is_recent(self, job: Job) -> bool:
-        """Whether a job may have been created since the request, or in the minute before, by the platform's clock."""
-        since = self._unanswered_since or (self.pending.sent_at if self.pending else 0.0)
-        return job.created is None or job.created.moment.timestamp() >= since + (self._clock_ahead or 0.0) - _MARGIN
+    def _is_older(self, job: Job) -> bool:
+        """Whether a job was created more than a minute before the first pending request, by the platform's clock."""
+        earliest = self.pending[0].sent_at + (self._clock_ahead or 0.0) - _MARGIN
+        return job.created is not None and job.created.moment.timestamp() < earliest
+
+    def _is_ours(self, job: Job) -> bool | None:
+        """Whether a pending request has queued a job; None if that cannot be told."""
+        if job.type not in (self.target.job_type, None) or self._is_known(job):
+            return False
+        if self._is_older(job):
+            return None if self.known else False
+        if job.created and self._clock_ahead is not None:
+            created = job.created.moment.timestamp() - self._clock_ahead
+            if not any(sent.sent_at - _MARGIN <= created <= sent.ended_at + _MARGIN for sent in self.pending):
+                return False
+            if self._refused_at and created + job.created.resolution < self._refused_at:
+                # It may be what was in the way of an earlier request.
+                return None
+        return True if self.known and job.type else None
 
     def _learn_clock(self, page: JobPage) -> None:
         if page.clock_ahead is not None:
             ahead = self._clock_ahead
             self._clock_ahead = page.clock_ahead if ahead is None else max(ahead, page.clock_ahead)
 
-    def _running_job(self) -> Job | None:
-        jobs = (job for page in self._jobs.pages(self.target.jobs_path or "") for job in page.jobs)
-        return next((job for job in jobs if self.target.may_be_in_the_way(job)), None)
+    def _running_job(self, *, newest: bool = False) -> Job | None:
+        """Return somebody else's job that may be in the way; of a sorted list, `newest` reads the first page only."""
+        for page in self._jobs.pages(self.target.jobs_path or ""):
+            for job in page.jobs:
+                if self.target.may_be_in_the_way(job) and not (self.pending and self._is_ours(job)):
+                    return job
+            if newest and page.is_newest_first:
+                break
+        return None
 
     def _wait_for(self, other: Job, conflict: Verdict) -> None:
         """Wait until somebody else's job is over."""
-        reporter, scope = self._client.platform.reporter, self._client.scope
+        scope, pace = self._client.scope, self._client.platform.pace
         is_same = other.type == self.target.job_type
         what = f"another {self.target.noun}" if is_same else f"a job of pipeline '{self.target.pipeline}'"
-        reporter.info(f"{what[0].upper()}{what[1:]} is {other.status} ({conflict}): waiting for job {other.id} to end.")
-        began = self._now()
-
-        def clause(job: Job) -> str:
-            created = f" (created {job.created})" if job.created else ""
-            return f"{what}, job {job.id}{created}, was {job.status} ({conflict})"
-
-        self.waits_for = clause(other)
-        pace = self._client.platform.pace
+        self._say(f"{what[0].upper()}{what[1:]} is {other.status} ({conflict}): waiting for job {other.id} to end.")
+        created = f" (created {other.created})" if other.created else ""
+        # A job that is listed as running, though it is over or gone, is not looked at ever so often.
+        began = self._waited_for.setdefault(other.id, self._now())
+        states = poll(self._jobs.get, other, lambda: scope.sleep(pace.pause(self._now() - began)))
         try:
-            for other in poll(self._jobs.get, other, lambda: scope.sleep(pace.pause(self._now() - began))):  # noqa: B020
-                self.waits_for = clause(other)
-            reporter.info(f"Job {other.id} ended with {other.status}.")
+            for other in chain((other,), states):  # noqa: B020
+                self.waits_for = f"{what}, job {other.id}{created}, was {other.status} ({conflict})"
+                if not other.is_over:
+                    self._say(f"Job {other.id} is still {other.status}: waiting for its end.", again=True)
+            self._say(f"Job {other.id} ended with {other.status}.")
         except RequestRejected as rejected:
             if rejected.status != 404:
                 raise
-            reporter.info(f"Job {other.id} is gone.")
+            self._say(f"Job {other.id} is gone.")
         self.waits_for = ""
 
-    def _wait_unexplained(self, conflict: Verdict, since: float) -> None:
-        """Wait a while, since a queued job may not be listed; raises if the conflict has lasted too long."""
-        elapsed = self._now() - since
-        if elapsed >= self._limits.conflict:
-            raise self._conflict(conflict)
-        if not elapsed:
-            self._client.platform.reporter.info(
+    def _wait_unexplained(self, conflict: Verdict, since: float | None) -> float:
+        """Wait a while, since a queued job may not be listed; raises if the conflict has lasted too long.
+
+        Takes and returns the moment since which no listed job explains it.
+        """
+        if since is None:
+            since = self._now()
+            self._say(
                 f"The platform refuses {self.target.call} for now ({conflict}), and lists no job that is in the way: "
                 f"trying again for up to {self._limits.conflict / 60:.0f} minutes."
             )
-        self.waits_for = f"the platform refused {self.target.call} ({conflict})"
+        elapsed = self._now() - since
+        if elapsed >= self._limits.conflict:
+            raise self._conflict(conflict)
+        self._say(f"The platform still refuses {self.target.call} ({conflict}).", again=True)
         pause = self._client.platform.pace.pause(elapsed)
         self._client.scope.sleep(min(pause, max(self._limits.conflict - elapsed, 0.0)))
+        return since
 
-    def _list_again(self, other: Job | None) -> None:
+    def _say(self, text: str, *, again: bool = False) -> None:
+        """Print a line; one that only says the same `again` now and then."""
+        if not again or self._now() - self._said_at >= SAY_AGAIN_AFTER:
+            self._client.platform.reporter.info(text)
+            self._said_at = self._now()
+
+    def _list_again(self) -> None:
         """Note the jobs that are there before the request is repeated; none of them is ours."""
-        if self._unanswered_since is None:
-            try:
-                with self._client.scope.fail_after(self._limits.before_trigger):
-                    self.known = known_jobs(self._jobs, self.target.jobs_path or "")
-            except (PlatformError, DeadlineExceeded):
-                self._client.scope.checkpoint()
-                self.known = None
-        if other and self.known:
-            self.known = self.known._replace(ids=self.known.ids | {other.id})
+        if self.pending:
+            return
+        try:
+            with self._client.scope.fail_after(self._limits.before_trigger):
+                self.known = known_jobs(self._jobs, self.target.jobs_path or "")
+        except (PlatformError, DeadlineExceeded):
+            self._client.scope.checkpoint()
+            self.known = None
 
     def _conflict(self, conflict: Verdict) -> RequestRejected:
         error = self._client.rejected(conflict, self._request)

@@ -143,6 +143,11 @@ class CancelScope:
         """Seconds until the deadline, never negative."""
         return max(0.0, self.deadline - self.clock.monotonic())
 
+    @property
+    def is_shutting_down(self) -> bool:
+        """Whether signals only shorten what is left."""
+        return self._handled_signals is not None
+
     def cancel(self) -> None:
         """Cancel the scope from any thread."""
         self._is_cancelled = True
@@ -161,7 +166,7 @@ class CancelScope:
         """
         self._deadline = deadline if self._handled_signals is None else min(deadline, self._deadline)
         self._grace_after_signal = grace_after_signal
-        self._handled_signals = handled_signals
+        self._handled_signals = max(handled_signals, self._handled_signals or 0)
 
     @contextmanager
     def fail_after(self, seconds: float) -> Iterator[None]:

@@ -2,14 +2,16 @@
 
 import json
 import random
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from matatika_simulator import Simulator
-from tests.integration.faults.faults import html
+from tests.integration.faults.faults import api_error, html
 from tests.support.clock import FakeClock
-from tests.support.peer import after_effect, reset, silence
+from tests.support.peer import Behaviour, after_effect, changed, reset, silence
 from tests.support.stage import stage
 from tests.support.step import API_KEY, WEBHOOK, Step
 
@@ -79,6 +81,63 @@ def test_deployment_that_was_queued_as_the_time_ended_is_found_and_withdrawn_or_
     assert (result.code, result.outputs["outcome"]) == (4, "timed-out")
     assert ("job-id" in result.outputs) == (is_queued and has_list)
     assert has_list or "may have been queued" in result.log.said("error")[0]
+
+
+def hide_queued(page: dict[str, Any]) -> dict[str, Any]:
+    jobs = page.get("_embedded", {}).get("jobs", [])
+    return {**page, "_embedded": {"jobs": [job for job in jobs if job["status"] != "QUEUED"]}}
+
+
+@pytest.mark.parametrize(
+    ("refusal", "timeout", "code"), [(api_error(409), "30m", 3), (api_error(409), "60s", 4), (html(403), "30m", 3)]
+)
+def test_deployment_whose_answer_was_lost_is_not_forgotten(
+    refusal: Behaviour, timeout: str, code: int, tmp_path: Path
+) -> None:
+    with stage(tmp_path, {"job": {"queued": "forever"}}, timeout=timeout) as here:
+        here.peer.on("jobs", changed(hide_queued))
+        here.peer.on("trigger", after_effect(reset), {1})
+        here.peer.on("trigger", refusal, range(2, 999))
+        result = here.run()
+    assert (result.code, "may have been queued" in result.log.said("error")[0]) == (code, True)
+
+
+@pytest.mark.parametrize("lost", [{1}, {1, 2}], ids=["accepted", "found"])
+def test_second_deployment_is_told_of_when_one_is_withdrawn(lost: set[int], tmp_path: Path) -> None:
+    scenario = {"job": {"queued": "25s", "runs": "forever"}, "deployments": {"while-another-runs": "queue"}}
+    with stage(tmp_path, scenario, timeout="60s") as here:
+        here.peer.on("jobs", changed(hide_queued))
+        here.peer.on("trigger", after_effect(html(504)), lost)
+        (error,) = here.run().log.said("error")
+        assert sorted(job.status for job in here.simulator.jobs) == ["RUNNING", "STOPPED"]
+    assert "it was withdrawn, but a second deployment may have been queued." in error
+
+
+def test_job_that_was_waited_for_is_not_ours_without_a_list_either(tmp_path: Path) -> None:
+    others = [{"type": "WORKSPACE_DEPLOY", "at": "-5s", "runs": "15s"}]
+    with stage(tmp_path, {"job": {"runs": "60s"}, "other-jobs": others}) as here:
+        here.peer.on("trigger", reset, {2})
+        here.peer.on("jobs", html(502), range(3, 9))
+        assert here.run().code == 0
+
+
+@pytest.mark.parametrize(("conflicts", "lists", "is_reason"), [({1, 2}, 999, False), (range(999), 2, True)])
+def test_conflict_is_the_reason_of_a_timeout_as_long_as_it_lasts(
+    conflicts: Collection[int], lists: int, is_reason: bool, tmp_path: Path
+) -> None:
+    with stage(tmp_path, ENDLESS, timeout="60s") as here:
+        here.peer.on("trigger", api_error(409), conflicts)
+        here.peer.on("jobs", html(502), range(lists, 999))
+        (error,) = here.run().log.said("error")
+    assert ("409" in error, "concurrency" in error) == (is_reason, is_reason)
+
+
+def test_job_that_is_listed_as_running_though_it_is_gone_is_not_looked_at_ever_so_often(tmp_path: Path) -> None:
+    others = [{"type": "WORKSPACE_DEPLOY", "at": "-5s", "runs": "forever"}]
+    with stage(tmp_path, {**ENDLESS, "other-jobs": others}, timeout="10m") as here:
+        here.peer.on("job", api_error(404))
+        here.run()
+        assert here.peer.count("trigger") < 120
 
 
 def test_trigger_has_a_connection_of_its_own(tmp_path: Path) -> None:
