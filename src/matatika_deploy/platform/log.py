@@ -292,7 +292,7 @@ class LogReader:
                 rest = self._buffer.rest()
                 self._buffer = LineBuffer()
                 self._furthest = (0, 0)
-                self._tail = b""
+                self._end = LogEnd()
             else:
                 rest = b""
             self._buffer.resume()
