@@ -39,6 +39,11 @@ def sentence(text: str) -> str:
 
 def name_key(name: str) -> str:
     """Give the form in which names of pipelines are compared: how the platform makes a slug of them is not known."""
+    if len(name) <= LONGEST_QUOTE and not name.isascii():
+        # Git on macOS had names with their accents apart. The time for it grows with the square of many accents.
+        from unicodedata import normalize
+
+        name = normalize("NFC", name)
     return re.sub(r"[\W_]+", "-", name.casefold()).strip("-")
 
 

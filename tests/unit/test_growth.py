@@ -22,11 +22,34 @@ from matatika_deploy.platform import links
 from matatika_deploy.platform.log import LineBuffer
 from matatika_deploy.platform.reason import reason
 from matatika_deploy.platform.responses import http_date
-from matatika_deploy.text import lines_of, one_line
+from matatika_deploy.text import lines_of, name_key, one_line
 
 # Text that this program goes back and forth over, if it does; each is repeated, and ends in something else.
 PARTS: Final = (
-    *(" ", "\t", "\n", "\r\n", "a", "A", "0", "_", "-", ".", "/", ":", "@", "|", "[", "\\", "$", "{", "%", "*", "日"),
+    *(
+        " ",
+        "\t",
+        "\n",
+        "\r\n",
+        "a",
+        "A",
+        "0",
+        "_",
+        "-",
+        ".",
+        "/",
+        ":",
+        "@",
+        "|",
+        "[",
+        "\\",
+        "$",
+        "{",
+        "%",
+        "*",
+        "日",
+        "\u0301\u0327",
+    ),
     *("a:", "a.", "a/", "a b", "1:", "1.", "0h", "12:34:56", "\x1b[", "\x1b]", "\\u0000", "&#", "##[", "::", "{{"),
     *("...", "Exception in thread ", "at ", "ERROR ", "Error", "error in ", "a.exc.", "a | ", "path = ", " #", "|\n "),
     *("d800-", "workspace-", ".yml", "gh-readonly-queue/", "/pr-1-", "1 of ", "2023-03-23T"),
@@ -116,6 +139,7 @@ def summarize(text: str) -> None:
 
 WORK: Final[dict[str, Callable[[str], object]]] = {
     "one_line": one_line,
+    "name_key": name_key,
     "lines_of": lambda text: lines_of(text.encode()),
     "reason": lambda text: reason(8 * text.encode()),
     "reason of lines": lambda text: reason("\n".join(text[at : at + 320] for at in range(0, len(text), 320)).encode()),

@@ -116,7 +116,11 @@ REFUSED: dict[str, dict[str, str]] = {
         # What is no UUID could lead to another address.
         **refused(f"../{WORKSPACE}", f"{WORKSPACE}/../x", f"{WORKSPACE}\n{WORKSPACE}", DIGITS[:-1], f"({WORKSPACE})"),
         **refused(WORKSPACE.replace("5", "\u0665")),
-        f"https://app.meltano.com/workspaces/{WORKSPACE}/jobs?a=b": f"without the address around it: {WORKSPACE}.",
+        **{
+            f"{place}/{WORKSPACE}{end}": f"without the address around it: {WORKSPACE}."
+            for place in ("https://app.meltano.com/workspaces", "https://a.example/Workspace", "app.matatika.com:443")
+            for end in ("", "/jobs?a=b")
+        },
         f"https://app.matatika.com/jobs/{WORKSPACE}": "the end of the workspace's address in the app.",
         **{f'"{WORKSPACE}"': "remove them.", "vars.WORKSPACE_ID": NOT_EXPANDED},
     },

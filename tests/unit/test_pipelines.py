@@ -157,6 +157,7 @@ PATHS = ("pipelines/x.yml", "teams/a/pipelines/x.yml")
         ("Load, check, orders", KNOWN, [], [], [UNKNOWN.format("Load"), UNKNOWN.format("check")]),
         ("My Own", KNOWN, [], [], ["my-own"]),
         ("my_own", KNOWN, [], [], ["my-own"]),
+        ("Cafe\u0301", [pipeline("caf\u00e9")], [], [], ["caf\u00e9"]),
         ("!!!", KNOWN, [], [], [UNKNOWN.format("!!!")]),
         ("orders,Orders,./pipelines/orders.yml", KNOWN, [], [], ["orders"]),
         # An exact name comes before a slug; the label of one can be the name of another.

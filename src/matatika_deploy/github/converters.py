@@ -59,7 +59,8 @@ def uuid(value: str) -> str:
     if _UUID.fullmatch(value):
         digits = value.replace("-", "").lower()
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
-    in_address = re.search(rf"/workspaces/({_UUID.pattern})(?![^/?#])", value, _UUID.flags)
+    before = r"/workspaces?|^(?:https?://)?[a-z0-9.-]+\.[a-z]+(?::\d+)?"
+    in_address = re.search(rf"(?:{before})/({_UUID.pattern})(?![^/?#])", value, _UUID.flags)
     if in_address:
         raise ValueError(f"must be the UUID alone, without the address around it: {in_address[1]}")
     raise ValueError(
