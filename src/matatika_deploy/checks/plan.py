@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import NamedTuple, Self
 
+from matatika_deploy.checks import triggers
 from matatika_deploy.checks.document import List, Map, Node, Scalar
 from matatika_deploy.checks.rules import TEMPLATE
 from matatika_deploy.checks.wording import short
@@ -72,16 +73,18 @@ class Pipeline(NamedTuple):
     name: str
     repository_path: str | None
     settings: PipelineSettings
+    id: str | None = None
 
     @classmethod
     def from_json(cls, item: object) -> Self | None:
         """Read an item of the decoded list of pipelines; None if it has no name."""
         fields = item if isinstance(item, dict) else {}
-        name, path = fields.get("name"), fields.get("repositoryPath")
+        name, path, identifier = (fields.get(field) for field in ("name", "repositoryPath", "id"))
         if not isinstance(name, str) or not name.strip():
             return None
         path = path.strip() if isinstance(path, str) else None
-        return cls(name, path or None, _settings({key: fields.get(field) for key, field in _FIELDS.items()}))
+        settings = _settings({key: fields.get(field) for key, field in _FIELDS.items()})
+        return cls(name, path or None, settings, identifier if isinstance(identifier, str) else None)
 
 
 class Difference(NamedTuple):
@@ -188,15 +191,17 @@ def compare(
         has_file: whether a path, from the root of the repository or of the workspace, leads to any file.
         directory: the workspace's folder, from the repository's root.
     """
-    match = _Match(list(files), list(pipelines), directory)
+    pipelines = list(pipelines)
+    match = _Match(list(files), pipelines, directory)
+    meant = _other_names(match.pairs, pipelines)
     create = sorted(_creation(file) for file in match.new if file.settings is not None)
-    changes = (Change(pipeline.name, _differences(file, pipeline)) for file, pipeline in match.pairs)
+    changes = (Change(pipeline.name, _differences(file, pipeline, meant)) for file, pipeline in match.pairs)
     gone = [it for it in match.unmatched if it.repository_path and not has_file(it.repository_path)]
     return Plan(
         create=tuple(create),
         change=tuple(sorted(change for change in changes if change.differences)),
         delete=tuple(sorted((it.name, it.repository_path or "") for it in gone)),
-        renamed=_renamed(match.new, gone),
+        renamed=_renamed(match.new, gone, meant),
     )
 
 
@@ -256,35 +261,58 @@ def _loose_names(file: PipelineFile) -> set[str]:
     return {name_key(name) for name in (file.name, file.given_name) if name}
 
 
-def _renamed(new: list[PipelineFile], gone: list[Pipeline]) -> dict[str, str]:
+def _other_names(pairs: list[tuple[PipelineFile, Pipeline]], pipelines: list[Pipeline]) -> dict[str, str]:
+    """Give what a `triggered_by` may also call a pipeline (its id, label or file), with its name, if no other is."""
+    own = {"deploy", *(name_key(pipeline.name) for pipeline in pipelines)}
+    meant: dict[str, set[str]] = {}
+    called: list[tuple[Pipeline, tuple[object, ...]]] = [
+        *((it, (it.id, it.repository_path, it.settings.get("label"))) for it in pipelines),
+        *((it, (file.path, file.name, *_creation(file).other_names)) for file, it in pairs),
+    ]
+    for pipeline, names in called:
+        for name in names:
+            if isinstance(name, str) and (key := triggers.normal(name)) not in own:
+                meant.setdefault(key, set()).add(name_key(pipeline.name))
+    return {name: only for name, (only, *others) in meant.items() if not others}
+
+
+def _renamed(new: list[PipelineFile], gone: list[Pipeline], meant: Mapping[str, str]) -> dict[str, str]:
     """Give the deletions whose settings are those of exactly one creation, and the reverse."""
+    old = [(it.name, _comparable(it.settings, meant)) for it in gone[:100]]
+    made = [(file.name, _comparable(file.settings, meant)) for file in new[:100] if file.settings]
     alike = [
-        (it.name, file.name) for it in gone[:100] for file in new[:100] if file.settings and not _differences(file, it)
+        (deletion, creation)
+        for deletion, theirs in old
+        for creation, ours in made
+        if all(ours[key] == theirs[key] for key in ours.keys() & theirs.keys())
     ]
     deleted, created = (Counter(pair[side] for pair in alike) for side in (0, 1))
-    return {old: made for old, made in alike if deleted[old] == 1 and created[made] == 1}
+    return {it: creation for it, creation in alike if deleted[it] == 1 and created[creation] == 1}
 
 
-def _differences(file: PipelineFile, pipeline: Pipeline) -> tuple[Difference, ...]:
+def _differences(file: PipelineFile, pipeline: Pipeline, meant: Mapping[str, str]) -> tuple[Difference, ...]:
     ours, theirs = file.settings or {}, pipeline.settings
+    mine, yours = _comparable(ours, meant), _comparable(theirs, meant)
     return tuple(
         Difference(key, "" if key == "script" else _show(theirs[key]), "" if key == "script" else _show(ours[key]))
         for key in _FIELDS
-        if key in ours and key in theirs and _comparable(key, ours[key]) != _comparable(key, theirs[key])
+        if key in ours and key in theirs and mine[key] != yours[key]
     )
 
 
-def _comparable(key: str, value: object) -> object:
-    """Give a value in the form in which it is compared: the order of components and triggers has no meaning."""
-    if key == "triggered_by" and isinstance(value, tuple):
-        return {name_key(item) for item in value}
-    if key == "data_components" and isinstance(value, tuple):
-        return Counter(value)
-    if key == "schedule" and isinstance(value, str):
-        return value.upper().split()
-    if key == "script" and isinstance(value, str):
-        return "\n".join(line.rstrip() for line in value.strip().splitlines())
-    return value
+def _comparable(settings: PipelineSettings, meant: Mapping[str, str]) -> dict[str, object]:
+    """Give values in the form in which they are compared: the order of components and triggers has no meaning."""
+    values: dict[str, object] = dict(settings)
+    for key, value in settings.items():
+        if key == "triggered_by" and isinstance(value, tuple):
+            values[key] = {meant.get(triggers.normal(item), name_key(item)) for item in value}
+        elif key == "data_components" and isinstance(value, tuple):
+            values[key] = sorted(value)
+        elif key == "schedule" and isinstance(value, str):
+            values[key] = value.upper().split()
+        elif key == "script" and isinstance(value, str):
+            values[key] = "\n".join(line.rstrip() for line in value.strip().splitlines())
+    return values
 
 
 def _show(value: object) -> str:
