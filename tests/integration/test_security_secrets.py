@@ -21,7 +21,6 @@ from tests.support.peer import Behaviour, Exchange, answer, changed
 from tests.support.result import Result
 from tests.support.secrecy import forms
 from tests.support.stage import stage
-from tests.support.step import Step
 
 # Characters of every kind that an encoding changes, and that a secret may have.
 SECRET: Final = "Tk-4f/9+Qz=7_x&B<y>\"'w;p%41~end-of-the-secret"
@@ -205,12 +204,3 @@ def test_bad_inputs_end_the_step_at_once_with_one_error_that_names_them_all(tmp_
     assert set(reading.said("add-mask")) == set(secrets)
     for secret in [*secrets, HIDDEN]:
         assert not [form for form in forms(secret) if form in (said + result.summary).encode()], secret
-
-
-def test_process_without_any_input_is_bad_input(tmp_path: Path) -> None:
-    step = Step(tmp_path / "step")
-    step.environ = {name: value for name, value in step.environ.items() if not name.startswith("INPUT_")}
-    result = step.run_process()
-    assert (result.code, result.outputs["outcome"], result.state) == (2, "error", {})
-    (error,) = result.log.said("error")
-    assert all(text in error for text in ("`workspace-id`", "credential"))

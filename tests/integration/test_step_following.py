@@ -4,6 +4,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.support.step import Step
 
 LOG = "INFO  Reading the workspace\n::error::of the log\nINFO  Déployé\n"
 LOG_PARTS = [{"at": "1s", "text": line} for line in LOG.splitlines()]
+CONNECT = http._HTTPConnection.connect
 OTHER_WORKSPACE = "00000000-51a1-4000-8000-000000000002"
 
 
@@ -125,17 +127,11 @@ def test_stream_that_ends_is_a_reason_to_look_at_the_job_at_once(tmp_path: Path)
     assert (ended.result.code, ended.took < 211) == (0, True)
 
 
-def test_connection_is_kept_whatever_is_answered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    connect, connected = http._HTTPConnection.connect, list[object]()
-
-    def connect_and_note(connection: http._HTTPConnection) -> None:
-        connected.append(connection)
-        connect(connection)
-
-    monkeypatch.setattr(http._HTTPConnection, "connect", connect_and_note)
-    ended = follow(tmp_path, {"job": {"runs": 60}, "logs": {"empty": 204}})
+def test_connection_is_kept_whatever_is_answered(tmp_path: Path) -> None:
+    with patch.object(http._HTTPConnection, "connect", autospec=True, side_effect=CONNECT) as connect:
+        ended = follow(tmp_path, {"job": {"runs": 60}, "logs": {"empty": 204}})
     # The trigger has one of its own; the log is read beside the job.
-    assert (len(ended.times("logs")) > 10, len(connected)) == (True, 3)
+    assert (len(ended.times("logs")) > 10, connect.call_count) == (True, 3)
 
 
 @pytest.mark.parametrize(

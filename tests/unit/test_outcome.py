@@ -45,17 +45,14 @@ def test_readme_tells_each_exit_code_with_its_outcomes() -> None:
     assert {code: {name.strip("` ") for name in outcomes.split(",")} for code, outcomes in told.items()} == ended
 
 
-def test_plan_is_called_after_what_becomes_of_it() -> None:
-    for found, job, expected in (
-        (outcome.ended(JOB), JOB, "What the deployment changes"),
-        (outcome.pipeline_ended("a", FAILED), JOB, "What the deployment changes"),
-        (outcome.submitted(JOB), JOB._replace(status="QUEUED"), "What the deployment changes"),
-        (outcome.checked(), None, "What the deployment would change"),
-        (outcome.failed(CheckFailed("No.")), None, "What the deployment would change"),
-        (outcome.failed(PlatformError("No.")), None, "What was to change"),
-        (outcome.ended(FAILED), FAILED, "What was to change"),
+def test_plan_is_headed_by_what_became_of_it() -> None:
+    refused, failed = outcome.failed(CheckFailed("No.")), outcome.failed(PlatformError("No."))
+    for ends, heading in (
+        ([(outcome.pipeline_ended("a", FAILED), JOB), (outcome.submitted(FAILED), FAILED)], "the deployment changes"),
+        ([(outcome.checked(), None), (refused, None)], "the deployment would change"),
+        ([(failed, None), (outcome.ended(FAILED), FAILED)], "was to change"),
     ):
-        assert outcome.plan_heading(found, job) == expected
+        assert {outcome.plan_heading(*end) for end in ends} == {f"What {heading}"}
 
 
 @pytest.mark.parametrize("status", ["COMPLETE", "ERROR", "STOPPED", "EVAPORATED"])

@@ -180,15 +180,6 @@ def test_first_text_of_an_error_body_is_shown_without_saying_the_same_twice(body
     assert str(classify(respond(404, body))) == shown
 
 
-values = st.text() | st.integers() | st.lists(st.text(), max_size=2)
-
-
-@settings(max_examples=50)
-@given(st.dictionaries(st.sampled_from([*ERROR, "error_description"]), values))
-def test_message_is_text_whatever_the_body(body: dict[str, object]) -> None:
-    assert isinstance(classify(respond(404, body)).message, str)
-
-
 def asked(value: str, **headers: str) -> float | None:
     return classify(respond(429, b"", Retry_After=value, **headers)).retry_after
 
