@@ -269,13 +269,8 @@ def test_what_may_not_be_read_is_told_or_left_out(path: str, mode: int, expected
 
 def test_file_names_stay_as_they_are_and_can_be_printed(write: Write) -> None:
     names = [
-        "%0A.yml",
-        "'\"`<img>.yml",
-        "##[error]x.yml",
-        "::error::x.yml",
-        "\x1b[31m.yml",
-        "a\r::add-mask::e.yml",
-        "é😀.yml",
+        *("%0A.yml", "'\"`<img>.yml", "##[error]x.yml", "::error::x.yml"),
+        *("\x1b[31m.yml", "a\r::add-mask::e.yml", "é😀.yml"),
     ]
     root = write({**{f"pipelines/{name}": BROKEN for name in names}, "meltano.yml/a": ""})
     (root / os.fsdecode(b"pipelines/\xff.yml")).write_text(BROKEN)

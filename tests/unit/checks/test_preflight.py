@@ -95,12 +95,7 @@ MISTAKES = {
         (PIPELINE + "actions: ''\n", "warning", "2:10", "list of strings"),
         (PIPELINE + "timeout: true\n", "warning", "2:10", "a number"),
         (PIPELINE + "schedule: 0 9 * * MON-FRI\n", "warning", "2:11", "'schedule' has 5 fields"),
-        (
-            PIPELINE + "label: long\ntriggered_by: [lnog]\n",
-            "warning",
-            "3:16",
-            "here has that name: did you mean 'long'?",
-        ),
+        (PIPELINE + "label: long\ntriggered_by: [lnog]\n", "warning", "3:16", "that name: did you mean 'long'?"),
         (PIPELINE + f"triggered_by: [{'a' * 61}]\n", "warning", "2:16", "…', but no pipeline here has that name."),
         (PIPELINE + f"a: {'[' * 300}{']' * 300}\n", "warning", "2:203", "nest deeper"),
         (f"#{' ' * 5 * 2**20}\n", "warning", "1:1", "5.0 MiB"),

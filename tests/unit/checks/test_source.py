@@ -162,13 +162,7 @@ NO_BRANCHES = ("", "main", "refs/heads/", COMMIT, "refs/remotes/origin/refs/head
 @pytest.mark.parametrize(
     ("env", "branch", "level", "words", "deploys"),
     [
-        (
-            {},
-            "develop",
-            Level.ERROR,
-            "deploys the branch 'develop', but this workflow runs for the branch 'main'",
-            False,
-        ),
+        ({}, "develop", Level.ERROR, "branch 'develop', but this workflow runs for the branch 'main'", False),
         *(({}, branch, Level.ERROR, "but", False) for branch in ("Main", "feature/main", "refs/tags/main")),
         # `pull_request_target`
         *(({**FEATURE, "GITHUB_BASE_REF": "main"}, *expected) for expected in PULLED),

@@ -82,39 +82,21 @@ STRINGS = [
     *(" >\n  folded\n\n  # no comment", " |2+\n   x\n"),
 ]
 LISTS = [
-    " []",
-    " {}",
-    " [a, 'q', ~, 1, true, !secret x, &i b]",
-    "\n- dbt:run",
-    "\n    - a\n    - b",
-    " [\n  a,\n  b,\n  ]",
+    *(" []", " {}", " [a, 'q', ~, 1, true, !secret x, &i b]"),
+    *("\n- dbt:run", "\n    - a\n    - b", " [\n  a,\n  b,\n  ]"),
 ]
 SPELLINGS = {
     Type.STRING: STRINGS,
     Type.STRINGS: LISTS,
     Type.STRING_OR_STRINGS: STRINGS + LISTS,
     Type.NUMBER: [
-        " 300",
-        " '300'",
-        " 30.0",
-        " 1_000",
-        " 0x1F",
-        " +1",
-        " 1e3",
-        " ${TIMEOUT}",
-        " '{{ timeout }}'",
-        " ''",
+        *(" 300", " '300'", " 30.0", " 1_000", " 0x1F", " +1", " 1e3", " ${TIMEOUT}", " '{{ timeout }}'", " ''"),
     ],
     Type.MAP: [" {a: 1}", " {}", " []", "\n  a.b: c\n  d: [1]\n  e: {f: ~}"],
     Type.JSON: [' |-\n  {"a": [1,\n  2.5]}', " '\"x\"'", " true", " '  '", f" '{'1' * 5000}'"],
     Type.CRON: [
-        " 0 0 9 * * MON-FRI",
-        " '*/10 0  0 L-3W * ?'",
-        " |-\n  0 0 9 * * ?",
-        " '-'",
-        " ''",
-        ' "{{ cron }}"',
-        " ${C}",
+        *(" 0 0 9 * * MON-FRI", " '*/10 0  0 L-3W * ?'", " |-\n  0 0 9 * * ?", " '-'", " ''"),
+        *(' "{{ cron }}"', " ${C}"),
     ],
 }
 
