@@ -79,12 +79,12 @@ def test_tail_is_64_kibibytes_however_long_the_log_is() -> None:
     assert [len(tail) for tail in [*tails, reading.reader.tail]] == [64 * 1024] * 2
 
 
-@pytest.mark.parametrize("line_end", [b"\n", b"\r", b"\r\n"])
-def test_last_lines_begin_whole_and_are_cut_at_their_ends(line_end: bytes) -> None:
-    line = b"x" * 10 * 1024
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_last_lines_begin_whole_and_are_cut_at_their_ends(end: bytes) -> None:
+    long = b"x" * 70_000
     reading = Reading()
-    reading.run(b"old" + line_end, *[line[:5000], line[5000:] + line_end, line + line_end] * 100, reading.abandon)
-    assert [len(cut) for cut in reading.reader.last_lines.splitlines()] == [8 * 1024] * 200
+    reading.run(b"old" + end, b"x" + end, long, long + end, *[long[:9000] + end] * 198, reading.abandon)
+    assert [len(cut) for cut in reading.reader.last_lines.splitlines()] == [1] + [8 * 1024] * 199
 
 
 def test_reader_that_is_stopped_at_the_sink_leaves_no_gap_and_feeds_no_tail() -> None:

@@ -67,22 +67,23 @@ error: metadata-generation-failed
 = KeyError: 'orders'
 === Meltano 4: a tap's CRITICAL
 2026-05-01T10:00:02.707543Z [info     ] meltano      CRITICAL is a level
-2026-05-01T10:00:03.155776Z [info     ] tap-crit     CRITICAL 401 Client Error: Unauthorized
+2026-05-01T10:00:03.155776Z [info     ] tap-exacttarget CRITICAL 401 Client Error: Unauthorized
 2026-05-01T10:00:03.168067Z [error    ] meltano      Extractor failed
 = CRITICAL 401 Client Error: Unauthorized
 === Meltano 4: a target's traceback, whose exception goes on in the next line
-2026-05-01T10:00:10.047969Z [info     ] target-snowflake Traceback (most recent call last):
-2026-05-01T10:00:10.048271Z [info     ] target-snowflake   File "/venv/bin/target-snowflake", line 8, in <module>
-2026-05-01T10:00:10.048772Z [info     ] target-snowflake x.errors.ProgrammingError: 002043: SQL compilation error:
-2026-05-01T10:00:10.048970Z [info     ] target-snowflake Object does not exist
+2026-05-01T10:00:10.047969Z [info     ] target-sf    Traceback (most recent call last):
+2026-05-01T10:00:10.048271Z [info     ] target-sf      File "/venv/bin/target-snowflake", line 8, in <module>
+2026-05-01T10:00:10.048772Z [info     ] target-sf    x.errors.ProgrammingError: 002043: SQL compilation error:
+2026-05-01T10:00:10.048970Z [info     ] target-sf    Object does not exist
 2026-05-01T10:00:10.056829Z [error    ] meltano      Loader failed
 = x.errors.ProgrammingError: 002043: SQL compilation error: Object does not exist
-=== Meltano 4.0: the name behind the text
-2026-05-01T10:00:11.015704Z [info     ] INFO Starting sync             name=tap-sdk
+=== Meltano 4: the name behind the text
 2026-05-01T10:00:11.016059Z [error    ] Cannot sync 'orders'           name=tap-sdk
+2026-05-01T10:00:11.016059Z [info     ] meltano      Run completed
 = Cannot sync 'orders'
 === Meltano: a box around what uv or pip says
 ╭──────────── Installation error ─────────────╮
+│ Using Python 3.11.7                         │
 │ error: No solution found when resolving     │
 │ dependencies                                │
 │   cause: there is no tap-x==9               │
@@ -183,6 +184,7 @@ Traceback (most recent call last):
 Traceback (most recent call last):
 File "a.py", line 1, in f
 g()
+File "<string>", line 2, in g
 > ValueError: Invalid isoformat string: 'Updating'
 === Airflow: a prefix before each line
 [2024-05-01, 10:00:01 UTC] {t.py:24} ERROR - Task failed
@@ -212,6 +214,7 @@ WARNING: 3 rows were skipped, see ERROR table
 INFO run with --fail-on-error
 {"level": "info", "message": "ERROR handling is on"}
 1 file, 0 ERROR
+timestamp='1' level='info' event='ERROR is a level' logger=None
 > Job was stopped
 
 """
@@ -263,9 +266,10 @@ def test_a_line_of_structured_log_is_read(line: str) -> None:
         (b"ERROR old\n" + b"line\n" * 199, "ERROR old"),
         (b"ERROR old\n" + b"line\n" * 200, "line"),
         (b"ERROR " + b"x" * 1000, "ERROR " + "x" * (LONGEST_REASON - 7) + "…"),
+        (b"ERROR x:\n" + b"y" * 1000, "ERROR x: " + "y" * (LONGEST_REASON - 10) + "…"),
         (b"ERROR " + b"x" * 1000 + b":\nno schema", "ERROR " + "x" * (LONGEST_REASON - 18) + "…: no schema"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_the_reason_is_looked_for_at_the_end_and_is_cut(tail: bytes, expected: str) -> None:
     assert reason(tail) == expected

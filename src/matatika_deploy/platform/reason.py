@@ -19,7 +19,7 @@ _SEARCHED = 1000
 # Meltano's wrapping of what a plugin prints: `<time> [info     ] <text> cmd_type=elb name=tap-x stdio=stderr`.
 # Version 4 has only `name=tap-x` behind the text, or the name in a column before it, in its own lines, too.
 _MELTANO = re.compile(r"\d{4}-\d\d-\d\d[T ]\S+\s+\[(?P<level>[a-z]+)\s*\] (?P<text>.*)")
-_MELTANO_FIELDS = re.compile(r" (?:cmd_type=|name=(?!meltano$)[\w.:-]+$)")
+_MELTANO_FIELDS = re.compile(r" (?:cmd_type=|name=[\w.:-]+$)")
 _MELTANO_NAME = re.compile(r"[\w.:-]+")
 _NAME_WIDTH = 12
 _MELTANO_OWN = f"] {'meltano':{_NAME_WIDTH}} "
@@ -63,7 +63,7 @@ _STATEMENTS = re.compile(
 _VAGUE = re.compile(
     r"(?<!\d)\d+ of \d+ (?:ERROR|FAIL)\b|^\s*npm (?:ERR!|error) (?:code|errno|syscall|path)\b"
     r"|\b(?:Completed with [1-9]\d* (?:partial )?errors?\b|Process completed with exit code\b|could not be completed\b"
-    r"|(?:Extractor|Loader|Mapper) failed\b(?!:)|Installation failed\b|Block run completed\b"
+    r"|(?:Extractor|Loader|Mapper) failed\b|Installation failed\b|Block run completed\b"
     r"|subprocess-exited-with-error\b|metadata-generation-failed\b|pip's dependency resolver does not currently\b"
     r"|(?i:backing off|retrying|will retry)\b)"
 )
@@ -132,7 +132,7 @@ def _unboxed(lines: Iterable[str]) -> list[str]:
         boxed = _BOXED.fullmatch(line) if is_boxed else None
         text = boxed["text"].rstrip() if boxed else line
         word = text.partition(" ")[0]
-        if boxed and word and 0 <= room <= len(word):
+        if boxed and 0 <= room <= len(word):
             # The word had no room in the line before.
             given[-1] += f" {text}"
         else:
