@@ -28,7 +28,7 @@ from matatika_deploy.platform.reading import Reading
 from matatika_deploy.platform.redaction import Redactor
 from matatika_deploy.platform.trigger import KnownJobs, Target, Trigger, TriggeredJob, deployment_target, known_jobs
 from matatika_deploy.runtime.cancellation import CancelScope, Clock
-from matatika_deploy.runtime.limits import Limits
+from matatika_deploy.runtime.limits import SAY_AGAIN_AFTER, Limits
 from matatika_deploy.text import lines_of, one_line
 from matatika_deploy.version import __version__
 
@@ -159,11 +159,13 @@ class Step:
             PlatformError, Cancelled, DeadlineExceeded: as `Trigger.run` does.
         """
         pace, clock = self.client.platform.pace, self.scope.clock
-        began = clock.monotonic()
+        began = said_at = clock.monotonic()
 
         def wait(clause: str) -> None:
-            if clause != self.waits_for:
+            nonlocal said_at
+            if clause != self.waits_for or clock.monotonic() - said_at >= SAY_AGAIN_AFTER:
                 self.commands.info(f"{clause[0].upper()}{clause[1:]}: waiting for it.")
+                said_at = clock.monotonic()
             self.waits_for = clause
             self.scope.sleep(pace.pause(clock.monotonic() - began))
 

@@ -120,6 +120,8 @@ def assert_ends(cancelled: Cancelled, number: signal.Signals, end: str) -> None:
 
 
 ANSWERED_LATE: Final = failing("trigger", delay=LATE)
+ONE_REFUSAL: Final = {"calls": "withdraw", "requests": {"first": 1}, "status": 409, "delay": "200ms"}
+STARTING: Final = {"job": {"queued": "10s", "runs": "forever"}, "faults": [ONE_REFUSAL]}
 SIGNED_LATE: Final = failing("webhook", delay=LATE)
 NOTHING, LEFT = ("notice", "Nothing was deployed"), ("notice", "runs on")
 # Where a signal comes, and what becomes of that call; how the step ends, what it says, its jobs, the calls made for it.
@@ -132,6 +134,7 @@ ENDS: Final[dict[str, tuple[Any, ...]]] = {
     "lost": (RUNNING, {}, "trigger", hang, "error", "may have been queued", []),
     "never answered": (RUNNING, {}, "trigger", after_effect(hang), "notice", "was withdrawn", ["STOPPED"], "withdraw"),
     "refused while queued": (REFUSED, {}, "job", relay, "notice", "was deleted", ["deleted"], "withdraw", "delete"),
+    "refused as it starts": (STARTING, {}, 9.9, relay, "notice", "was withdrawn", ["STOPPED"], "withdraw", "withdraw"),
     "left late": (ANSWERED_LATE, LEAVE, "trigger", relay, *LEFT, ["RUNNING"]),
     "left": (RUNNING, LEAVE, "job", relay, *LEFT, ["RUNNING"]),
     "without a token": (SIGNED_LATE, WEBHOOK, "webhook", relay, "error", "takes a token", ["RUNNING"]),
@@ -249,19 +252,6 @@ def test_withdrawal_that_fails_is_an_error_that_names_the_job(
     named = (f"Job {job.id} could not be withdrawn", cancelled.result.outputs["job-url"], why, "stop it in the app")
     assert all(text in cancelled.end.data for text in named)
     assert not cancelled.calls("delete")
-
-
-def test_job_that_starts_while_its_withdrawal_is_refused_is_withdrawn_all_the_same(tmp_path: Path) -> None:
-    def start(exchange: Exchange) -> None:
-        refusal = exchange.platform_answer()
-        here.clock.advance(0.2)
-        exchange.send(refusal)
-
-    with stage(tmp_path, {"job": {"queued": "10s", "runs": "forever"}, "withdrawal": {"queued": 409}}) as here:
-        here.peer.on("withdraw", start, {1})
-        cancelled = cancel(here, 9.9, TERM)
-    assert_ends(cancelled, TERM, "notice")
-    assert [job.status for job in cancelled.jobs] == ["STOPPED"]
 
 
 JUST_OVER: Final = {"job": {"runs": "2s", "log": [{"text": "INFO  Done"}]}}

@@ -148,19 +148,11 @@ def test_signal_during_shutdown_leaves_less_time(
 
 def test_shutdown_may_begin_after_the_deadline_and_again_only_move_it_earlier(scope: Scope) -> None:
     scope.clock.advance(100)
-    for deadline, expected in ((150, 150), (170, 150), (120, 120)):
-        scope.begin_shutdown(deadline, grace_after_signal=1, handled_signals=0)
-        assert scope.deadline == expected
-    scope.checkpoint()
-
-
-def test_signal_is_counted_once_though_the_shutdown_begins_again(scope: Scope) -> None:
     scope.signals.receive(SIGINT)
-    for handled in (1, 0):
-        scope.begin_shutdown(5, grace_after_signal=1, handled_signals=handled)
-    with pytest.raises(DeadlineExceeded):
-        scope.sleep(10)
-    assert scope.clock.passed == 5
+    for deadline, handled, expected in ((150, 1, 150), (170, 0, 150), (120, 0, 120)):
+        scope.begin_shutdown(deadline, 1, handled)
+        scope.checkpoint()
+        assert scope.deadline == expected
 
 
 def test_task_runs_in_a_daemon_thread_and_gives_its_result_or_error_and_disturbs_no_later_one(scope: Scope) -> None:
