@@ -193,7 +193,7 @@ class Step:
             self.not_run.pop(0)
         else:
             self.deployment = followed
-        self.trigger.settle()
+        self.trigger.pending.clear()
         job = triggered.job
         stage = Stage.RUNNING if triggered.is_ours else Stage.FINISHED
         state.save(self.commands, stage, job_id=job.id, job_status=job.status)

@@ -30,7 +30,8 @@ class Workspace:
         self._skew, self._pages, self._sorts = skew, pages, sorts
         self.jobs: list[dict[str, Any]] = []
         self.unlisted_until = 0.0
-        """Until this moment of the clock, jobs that were queued by a trigger are in no list."""
+        """Until this moment of the clock, jobs that were queued by a trigger are in no list, nor in the first few."""
+        self.unlisted_lists = 1000
         self.sent: list[float] = []
         """When triggers arrived."""
         self.listed: list[int] = []
@@ -107,7 +108,8 @@ class Workspace:
 
     def _list(self, number: int) -> Response:
         self.listed.append(number)
-        listed = [job for job in self.jobs if not (job.get("is_triggered") and self.clock.passed < self.unlisted_until)]
+        is_hidden = self.clock.passed < self.unlisted_until and len(self.listed) <= self.unlisted_lists
+        listed = [job for job in self.jobs if not (job.get("is_triggered") and is_hidden)]
         if self._sorts:
             listed.sort(key=lambda job: str(job["created"]), reverse=True)
         if not self._pages:
@@ -183,12 +185,12 @@ def test_clock_of_the_platform_may_be_wrong(skew: float) -> None:
     workspace.assert_deployed(workspace.lose)
 
 
-@pytest.mark.parametrize(("until", "sent"), [(14.0, 1), (1000.0, 2)])
+@pytest.mark.parametrize(("until", "lists", "sent"), [(14.0, 0, 1), (1000.0, 0, 2), (1000.0, 1, 3)])
 def test_job_that_is_listed_late_is_found_even_when_it_is_in_the_way_of_another_request(
-    workspace: Workspace, until: float, sent: int
+    workspace: Workspace, until: float, lists: int, sent: int
 ) -> None:
     def conflict() -> Response:
-        workspace.unlisted_until = 0.0
+        workspace.unlisted_lists = min(workspace.unlisted_lists, len(workspace.listed) + lists)
         return workspace.refuse()
 
     workspace.unlisted_until = until
@@ -215,12 +217,13 @@ def test_request_is_repeated_after_fifteen_seconds_without_a_job_of_ours(workspa
 
 
 def test_job_that_was_queued_long_after_the_answer_was_lost_is_waited_for_as_somebody_s(workspace: Workspace) -> None:
-    for job_id, begin, end in (("other", 0, 200), ("third", 190, 220)):
+    for job_id, begin, end in (("other", 0, 200), ("short", 100, 101), ("third", 190, 220)):
         workspace.clock.call_later(begin, partial(workspace.add, job_id, status="RUNNING"))
         workspace.clock.call_later(end, lambda job_id=job_id: workspace.end(job_id))  # type: ignore[misc]
     workspace.clock.advance(1)
-    workspace.assert_deployed(workspace.drop, workspace.refuse, workspace.refuse, workspace.accept, sent=4)
-    assert not any("Could trigger" in line for line in workspace.reports.lines)
+    refused = [workspace.refuse] * 2
+    workspace.assert_deployed(workspace.drop, *refused, workspace.drop, workspace.accept, sent=5)
+    assert sum("Could trigger" in line for line in workspace.reports.lines) == 1
 
 
 def test_job_that_an_answer_names_is_not_ours_if_it_was_listed_before(workspace: Workspace) -> None:

@@ -137,7 +137,7 @@ class Trigger:
         self.known: KnownJobs | None = None
         """The jobs that were listed before the trigger; None if they could not be."""
         self.pending: list[PendingTrigger] = []
-        """The requests that may have queued a job, until one is followed."""
+        """The requests that may have queued a job, until whoever follows that job clears them."""
         self.target = target
         self.waits_for = ""
         """What is in the way while a conflict lasts, as a clause."""
@@ -186,11 +186,6 @@ class Trigger:
             return self._find(listings, self._limits.listing_pause)
         except (PlatformError, DeadlineExceeded):
             return None
-
-    def settle(self) -> None:
-        """Leave the rest to whoever follows the job: no request is open any more, and nothing is in the way."""
-        self.pending.clear()
-        self.waits_for = ""
 
     def _attempt(self) -> TriggeredJob:
         """Send the request, and return the job.
@@ -336,14 +331,10 @@ class Trigger:
 
     def _is_known(self, job: Job) -> bool:
         """Whether a job was there before the request, or was waited for."""
-        if self.known is None or job.id in self._waited_for:
-            return job.id in self._waited_for
-        is_older = (
-            self.known.since is not None
-            and job.created is not None
-            and job.created.moment.timestamp() < self.known.since
-        )
-        return job.id in self.known.ids or is_older
+        if job.id in self._waited_for:
+            return True
+        known = self.known or KnownJobs(frozenset())
+        return job.id in known.ids or bool(job.created and job.created.moment.timestamp() < (known.since or 0.0))
 
     def _is_older(self, job: Job) -> bool:
         """Whether a job was created more than a minute before the first pending request, by the platform's clock."""

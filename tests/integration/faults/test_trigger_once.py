@@ -2,9 +2,8 @@
 
 import json
 import random
-from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -99,13 +98,23 @@ def test_second_deployment_is_told_of_when_one_is_withdrawn(lost: set[int], tmp_
     assert "it was withdrawn, but a second deployment may have been queued." in error
 
 
-@pytest.mark.parametrize(("conflicts", "lists", "is_reason"), [({1, 2}, 999, False), (range(999), 2, True)])
+BUSY: Final = api_error(409)
+
+
+@pytest.mark.parametrize(
+    ("faults", "is_reason"),
+    [
+        ([("trigger", BUSY, {1, 2})], False),
+        ([("trigger", BUSY, {1, 2}), ("trigger", html(429), range(3, 999))], False),
+        ([("trigger", BUSY, range(999)), ("jobs", html(502), range(2, 999))], True),
+    ],
+)
 def test_conflict_is_the_reason_of_a_timeout_as_long_as_it_lasts(
-    conflicts: Collection[int], lists: int, is_reason: bool, tmp_path: Path
+    faults: list[tuple[Any, ...]], is_reason: bool, tmp_path: Path
 ) -> None:
     with stage(tmp_path, ENDLESS, timeout="60s") as here:
-        here.peer.on("trigger", api_error(409), conflicts)
-        here.peer.on("jobs", html(502), range(lists, 999))
+        for fault in faults:
+            here.peer.on(*fault)
         (error,) = here.run().log.said("error")
     assert ("409" in error, "concurrency" in error) == (is_reason, is_reason)
 
