@@ -83,11 +83,9 @@ class Job(NamedTuple):
     def duration(self) -> int | None:
         """Whole seconds from the start (else the creation) to the end; None while either is unknown."""
         begin = self.started or self.created
-        if begin is None or self.ended is None:
+        if begin is None or self.ended is None or self.ended.moment < begin.moment:
             return None
-        # Of the times as they are shown.
-        began, ended = (time.moment.replace(microsecond=0) for time in (begin, self.ended))
-        return None if ended < began else int((ended - began).total_seconds())
+        return int((self.ended.moment - begin.moment).total_seconds())
 
 
 def parse_job(value: object) -> Job:
