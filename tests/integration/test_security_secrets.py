@@ -135,13 +135,14 @@ def test_end_of_the_log(tmp_path: Path, number: int) -> None:
     assert_nothing_shows(result, SECRET)
 
 
-@pytest.mark.parametrize("key", ["id", "_links"])
+@pytest.mark.parametrize("key", ["id", "_links", "commitId"])
 def test_id_that_is_a_secret_is_no_id(tmp_path: Path, key: str) -> None:
-    secret = "tk-4f9Qz7_x.By~w-p41-end-of-the-secret"
+    secret = "tk4f9Qz7xBywp41endOfTheSecret"
     scenario = {"tokens": {"client-secret": secret}, "job": {"runs": "5s"}}
     with stage(tmp_path, scenario, **{**KEY, "client_secret": secret}) as staged:
-        value = secret if key == "id" else {"self": {"href": f"/api/jobs/{secret}"}}
-        staged.peer.on("trigger", adding({key: value}), {1})
+        value = {"self": {"href": f"/api/jobs/{secret}"}} if key == "_links" else secret
+        call, times = ("job", 99) if key == "commitId" else ("trigger", 1)
+        staged.peer.on(call, adding({key: value}), range(1, times + 1))
         result = staged.run()
         assert staged.peer.count("trigger") == 1
     assert result.code == 0
