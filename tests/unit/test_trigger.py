@@ -276,6 +276,8 @@ def test_job_in_the_way_is_waited_for_and_never_ours(workspace: Workspace, is_li
     def run_another() -> None:
         workspace.add("other", status="RUNNING")
         workspace.add("third", status="COMPLETE")
+        # Listed before the request is repeated, and so known.
+        workspace.clock.call_later(60, partial(workspace.add, "fourth"))
         workspace.clock.call_later(90, lambda: workspace.end("other"))
 
     def conflict() -> Response:
