@@ -84,9 +84,9 @@ def _retry_after(value: str) -> Behaviour:
 
 
 def _drip(exchange: Exchange) -> None:
-    """Send a byte at a time until the client has enough."""
-    exchange.peer.clock.advance(60)
+    """Send a byte every second of the clock until the client has enough."""
     while exchange.send(b"x"):
+        exchange.peer.clock.advance(1)
         time.sleep(0.02)
 
 
