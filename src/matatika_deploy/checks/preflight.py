@@ -204,12 +204,13 @@ class _Preflight:
     def _check_submodules(self, folders: Mapping[Kind, list[Path]]) -> bool:
         """Give whether a submodule is missing that may hold files of the workspace; a finding says so."""
         listed = set[Path]().union(*folders.values())
+        places = self._places | listed
         missing = [
             submodule
             for submodule in self._missing_submodules
             if not self._budget.is_spent
             and (
-                any(place.is_relative_to(submodule) for place in self._places | listed)
+                any(place.is_relative_to(submodule) for place in places)
                 or any(submodule.is_relative_to(folder) for folder in listed)
             )
         ]
