@@ -22,12 +22,17 @@ _LONGEST = 1000
 _BLANK = " \t\n\r\f\v"
 
 
-def _field(names: tuple[str, ...] = (), *, is_day: bool = False) -> "re.Pattern[str]":
+def _field(names: tuple[str, ...] = (), *, is_day: bool = False) -> str:
     """Give the pattern of a field: its values, ranges and steps, and for days also the last, a weekday, the nth."""
     value = f"(?:{'|'.join(['[0-9]+', *(name[:3] for name in names)])})"
     days = f"|L(?:-[0-9]+)?W?|[WC]|{value}(?:[LWC]|#[0-9]+)" if is_day else ""
     part = f"(?:(?:[*?H]|{value}(?:-{value})?)(?:/[0-9]+)?{days})"
-    return re.compile(f"{part}(?:,{part})*", re.IGNORECASE)
+    return f"{part}(?:,{part})*"
+
+
+def _fits(pattern: str, field: str) -> bool:
+    # Compiled with the first schedule: all is imported before the trigger.
+    return re.fullmatch(pattern, field, re.IGNORECASE) is not None
 
 
 _FIELDS = (
@@ -73,9 +78,9 @@ def judge(schedule: str) -> tuple[Level, str] | None:
     if len(fields) == 5:
         return Level.WARNING, f"'schedule' has 5 fields; the platform documents 6, seconds first{hint}"
     for field, (name, lowest, highest, pattern) in zip(fields, _FIELDS, strict=True):
-        if not pattern.fullmatch(field):
+        if not _fits(pattern, field):
             step = re.sub(r"(?<![^,])\*(?=[0-9])", "*/", field)
-            hint = did_you_mean(step if pattern.fullmatch(step) else None)
+            hint = did_you_mean(step if _fits(pattern, step) else None)
             return Level.WARNING, f"The {name} in 'schedule' is '{short(field)}', which not every reader takes{hint}"
         for number in _plain_numbers(field):
             if not lowest <= number <= highest:
@@ -117,5 +122,5 @@ def _suggestion(fields: list[str]) -> str | None:
         fields = ["0", *fields]
     if len(fields) == 7:
         fields.pop()  # Quartz has the year at the end
-    is_cron = len(fields) == 6 and all(it[3].fullmatch(field) for it, field in zip(_FIELDS, fields, strict=True))
+    is_cron = len(fields) == 6 and all(_fits(it[3], field) for it, field in zip(_FIELDS, fields, strict=True))
     return " ".join(fields) if is_cron else None
